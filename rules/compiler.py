@@ -1,0 +1,21 @@
+"""Mutations, experiments, modules and segments -> a decision table, with every check there is.
+
+Counterpart: `rules.rows` compiles each mutation, `rules.table` carries the result. Raises RulesError with the JSON path
+of the first offence.
+"""
+
+from datetime import datetime
+
+from rules.model import LayoutMutation, RulesFile
+from rules.rows import company_of, compile_row
+from rules.table import DecisionTable
+
+
+def compile_table(rules_file: RulesFile, *, version: int, now: datetime) -> DecisionTable:
+    """The decision table of a rules file; `version` grows with each table, `now` is when it was compiled."""
+    return DecisionTable(version=version, created_at=now, rules=rules_file)
+
+
+def check_mutation(mutation: LayoutMutation, rules_file: RulesFile) -> None:
+    """All checks of one mutation among the experiments, modules and segments of a file; paths begin at the mutation."""
+    compile_row(mutation, company_of(rules_file), "$")

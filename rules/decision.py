@@ -1,0 +1,171 @@
+"""(table, context) -> Decision: what applies to a visit, and why the rest does not.
+
+Counterpart: `rules.compiler` built the rows; `rules.html` carries the groups out.
+Never: an exception for any context, a clock, randomness.
+"""
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from rules.bucketing import choose_variation, hash_unit, in_namespace
+from rules.context import PAGE_ATTRIBUTES, Context
+from rules.model import Operation
+from rules.reasons import Reason
+
+if TYPE_CHECKING:
+    from rules.rows import CompiledExperiment, Row
+    from rules.table import DecisionTable
+
+NOT_ASSIGNED = ""
+"""In `Decision.assignments`' counterpart during deciding: asked about, but in no variation."""
+
+
+class Group(Struct, frozen=True):
+    """The operations of one mutation; targets are selectors."""
+
+    mutation_id: str
+    operations: tuple[Operation, ...]
+    digest: str = ""
+    """Of the operations: equal digests change equal pages equally."""
+
+
+class Outcome(Struct, frozen=True):
+    """What became of one mutation, and why."""
+
+    mutation_id: str
+    reason: Reason
+    detail: str = ""
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """What applies to one visit. Equal `key` means: the same page bytes become the same page."""
+
+    groups: tuple[Group, ...]
+    """Highest precedence first."""
+    outcomes: tuple[Outcome, ...]
+    """One for each mutation that could match the page, in precedence order."""
+    assignments: Mapping[str, str]
+    """Experiment id -> variation key, for the experiments that mutations of this page asked about."""
+    units: frozenset[str]
+    """Attributes that those experiments bucket by, whether the visit had them or not."""
+    reads: frozenset[str]
+    """Attributes that the rules of this page look at, matched or not."""
+    private: bool
+    """`reads` has something about the visitor: shared caches must not keep the response."""
+    key: str
+    """Follows from the groups alone, so that a new table leaves pages alone that it does not change; "" without groups."""
+
+
+NOTHING = Decision(groups=(), outcomes=(), assignments={}, units=frozenset(), reads=frozenset(), private=False, key="")
+
+
+def decide(table: "DecisionTable", context: Context) -> Decision:
+    """Decide one visit. Cost grows with the mutations that can match the page, not with the table."""
+    rows = table.candidates(context.path)
+    if not rows:
+        return NOTHING
+    assigned: dict[str, str] = {}
+    groups: list[Group] = []
+    outcomes: list[Outcome] = []
+    reads: set[str] = set()
+    units: set[str] = set()
+    for row in rows:
+        outcome, group = _consider(row, table, context, assigned, reads, units)
+        if outcome is not None:
+            outcomes.append(outcome)
+        if group is not None:
+            groups.append(group)
+    assignments = {experiment: key for experiment, key in assigned.items() if key != NOT_ASSIGNED}
+    return Decision(
+        groups=tuple(groups),
+        outcomes=tuple(outcomes),
+        assignments=assignments,
+        units=frozenset(units),
+        reads=frozenset(reads),
+        private=bool(reads - PAGE_ATTRIBUTES),
+        key=_key(groups) if groups else "",
+    )
+
+
+def _consider(
+    row: "Row", table: "DecisionTable", context: Context, assigned: dict[str, str], reads: set[str], units: set[str]
+) -> tuple[Outcome | None, Group | None]:
+    mutation = row.mutation
+    if not row.site(context.site):
+        return None, None
+    if not row.page(context.path):
+        return None, None
+    if mutation.layout_id not in ("*", context.layout_id or ""):
+        return Outcome(mutation.id, Reason.OTHER_LAYOUT, f"layoutId is {context.layout_id!r}"), None
+    if not row.served:
+        return Outcome(mutation.id, Reason.INACTIVE, f"isActive {mutation.is_active}, status {mutation.status}"), None
+    if _switched_off(row, context):
+        return Outcome(mutation.id, Reason.SWITCHED_OFF, ", ".join(sorted(row.modules))), None
+    if row.schedule is not None and not row.schedule(context.now):
+        return Outcome(mutation.id, Reason.SCHEDULE, f"not at {context.now.isoformat(timespec='minutes')}"), None
+    reads |= row.reads
+    if row.segment is not None and (failing := row.segment.failing(context.attributes)) is not None:
+        return Outcome(mutation.id, Reason.TRIGGER, failing), None
+    if (failing := row.conditions.failing(context.attributes)) is not None:
+        return Outcome(mutation.id, Reason.CONDITIONS, failing), None
+    if row.experiment is None:
+        return Outcome(mutation.id, Reason.APPLIED), row.group
+    return _variant(row, row.experiment, context, assigned, units)
+
+
+def _variant(
+    row: "Row", experiment: "CompiledExperiment", context: Context, assigned: dict[str, str], units: set[str]
+) -> tuple[Outcome, Group | None]:
+    identifier = experiment.experiment.id
+    units.add(experiment.experiment.unit)
+    if identifier not in assigned:
+        assigned[identifier] = assign(experiment, context)
+    key = assigned[identifier]
+    if key == NOT_ASSIGNED:
+        return Outcome(row.mutation.id, Reason.NOT_IN_EXPERIMENT, identifier), None
+    group = row.variations.get(key)
+    if group is None:
+        return Outcome(row.mutation.id, Reason.CONTROL, f"{identifier}={key}"), None
+    return Outcome(row.mutation.id, Reason.APPLIED, f"{identifier}={key}"), group
+
+
+def assign(experiment: "CompiledExperiment", context: Context) -> str:
+    """The variation key of this visit, or NOT_ASSIGNED. A forced variation goes before everything."""
+    definition = experiment.experiment
+    forced = context.forced.get(definition.id)
+    if forced in experiment.keys:
+        return forced
+    unit = _unit_text(context.attributes.get(definition.unit))
+    if not definition.is_active or not unit:
+        return NOT_ASSIGNED
+    if experiment.conditions.failing(context.attributes) is not None:
+        return NOT_ASSIGNED
+    space = definition.namespace
+    if space is not None and not in_namespace(unit, (space.id, space.since, space.until)):
+        return NOT_ASSIGNED
+    position = hash_unit(definition.seed or definition.id, unit, definition.hash_version)
+    index = -1 if position is None else choose_variation(position, experiment.ranges)
+    return NOT_ASSIGNED if index < 0 else experiment.keys[index]
+
+
+def _unit_text(value: Any) -> str:
+    """A unit as text; numbers as JSON writes them, everything else that is no text has no unit."""
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
+def _switched_off(row: "Row", context: Context) -> bool:
+    if row.off:
+        return True
+    if context.disabled and ("*" in context.disabled or row.modules & context.disabled):
+        return True
+    return context.only is not None and not row.modules & context.only
+
+
+def _key(groups: list[Group]) -> str:
+    text = "\0".join(f"{group.mutation_id}={group.digest}" for group in groups)
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

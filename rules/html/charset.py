@@ -1,0 +1,83 @@
+"""Which encoding a page is in, and text in that encoding.
+
+Order: byte order mark, then the Content-Type's charset, then `<meta>` in the first 1,024 bytes (WHATWG Encoding and HTML
+standards, "determining the character encoding"). What the encoding can't express is written as character references.
+"""
+
+import codecs
+from functools import lru_cache
+
+import turbohtml
+from msgspec import Struct
+
+_BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "UTF-8"), (codecs.BOM_UTF16_LE, "UTF-16LE"), (codecs.BOM_UTF16_BE, "UTF-16BE"))
+_PRESCAN_BYTES = 1024
+_CODECS = {
+    "EUC-KR": "cp949",
+    "GBK": "gbk",
+    "IBM866": "cp866",
+    "ISO-8859-8-I": "iso8859-8",
+    "Shift_JIS": "cp932",
+    "macintosh": "mac-roman",
+    "windows-874": "cp874",
+    "x-mac-cyrillic": "mac-cyrillic",
+    "x-user-defined": "ascii",
+}
+"""WHATWG name -> Python codec, where they differ."""
+_NOT_SUPPORTED = frozenset({"replacement", "ISO-2022-JP"})
+"""`replacement` hides its content on purpose; ISO-2022-JP writes other text in bytes that look like markup."""
+
+
+class Charset(Struct, frozen=True):
+    """How to read offsets in a page and how to write text into it."""
+
+    name: str
+    """WHATWG name."""
+    codec: str
+    """Python codec for what is written; `ascii` where the page does not say, so that any reading is right."""
+    mark_bytes: int
+    """Length of the byte order mark."""
+
+    @property
+    def is_wide(self) -> bool:
+        """UTF-16: bytes are no characters, the page has to be transcoded."""
+        return self.name.startswith("UTF-16")
+
+    def encode(self, text: str) -> bytes:
+        """`text` as it stands in markup; character references for what the encoding lacks."""
+        return text.encode(self.codec, "xmlcharrefreplace")
+
+    def window(self, text: str) -> str:
+        """`text` as it looks in the Latin-1 window of a page in this encoding; for selectors."""
+        return text if text.isascii() else text.encode(self.codec, "replace").decode("latin-1")
+
+
+def charset_of(page: bytes, declared: str | None) -> Charset | None:
+    """The charset of a page; `declared` is the Content-Type's. None where it is unknown or can't be edited safely."""
+    for mark, name in _BYTE_ORDER_MARKS:
+        if page.startswith(mark):
+            return Charset(name, _codec(name), len(mark))
+    if declared is not None:
+        told = _whatwg_name(declared.strip().strip("\"'").lower())
+        return None if told is None or told in _NOT_SUPPORTED else Charset(told, _codec(told), 0)
+    head = page[:_PRESCAN_BYTES]
+    if b"charset" not in head and b"CHARSET" not in head and b"charset" not in head.lower():
+        return Charset("unknown", "ascii", 0)
+    meta = turbohtml.parse(head).encoding
+    return None if meta is None or meta in _NOT_SUPPORTED else Charset(meta, _codec(meta), 0)
+
+
+@lru_cache(maxsize=64)
+def _whatwg_name(label: str) -> str | None:
+    try:
+        return turbohtml.parse(b"", encoding=label).encoding
+    except (LookupError, ValueError):
+        return None
+
+
+def _codec(name: str) -> str:
+    codec = _CODECS.get(name, name.lower())
+    try:
+        return codecs.lookup(codec).name
+    except LookupError:
+        return "ascii"

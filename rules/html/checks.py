@@ -1,0 +1,93 @@
+"""What is wrong with an operation on any page: said when it is written, never asked again per visit.
+
+Counterpart: `rules.compiler` calls this for each operation of a table. Raises RulesError with the JSON path.
+"""
+
+import re
+
+import turbohtml
+
+from rules import limits, model
+from rules.errors import RulesError
+from rules.html import content as markup
+from rules.model import Content, Operation
+
+_EMPTY = turbohtml.parse("")
+_PLACEHOLDER = re.compile(r"\{\{\s*[A-Za-z_][^{}]*\}\}")
+_URL_ATTRIBUTES = frozenset(
+    {"href", "src", "action", "formaction", "poster", "xlink:href", "data", "ping", "background"}
+)
+_DANGEROUS_SCHEME = re.compile(r"^[\x00-\x20]*(?:javascript|vbscript)\s*:", re.IGNORECASE)
+_DANGEROUS_ELEMENTS = frozenset({"script", "base", "object", "embed", "applet"})
+_NOT_IN_STYLE = re.compile(r"[{}<;@\\]|/\*")
+
+
+def check_operation(operation: Operation, path: str, *, selector_at: str = "target.selector") -> None:
+    """Raise RulesError for a selector that does not parse, or content that is unbalanced or would run scripts."""
+    selector = operation.target.selector
+    if selector is not None:
+        check_selector(selector, f"{path}.{selector_at}")
+    content = getattr(operation, "content", None)
+    if isinstance(content, Content):
+        _check_content(content, f"{path}.content")
+    if isinstance(operation, model.SetAttribute):
+        _check_attribute(operation.name, operation.value, path)
+        _check_placeholders(operation.value, f"{path}.value")
+    if isinstance(operation, model.HideByStyle):
+        _check_hiding(operation, path)
+
+
+def check_selector(selector: str, path: str) -> None:
+    """Raise RulesError for a selector that the engine does not take."""
+    if len(selector) > limits.SELECTOR_CHARACTERS_MAX:
+        raise RulesError(f"a selector has at most {limits.SELECTOR_CHARACTERS_MAX:,} characters", path)
+    try:
+        _EMPTY.select(selector)
+    except ValueError as error:
+        raise RulesError(
+            f'{error}; a CSS selector is expected, for example main > h1 or [data-module="hero"]', path
+        ) from None
+
+
+def _check_content(content: Content, path: str) -> None:
+    if content.text is not None:
+        _check_placeholders(content.text, f"{path}.text")
+        return
+    html = content.html or ""
+    at = f"{path}.html"
+    _check_placeholders(html, at)
+    if html and not markup.is_balanced(html):
+        raise RulesError("the HTML is not balanced: each tag needs its partner inside this content", at)
+    for element in markup.elements(html):
+        if element.tag.lower() in _DANGEROUS_ELEMENTS:
+            raise RulesError(
+                f"<{element.tag}> is not allowed in content: it could run scripts past the site's policy", at
+            )
+        for name, value in element.attrs.items():
+            _check_attribute(name, value if isinstance(value, str) else " ".join(value or ()), at)
+
+
+def _check_attribute(name: str, value: str, path: str) -> None:
+    lowered = name.lower()
+    if lowered.startswith("on"):
+        raise RulesError(f"the attribute `{name}` is not allowed: it runs a script", path)
+    if lowered == "srcdoc":
+        raise RulesError("the attribute `srcdoc` is not allowed: it holds a page with scripts of its own", path)
+    if lowered in _URL_ATTRIBUTES and _DANGEROUS_SCHEME.match(value):
+        raise RulesError(f"a javascript: address in `{name}` is not allowed: it runs a script", path)
+
+
+def _check_placeholders(text: str, path: str) -> None:
+    if (found := _PLACEHOLDER.search(text)) is not None:
+        raise RulesError(f"placeholders such as {found[0][:60]} are not available; write the text itself", path)
+
+
+def _check_hiding(operation: model.HideByStyle, path: str) -> None:
+    if operation.target.max_matches is not None:
+        raise RulesError(
+            "a style hides every match; with `maxMatches` use mode `attribute` or `remove`", f"{path}.target.maxMatches"
+        )
+    if _NOT_IN_STYLE.search(operation.target.selector or ""):
+        raise RulesError(
+            "this selector can't stand in a style block; use mode `attribute` or `remove`", f"{path}.target.selector"
+        )

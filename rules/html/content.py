@@ -1,0 +1,102 @@
+"""What may be written where: markup that stays inside its place, and text that stays text.
+
+HTML's parser closes, moves and drops elements by context, so content is tried out: it is parsed between two marks below
+the same chain of ancestors, and both marks must come out as the first and last child of the same element.
+"""
+
+from functools import lru_cache
+from itertools import pairwise
+
+import turbohtml
+from turbohtml import Comment, Element, Namespace, TokenType
+
+RCDATA = frozenset({"title", "textarea"})
+"""Elements whose content is text with character references, never elements."""
+RAW_TEXT = frozenset({"script", "style", "xmp", "iframe", "noembed", "noframes", "noscript", "plaintext"})
+"""Elements whose content is raw text: nothing can be escaped there, so nothing is written."""
+
+_OPENING, _CLOSING = "layout-mutation-opening-mark", "layout-mutation-closing-mark"
+_ONCE_INSIDE = frozenset({"a", "button", "form", "nobr"})
+"""Elements that close an open element of the same name when they begin."""
+
+PLACES = (
+    ("html", "body", "div"),
+    ("html", "body", "table", "tbody", "tr"),
+    ("html", "body", "table", "tbody"),
+    ("html", "body", "table"),
+    ("html", "body", "select"),
+    ("html", "body", "svg"),
+    ("html", "body", "math"),
+)
+"""Chains in which a balanced fragment must fit at least once."""
+
+
+def escape_text(text: str) -> str:
+    """Text as it stands between tags."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def escape_attribute(value: str) -> str:
+    """A value as it stands between double quotes."""
+    return value.replace("&", "&amp;").replace('"', "&quot;")
+
+
+@lru_cache(maxsize=4096)
+def fits(ancestors: tuple[str, ...], markup: str) -> bool:
+    """Whether `markup`, written inside the last of `ancestors` (from `html` down), stays there whole.
+
+    Both marks must be the first and last child of that element, and each tag must begin or end an element between them:
+    a stray `</div>` or a `<td>` outside a table is dropped silently by the parser, and would do harm on a page.
+    """
+    opened = "".join(f"<{name}>" for name in ancestors)
+    page = f"{opened}<!--{_OPENING}-->{markup}<!--{_CLOSING}-->"
+    element: Element | None = turbohtml.parse(page, source_locations=True, scripting=True).root
+    for above, name in pairwise(ancestors):
+        element = _only_child(element, name, structure=above == "html")
+    if element is None or len(element.children) < 2:
+        return False
+    if not _is_mark(element.children[0], _OPENING) or not _is_mark(element.children[-1], _CLOSING):
+        return False
+    kinds = [token.type for token in turbohtml.tokenize(markup)]
+    located = [location for inside in element.find_all() if (location := inside.source_location) is not None]
+    ended = [location for location in located if location.end_tag is not None]
+    return kinds.count(TokenType.START_TAG) == len(located) and kinds.count(TokenType.END_TAG) == len(ended)
+
+
+def is_balanced(markup: str) -> bool:
+    """Whether there is a place in HTML where `markup` stays whole: no unclosed, stray or misnested tag."""
+    return any(fits(place, markup) for place in PLACES)
+
+
+def elements(markup: str) -> list[Element]:
+    """All elements of a fragment, whatever context they need."""
+    return turbohtml.parse_fragment(markup, "template", scripting=True).find_all()
+
+
+def closes_ancestor(ancestors: tuple[str, ...], markup: str) -> bool:
+    """Whether an element in `markup` would close an ancestor of the same kind (a link in a link, a form in a form)."""
+    above = _ONCE_INSIDE.intersection(ancestors)
+    return bool(above) and any(element.tag in above for element in elements(markup))
+
+
+def _only_child(element: Element | None, name: str, *, structure: bool) -> Element | None:
+    if element is None:
+        return None
+    if structure:
+        head, body = element.find("head"), element.find("body")
+        other = head if name == "body" else body
+        if other is not None and other.children:
+            return None
+        return body if name == "body" else head
+    children = element.children
+    if len(children) == 1 and isinstance(children[0], Element) and _named(children[0], name):
+        return children[0]
+    return None
+
+
+def _named(element: Element, name: str) -> bool:
+    return element.tag == name or (element.namespace is not Namespace.HTML and element.tag.lower() == name.lower())
+
+
+def _is_mark(node: object, text: str) -> bool:
+    return isinstance(node, Comment) and node.data == text

@@ -1,0 +1,206 @@
+"""bytes -> elements and their spans in those bytes. Hides which parser finds them (turbohtml).
+
+The parser sees the page through a Latin-1 window of the same length: one code point for each byte, `\\r\\n` as ` \\n`, so
+that its offsets are byte offsets in every ASCII-compatible encoding, whatever the bytes are.
+
+A span is given only where it is certain. HTML's parser implies tags, closes elements early and moves content; so the
+source between an element's tags is parsed once more, alone, and must give exactly the children that the element has in
+the page. Where it does not, there is no span and the operation is refused (`Reason.AMBIGUOUS_SPAN`), never guessed.
+Never: a serialised tree.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+import turbohtml
+from turbohtml import DocumentFragment, Element, Namespace, Node, Text
+
+from rules.html.charset import Charset
+
+VOID = frozenset(
+    "area base br col embed hr img input link meta param source track wbr basefont bgsound frame keygen".split()
+)
+"""Elements without content or end tag (HTML standard, "void elements", and those the parser treats alike)."""
+
+FORMATTING = frozenset("a b big code em font i nobr s small strike strong tt u".split())
+"""Elements that the parser opens again by itself after misnested tags ("list of active formatting elements")."""
+
+_ANY_FORMATTING = ", ".join(sorted(FORMATTING))
+
+STRUCTURE = frozenset({"html", "head", "body"})
+"""Elements that a page has exactly once, tags or not."""
+
+_WHITE_SPACE = " \t\n\f\r"
+
+
+class Document:
+    """One parsed page. Offsets are into the bytes as they came, the byte order mark included."""
+
+    def __init__(self, page: bytes, charset: Charset) -> None:
+        self.page = page
+        self.charset = charset
+        self.base = charset.mark_bytes
+        window = page[self.base :].decode("latin-1") if self.base else page.decode("latin-1")
+        if "\r" in window:
+            window = window.replace("\r\n", " \n").replace("\r", "\n")
+        self.source = window
+        self.root = turbohtml.parse(window, source_locations=True, scripting=True)
+        self._selected: dict[str, list[Element]] = {}
+        self._inner: dict[int, tuple[int, int] | None] = {}
+
+    def select(self, selector: str) -> list[Element]:
+        """Elements in tree order, without those inside templates; each selector is evaluated once per page."""
+        found = self._selected.get(selector)
+        if found is None:
+            found = self.root.select(self.charset.window(selector))
+            if self._has_templates:
+                found = [element for element in found if not _in_template(element)]
+            self._selected[selector] = found
+        return found
+
+    @cached_property
+    def _has_templates(self) -> bool:
+        return self.root.select_one("template") is not None
+
+    @cached_property
+    def is_misnested(self) -> bool:
+        """Some formatting element was opened again by the parser: a copy shares its original's position."""
+        formatting = self.root.select(_ANY_FORMATTING)
+        return len({element.position for element in formatting}) != len(formatting)
+
+    # -- spans, in offsets of `source`
+
+    def start_tag(self, element: Element) -> tuple[int, int] | None:
+        """Where the start tag is; None if the parser implied it."""
+        location = element.source_location
+        return None if location is None else (location.start_tag.start_offset, location.start_tag.end_offset)
+
+    def attribute(self, element: Element, name: str) -> tuple[int, int] | None:
+        """Where `name="value"` is; None if the start tag has no such attribute."""
+        location = element.source_location
+        span = None if location is None else location.attrs.get(name)
+        return None if span is None else (span.start_offset, span.end_offset)
+
+    def has_content(self, element: Element) -> bool:
+        """False for void elements and self-closed foreign ones: nothing can stand inside."""
+        tag = self.start_tag(element)
+        if element.namespace is Namespace.HTML:
+            return element.tag not in VOID
+        return tag is None or not self.source.startswith("/>", tag[1] - 2)
+
+    def inner(self, element: Element) -> tuple[int, int] | None:
+        """Where the element's content is, from its start tag to its end; None if that is not certain."""
+        tag = self.start_tag(element)
+        if tag is None or not self.has_content(element):
+            return None
+        if tag[0] not in self._inner:
+            self._inner[tag[0]] = self._certain_inner(element, tag[1])
+        return self._inner[tag[0]]
+
+    def outer(self, element: Element) -> tuple[int, int] | None:
+        """Where the element is, tags included; None if that is not certain."""
+        location = element.source_location
+        if location is None or element.tag in STRUCTURE:
+            return None
+        if not self.has_content(element):
+            return location.start_tag.start_offset, location.start_tag.end_offset
+        inner = self.inner(element)
+        if inner is None:
+            return None
+        return location.start_tag.start_offset, location.end_tag.end_offset if location.end_tag else inner[1]
+
+    def end_tag(self, element: Element) -> tuple[int, int] | None:
+        """Where the end tag is; None if the source does not have it."""
+        location = element.source_location
+        end = location.end_tag if location is not None else None
+        return None if end is None else (end.start_offset, end.end_offset)
+
+    def _certain_inner(self, element: Element, start: int) -> tuple[int, int] | None:
+        end = self.end_tag(element)
+        candidates = (end[0],) if end is not None else self._implied_ends(element, start)
+        content = _children(element)
+        for candidate in candidates:
+            if candidate >= start and self._parses_to(self.source[start:candidate], element, content):
+                return start, candidate
+        return None
+
+    def _parses_to(self, source: str, element: Element, content: Sequence[Node]) -> bool:
+        alone = _children(turbohtml.parse_fragment(source, _context(element), scripting=True))
+        if element.tag == "body":
+            alone, content = _without_last_space(alone), _without_last_space(content)
+        return len(alone) == len(content) and all(map(_same, alone, content))
+
+    def _implied_ends(self, element: Element, start: int) -> Iterator[int]:
+        """Where an element without end tag may end: at the next tag that is not inside it, or after its last child."""
+        yield self._next_boundary(element)
+        last = next((child for child in reversed(element.children) if isinstance(child, Element)), None)
+        if last is None:
+            yield start
+        elif (outer := self.outer(last)) is not None:
+            yield outer[1]
+            after = outer[1]
+            while after < len(self.source) and self.source[after] in _WHITE_SPACE:
+                after += 1
+            yield after
+
+    def _next_boundary(self, element: Element) -> int:
+        node: Node = element
+        while True:
+            sibling = node.next_sibling
+            while sibling is not None:
+                if isinstance(sibling, Element) and (tag := self.start_tag(sibling)) is not None:
+                    return tag[0]
+                sibling = sibling.next_sibling
+            parent = node.parent
+            if not isinstance(parent, Element):
+                return len(self.source)
+            if (end := self.end_tag(parent)) is not None:
+                return end[0]
+            node = parent
+
+
+def chain(element: Element) -> tuple[str, ...]:
+    """Tag names from `html` down to the element itself."""
+    names = [ancestor.tag for ancestor in element.ancestors if isinstance(ancestor, Element)]
+    return (*reversed(names), element.tag)
+
+
+def open_formatting(element: Element) -> bool:
+    """Whether a formatting element in it (or itself) has no end tag: the parser may open it again behind."""
+    inside = element.select(_ANY_FORMATTING)
+    candidates = [element, *inside] if element.tag in FORMATTING else inside
+    for candidate in candidates:
+        location = candidate.source_location
+        if location is None or location.end_tag is None:
+            return True
+    return False
+
+
+def _in_template(element: Element) -> bool:
+    return any(isinstance(ancestor, DocumentFragment) for ancestor in element.ancestors)
+
+
+def _children(element: Element) -> Sequence[Node]:
+    children = element.children
+    if len(children) == 1 and isinstance(children[0], DocumentFragment):
+        return children[0].children
+    return children
+
+
+def _context(element: Element) -> str:
+    if element.namespace is Namespace.SVG:
+        return f"svg {element.tag}"
+    if element.namespace is Namespace.MATHML:
+        return f"math {element.tag}"
+    return element.tag
+
+
+def _same(left: Node, right: Node) -> bool:
+    return left.equals(right)
+
+
+def _without_last_space(nodes: Sequence[Node]) -> Sequence[Node]:
+    """White space after `</body>` belongs to the body's tree, not to what stands between its tags."""
+    if nodes and isinstance(nodes[-1], Text) and not nodes[-1].data.strip(_WHITE_SPACE):
+        return nodes[:-1]
+    return nodes

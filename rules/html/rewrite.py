@@ -1,0 +1,171 @@
+"""Groups of operations on one page: all matched, each accepted or refused with a reason, spliced at once.
+
+Counterpart: `rules.decision` makes the groups; `sidecar.rewriting` adds budget, memo and deadline.
+Never: an exception for any bytes; a page that can't be edited comes back as PassedThrough.
+"""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from hashlib import sha256
+
+import msgspec
+from msgspec import Struct
+from turbohtml import Element
+
+from rules import limits, model
+from rules.decision import Group, Outcome
+from rules.html.charset import Charset, charset_of
+from rules.html.checks import check_operation
+from rules.html.content import escape_attribute
+from rules.html.document import Document
+from rules.html.edits import Edit, Side, splice
+from rules.html.operations import Workspace, perform
+from rules.model import Operation
+from rules.reasons import Reason
+
+
+class Rewritten(Struct, frozen=True, kw_only=True):
+    """A changed page: `page` is the original with `edits` spliced in, every other byte the origin's."""
+
+    page: bytes
+    outcomes: tuple[Outcome, ...]
+    """One for each group, in the order given."""
+    edits: tuple[Edit, ...]
+    style_hashes: tuple[str, ...]
+    """Base64 SHA-256 of the style blocks that the engine wrote itself, for a Content-Security-Policy."""
+    charset: str
+    """WHATWG name of the page's encoding."""
+
+
+class PassedThrough(Struct, frozen=True, kw_only=True):
+    """The page stays as it came, and why."""
+
+    reason: Reason
+    outcomes: tuple[Outcome, ...] = ()
+    detail: str = ""
+
+
+def rewrite(page: bytes, operations: Sequence[Operation], *, charset: str | None = None) -> Rewritten | PassedThrough:
+    """Carry out operations one after another; raises RulesError for one that can't be carried out on any page."""
+    for index, operation in enumerate(operations):
+        check_operation(operation, f"$[{index}]")
+    groups = [Group(str(index), (operation,)) for index, operation in enumerate(operations)]
+    return apply_groups(page, groups, charset=charset)
+
+
+def apply_groups(
+    page: bytes,
+    groups: Sequence[Group],
+    *,
+    charset: str | None,
+    nonce: str | None = None,
+    page_bytes_max: int = limits.PAGE_BYTES_MAX,
+) -> Rewritten | PassedThrough:
+    """Carry out groups, highest precedence first. `charset` is the Content-Type's, `nonce` the page's own for styles."""
+    if len(page) > page_bytes_max:
+        return PassedThrough(reason=Reason.TOO_LARGE, detail=f"{len(page):,} bytes")
+    found = charset_of(page, charset)
+    if found is None:
+        return PassedThrough(reason=Reason.CHARSET, detail=charset or "")
+    if found.is_wide:
+        return _transcoded(page, groups, found, nonce)
+    work = Workspace(Document(page, found))
+    outcomes = tuple(_group(work, group) for group in groups)
+    hashes = _write_styles(work, nonce)
+    if hashes is None:
+        outcomes, hashes = _without_styles(outcomes, groups), ()
+    edits = work.finished()
+    if not edits:
+        return PassedThrough(reason=Reason.NOTHING_MATCHED, outcomes=outcomes)
+    return Rewritten(page=splice(page, edits), outcomes=outcomes, edits=edits, style_hashes=hashes, charset=found.name)
+
+
+def _group(work: Workspace, group: Group) -> Outcome:
+    mark, first_refusal, applied = work.mark(), None, 0
+    for index, operation in enumerate(group.operations):
+        reason, count = _operation(work, operation)
+        applied += count
+        if reason is not None:
+            refusal = Outcome(group.mutation_id, reason, f"operation {index + 1}: {operation.target.selector}")
+            if operation.target.required:
+                work.rollback(mark)
+                return refusal
+            first_refusal = first_refusal or refusal
+    if applied:
+        return Outcome(group.mutation_id, Reason.APPLIED, f"{applied} element{'s' if applied != 1 else ''}")
+    return first_refusal or Outcome(group.mutation_id, Reason.NO_CHANGE)
+
+
+def _operation(work: Workspace, operation: Operation) -> tuple[Reason | None, int]:
+    """Why the operation did not apply (to some element), and how many elements it changed."""
+    target = operation.target
+    elements: list[Element] = work.document.select(target.selector or "")
+    if not elements:
+        return Reason.TARGET_NOT_FOUND, 0
+    if len(elements) > (target.max_matches or limits.MATCHES_MAX):
+        return Reason.TOO_MANY_MATCHES, 0
+    refused, changed = None, 0
+    for element in elements:
+        reason = perform(work, operation, element)
+        if reason is None:
+            changed += 1
+        elif refused is None or refused is Reason.NO_CHANGE:
+            refused = reason
+    if refused is Reason.NO_CHANGE and (changed or target.required):
+        refused = None
+    return refused, changed
+
+
+def _write_styles(work: Workspace, nonce: str | None) -> tuple[str, ...] | None:
+    """One style block at the end of `<head>` for all that is hidden; its hash. None if it can't be placed."""
+    if not work.hidden:
+        return ()
+    head = work.document.root.select_one("head")
+    css = "".join(f"{css_escaped(selector)}{{display:none!important}}" for selector in work.hidden)
+    inner = work.document.inner(head) if head is not None else None
+    if head is None or inner is None:
+        return None
+    attribute = f' nonce="{escape_attribute(nonce)}"' if nonce else ""
+    markup = f"<style data-layout-mutation{attribute}>{css}</style>"
+    if work.place(inner[1], inner[1], markup, Side.CLOSING, head) is not None:
+        return None
+    return (b64encode(sha256(css.encode()).digest()).decode(),)
+
+
+def css_escaped(selector: str) -> str:
+    """A selector as it can stand in a style block of any encoding: non-ASCII characters as CSS escapes."""
+    return "".join(character if character.isascii() else f"\\{ord(character):x} " for character in selector)
+
+
+def _without_styles(outcomes: tuple[Outcome, ...], groups: Sequence[Group]) -> tuple[Outcome, ...]:
+    """Mutations that only hide did not apply after all: there is no certain end of `<head>`."""
+
+    def corrected(outcome: Outcome, group: Group) -> Outcome:
+        only_hides = all(isinstance(operation, model.HideByStyle) for operation in group.operations)
+        if outcome.reason is Reason.APPLIED and only_hides:
+            return Outcome(outcome.mutation_id, Reason.AMBIGUOUS_SPAN, "the page has no certain end of <head>")
+        return outcome
+
+    return tuple(map(corrected, outcomes, groups))
+
+
+def _transcoded(page: bytes, groups: Sequence[Group], charset: Charset, nonce: str | None) -> Rewritten | PassedThrough:
+    """A UTF-16 page by way of UTF-8, if that way leads back to the same bytes."""
+    mark, codec = page[: charset.mark_bytes], charset.codec
+    try:
+        text = page[charset.mark_bytes :].decode(codec)
+        if mark + text.encode(codec) != page:
+            return PassedThrough(reason=Reason.CHARSET, detail=f"{charset.name} that does not survive transcoding")
+    except UnicodeError:
+        return PassedThrough(reason=Reason.CHARSET, detail=f"broken {charset.name}")
+    result = apply_groups(text.encode(), groups, charset="utf-8", nonce=nonce)
+    if isinstance(result, PassedThrough):
+        return result
+
+    def offset(at: int) -> int:
+        return len(mark) + len(text.encode()[:at].decode().encode(codec))
+
+    edits = tuple(
+        Edit(offset(edit.start), offset(edit.end), edit.replacement.decode().encode(codec)) for edit in result.edits
+    )
+    return msgspec.structs.replace(result, page=splice(page, edits), edits=edits, charset=charset.name)

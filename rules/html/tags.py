@@ -1,0 +1,152 @@
+"""Changes of one start tag: attributes set, removed, classes added, removed -> edits inside the tag.
+
+Every other byte of the tag stays. The changed tag is tokenised once more and must have exactly the attributes that were
+asked for; where it does not (a tag written in a way that can't be edited piecewise) the change is refused.
+"""
+
+import re
+from html import unescape
+
+import turbohtml
+from turbohtml import Element
+
+from rules.html.content import escape_attribute
+from rules.html.document import Document
+from rules.html.edits import Edit, splice
+
+_NAME_ENDS = frozenset(" \t\n\f\r/>")
+_CLASS_NAME = re.compile(r"[^ \t\n\f\r]+")
+_VALUE = re.compile(r"=[ \t\n\f\r]*([\"']?)")
+
+
+class TagChanges:
+    """What operations of accepted mutations ask of one start tag."""
+
+    def __init__(self, element: Element) -> None:
+        self.element = element
+        self.attributes: dict[str, str | None] = {}
+        """Attribute name -> value; None: removed."""
+        self.added: dict[str, None] = {}
+        self.removed: dict[str, None] = {}
+
+    def copy(self) -> "TagChanges":
+        """An independent copy, to try one more change on."""
+        other = TagChanges(self.element)
+        other.attributes, other.added, other.removed = dict(self.attributes), dict(self.added), dict(self.removed)
+        return other
+
+    def set(self, name: str, value: str | None) -> bool:
+        """Ask for an attribute's value (None: removed); False if an accepted operation decided otherwise."""
+        if name == "class" and (self.added or self.removed):
+            return False
+        return self.attributes.setdefault(name, value) == value
+
+    def change_classes(self, added: list[str], removed: list[str]) -> bool:
+        """Ask for class names; False if an accepted operation decided otherwise."""
+        if "class" in self.attributes or self.removed.keys() & set(added) or self.added.keys() & set(removed):
+            return False
+        self.added.update(dict.fromkeys(added))
+        self.removed.update(dict.fromkeys(removed))
+        return True
+
+
+def tag_edits(document: Document, changes: TagChanges) -> tuple[Edit, ...] | None:
+    """Edits in offsets of `document.source`; () if the tag already is so; None if it can't be done for certain."""
+    tag = document.start_tag(changes.element)
+    if tag is None:
+        return None
+    edits: list[Edit] = []
+    inserted = ""
+    for name, value in changes.attributes.items():
+        span = document.attribute(changes.element, name)
+        if value is None:
+            edits += [Edit(*span, b"")] if span is not None else []
+        elif span is None:
+            inserted += f' {name}="{escape_attribute(value)}"'
+        elif changes.element.attrs.get(name) != value:
+            edits.append(Edit(*span, document.charset.encode(f'{name}="{escape_attribute(value)}"')))
+    if changes.added or changes.removed:
+        span = document.attribute(changes.element, "class")
+        if span is not None:
+            edits += _class_edits(document, span, changes)
+        elif changes.added:
+            inserted += f' class="{escape_attribute(" ".join(changes.added))}"'
+    if inserted:
+        at = _after_name(document.source, tag[0])
+        edits.insert(0, Edit(at, at, document.charset.encode(inserted)))
+    edits.sort(key=lambda edit: (edit.start, edit.end))
+    return tuple(edits) if _comes_out(document, tag, changes, tuple(edits)) else None
+
+
+def _class_edits(document: Document, span: tuple[int, int], changes: TagChanges) -> list[Edit]:
+    """Names removed and added inside `class="…"`; those that stay keep their bytes."""
+    source = document.source
+    opening = _VALUE.search(source, *span)
+    if opening is None:
+        added = escape_attribute(" ".join(changes.added))
+        return [Edit(span[1], span[1], document.charset.encode(f'="{added}"'))] if added else []
+    quoted = bool(opening[1])
+    start, end = opening.end(), span[1] - quoted
+    names = list(_CLASS_NAME.finditer(source, start, end))
+    kept = [name for name in names if unescape(name[0]) not in changes.removed]
+    edits = [Edit(*gap, b"") for gap in _gaps(names, kept, start)]
+    have = {unescape(name[0]) for name in kept}
+    new = [name for name in changes.added if name not in have]
+    if new:
+        text = (" " if kept else "") + escape_attribute(" ".join(new))
+        if not quoted:
+            edits.append(Edit(start, start, b'"'))
+        edits.append(Edit(end, end, document.charset.encode(text + ("" if quoted else '"'))))
+    return edits
+
+
+def _gaps(names: list[re.Match[str]], kept: list[re.Match[str]], start: int) -> list[tuple[int, int]]:
+    """The ranges to delete, so that exactly the kept names remain with the white space before them."""
+    gaps: list[tuple[int, int]] = []
+    at = start
+    staying = {name.start() for name in kept}
+    for name in names:
+        if name.start() in staying:
+            at = name.end()
+        elif gaps and gaps[-1][0] == at:
+            gaps[-1] = (at, name.end())
+        else:
+            gaps.append((at, name.end()))
+    return gaps
+
+
+def _after_name(source: str, start: int) -> int:
+    at = start + 1
+    while source[at] not in _NAME_ENDS:
+        at += 1
+    return at
+
+
+def _comes_out(document: Document, tag: tuple[int, int], changes: TagChanges, edits: tuple[Edit, ...]) -> bool:
+    """Whether the changed tag, read once more, has the attributes asked for and all others as before."""
+    if not edits:
+        return True
+    before = document.source[slice(*tag)]
+    moved = tuple(Edit(edit.start - tag[0], edit.end - tag[0], edit.replacement) for edit in edits)
+    was, now = _attributes(before), _attributes(splice(before.encode("latin-1"), moved).decode("latin-1"))
+    if was is None or now is None:
+        return False
+    touched = set(changes.attributes) | ({"class"} if changes.added or changes.removed else set())
+    if {k: v for k, v in was.items() if k not in touched} != {k: v for k, v in now.items() if k not in touched}:
+        return False
+    for name, value in changes.attributes.items():
+        if (name in now) != (value is not None):
+            return False
+        if value is not None and value.isascii() and now[name] != value:
+            return False
+    classes = set(now.get("class", "").split())
+    ascii_added = {name for name in changes.added if name.isascii()}
+    return ascii_added <= classes and not classes & changes.removed.keys()
+
+
+def _attributes(tag: str) -> dict[str, str] | None:
+    """The attributes of a start tag's source, and whether it closes itself; None if it is not exactly one start tag."""
+    tokens = list(turbohtml.tokenize(tag))
+    if len(tokens) != 1 or tokens[0].type is not turbohtml.TokenType.START_TAG:
+        return None
+    return {**dict(tokens[0].attrs or ()), "/": str(tokens[0].self_closing)}

@@ -1,0 +1,43 @@
+"""Every bound of the deciding core, each with its reason. Units are last in the names."""
+
+RULES_FILE_BYTES_MAX = 32 * 1024 * 1024
+"""A rules file: 10,000 mutations of 2 KB fit with room; more is a mistake or an attack."""
+
+ENTRIES_MAX = 100_000
+"""Mutations (or experiments, modules, segments) in one file or table: memory per worker stays in the tens of megabytes."""
+
+OPERATIONS_MAX = 100
+"""Operations in one mutation: beyond that it is a redesign, and the page budget would refuse it."""
+
+CONTENT_CHARACTERS_MAX = 64 * 1024
+"""One piece of inserted text or HTML: larger than any module of a real page."""
+
+SELECTOR_CHARACTERS_MAX = 1_024
+"""One CSS selector: generated ones reach some hundred characters."""
+
+NAME_CHARACTERS_MAX = 200
+"""Names and notes' first lines, as shown in lists."""
+
+NOTE_CHARACTERS_MAX = 10_000
+"""A free note of an author."""
+
+PATTERN_CHARACTERS_MAX = 1_024
+"""A page pattern or a regular expression."""
+
+CONDITION_DEPTH_MAX = 20
+"""Nesting of a condition: evaluated by recursion over closures, so the stack is bounded."""
+
+CONDITION_NODES_MAX = 10_000
+"""Values in one condition, lists included: `$in` with a few thousand ids is legitimate."""
+
+VARIATIONS_MAX = 50
+"""Variations of one experiment: no traffic can tell more apart."""
+
+MATCHES_MAX = 10_000
+"""Elements one operation may touch on a page where the author set no `maxMatches`."""
+
+PAGE_BYTES_MAX = 4 * 1024 * 1024
+"""A page that is parsed at all: the largest real pages are about 3 MB; at 400 MB/s this is 10 ms."""
+
+TABLE_BYTES_MAX = 64 * 1024 * 1024
+"""A sealed decision table: the limits of a rules file, and room for a format to grow."""

@@ -1,0 +1,494 @@
+"""The one schema: what a mutation, experiment, module and segment are.
+
+Frozen msgspec structs; JSON is camelCase, Python snake_case. JSON Schema, OpenAPI, forms and the reference documentation
+are generated from these classes, and decoding refuses unknown fields with the path of the offence.
+Counterpart: `rules.compiler` checks what a shape can't say (selectors, regular expressions, references).
+Never: behaviour; a struct knows only whether its own fields fit together.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from rules import limits
+from rules.diagnosis import decode
+
+Identifier = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$",
+        description="1 to 64 letters, digits, or . _ : -, beginning with a letter or digit",
+    ),
+]
+Name = Annotated[str, Meta(max_length=limits.NAME_CHARACTERS_MAX)]
+Pattern = Annotated[str, Meta(min_length=1, max_length=limits.PATTERN_CHARACTERS_MAX)]
+Markup = Annotated[str, Meta(max_length=limits.CONTENT_CHARACTERS_MAX)]
+AttributeName = Annotated[
+    str,
+    Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.:-]{0,63}$", description="an HTML attribute name, for example data-offer"),
+]
+ClassName = Annotated[str, Meta(pattern=r"^[^\s\"'<>&=`]{1,128}$", description="one class name, without white space")]
+Clock = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="HH:MM, 00:00 to 23:59")]
+
+
+class Record(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=False):
+    """What all structs here share: frozen, keyword-only, camelCase in JSON, unknown fields refused."""
+
+
+# ---------------------------------------------------------------- operations
+
+
+class Target(Record, frozen=True, kw_only=True):
+    """Which elements an operation touches: a CSS selector, or a registered module."""
+
+    selector: Annotated[str, Meta(min_length=1, max_length=limits.SELECTOR_CHARACTERS_MAX)] | None = None
+    module_id: Identifier | None = None
+    required: bool = False
+    """If no element matches, the whole mutation does not apply."""
+    max_matches: Annotated[int, Meta(ge=1, le=limits.MATCHES_MAX)] | None = None
+    """If more elements match, the operation does not apply."""
+
+    def __post_init__(self) -> None:
+        if (self.selector is None) == (self.module_id is None):
+            raise ValueError("a target has either `selector` or `moduleId`")
+
+
+class Content(Record, frozen=True, kw_only=True):
+    """What is written: text, which is escaped, or HTML, which must be a balanced fragment."""
+
+    text: Markup | None = None
+    html: Markup | None = None
+
+    def __post_init__(self) -> None:
+        if (self.text is None) == (self.html is None):
+            raise ValueError("content has either `text` or `html`")
+
+
+class Before(Record, tag_field="verb", tag="before", frozen=True, kw_only=True):
+    """Insert content before the element."""
+
+    target: Target
+    content: Content
+
+
+class After(Record, tag_field="verb", tag="after", frozen=True, kw_only=True):
+    """Insert content after the element."""
+
+    target: Target
+    content: Content
+
+
+class Prepend(Record, tag_field="verb", tag="prepend", frozen=True, kw_only=True):
+    """Insert content as the first child of the element."""
+
+    target: Target
+    content: Content
+
+
+class Append(Record, tag_field="verb", tag="append", frozen=True, kw_only=True):
+    """Insert content as the last child of the element."""
+
+    target: Target
+    content: Content
+
+
+class SetInnerContent(Record, tag_field="verb", tag="setInnerContent", frozen=True, kw_only=True):
+    """Replace what is between the element's tags."""
+
+    target: Target
+    content: Content
+
+
+class SetText(Record, tag_field="verb", tag="setText", frozen=True, kw_only=True):
+    """Replace what is between the element's tags by text."""
+
+    target: Target
+    content: Content
+
+    def __post_init__(self) -> None:
+        if self.content.text is None:
+            raise ValueError("`setText` takes content with `text`; for HTML use `setInnerContent`")
+
+
+class Replace(Record, tag_field="verb", tag="replace", frozen=True, kw_only=True):
+    """Replace the element with its tags."""
+
+    target: Target
+    content: Content
+
+
+class Remove(Record, tag_field="verb", tag="remove", frozen=True, kw_only=True):
+    """Remove the element with its content."""
+
+    target: Target
+
+
+class RemoveAndKeepContent(Record, tag_field="verb", tag="removeAndKeepContent", frozen=True, kw_only=True):
+    """Remove the element's tags and keep what is between them."""
+
+    target: Target
+
+
+class SetAttribute(Record, tag_field="verb", tag="setAttribute", frozen=True, kw_only=True):
+    """Set an attribute of the element, adding it where it is missing."""
+
+    target: Target
+    name: AttributeName
+    value: Markup
+
+
+class RemoveAttribute(Record, tag_field="verb", tag="removeAttribute", frozen=True, kw_only=True):
+    """Remove an attribute of the element."""
+
+    target: Target
+    name: AttributeName
+
+
+class AddClass(Record, tag_field="verb", tag="addClass", frozen=True, kw_only=True):
+    """Add class names that the element does not have yet."""
+
+    target: Target
+    names: Annotated[list[ClassName], Meta(min_length=1, max_length=100)]
+
+
+class RemoveClass(Record, tag_field="verb", tag="removeClass", frozen=True, kw_only=True):
+    """Remove class names that the element has."""
+
+    target: Target
+    names: Annotated[list[ClassName], Meta(min_length=1, max_length=100)]
+
+
+class HideByStyle(Record, tag_field="verb", tag="hideByStyle", frozen=True, kw_only=True):
+    """Hide the element by one rule in a style block at the end of `<head>`; no element of the page changes."""
+
+    target: Target
+
+
+Operation = (
+    Before
+    | After
+    | Prepend
+    | Append
+    | SetInnerContent
+    | SetText
+    | Replace
+    | Remove
+    | RemoveAndKeepContent
+    | SetAttribute
+    | RemoveAttribute
+    | AddClass
+    | RemoveClass
+    | HideByStyle
+)
+Operations = Annotated[list[Operation], Meta(min_length=1, max_length=limits.OPERATIONS_MAX)]
+
+
+# ---------------------------------------------------------------- payloads
+
+
+class Position(StrEnum):
+    """Where inserted content stands relative to the target."""
+
+    BEFORE = "before"
+    AFTER = "after"
+    PREPEND = "prepend"
+    APPEND = "append"
+
+
+class HideMode(StrEnum):
+    """How a module is hidden: by a style block, by the `hidden` attribute, or by leaving it out of the page."""
+
+    STYLE = "style"
+    ATTRIBUTE = "attribute"
+    REMOVE = "remove"
+
+
+class Scope(StrEnum):
+    """What `replace` replaces: the element with its tags, or what is between them."""
+
+    ELEMENT = "element"
+    INNER = "inner"
+
+
+class SetPayload(Record, frozen=True, kw_only=True):
+    """Any operations, in order."""
+
+    operations: Operations
+
+
+class InsertPayload(Record, frozen=True, kw_only=True):
+    """Content inserted relative to a target."""
+
+    target: Target
+    position: Position
+    content: Content
+
+
+class ReplacePayload(Record, frozen=True, kw_only=True):
+    """Content in place of a target, or of what is inside it."""
+
+    target: Target
+    scope: Scope = Scope.ELEMENT
+    content: Content
+
+
+class HidePayload(Record, frozen=True, kw_only=True):
+    """A target that visitors don't see."""
+
+    target: Target
+    mode: HideMode = HideMode.STYLE
+
+
+class RemovePayload(Record, frozen=True, kw_only=True):
+    """A target that is left out; with `keepContent` only its tags are."""
+
+    target: Target
+    keep_content: bool = False
+
+
+class VariationOperations(Record, frozen=True, kw_only=True):
+    """What one variation changes; nothing for the control."""
+
+    operations: Annotated[list[Operation], Meta(max_length=limits.OPERATIONS_MAX)] = []
+
+
+class VariantPayload(Record, frozen=True, kw_only=True):
+    """Operations for each variation of an experiment; the first key is the control."""
+
+    experiment_id: Identifier
+    variations: Annotated[dict[Identifier, VariationOperations], Meta(min_length=1, max_length=limits.VARIATIONS_MAX)]
+
+
+# ---------------------------------------------------------------- triggers and schedules
+
+
+class PageLoad(Record, tag_field="on", tag="pageLoad", frozen=True, kw_only=True):
+    """Considered on every page load."""
+
+
+class InSegment(Record, tag_field="on", tag="segment", frozen=True, kw_only=True):
+    """Considered when the visit is in a segment of the rules file."""
+
+    segment: Identifier
+
+
+Trigger = PageLoad | InSegment
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class Hours(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}):
+    """Hours of the day, from (inclusive) to (exclusive); a window over midnight has `from` later than `to`."""
+
+    since: Clock
+    until: Clock
+
+
+class Schedule(Record, frozen=True, kw_only=True):
+    """When a mutation may apply, in the author's time zone, across daylight saving."""
+
+    starts_at: Annotated[datetime, Meta(tz=True)] | None = None
+    ends_at: Annotated[datetime, Meta(tz=True)] | None = None
+    timezone: Annotated[str, Meta(min_length=1, max_length=64, description="IANA name, for example Europe/Berlin")] = (
+        "UTC"
+    )
+    days_of_week: Annotated[list[Day], Meta(max_length=7)] = []
+    hours: Hours | None = None
+
+    def __post_init__(self) -> None:
+        if self.starts_at is not None and self.ends_at is not None and self.starts_at >= self.ends_at:
+            raise ValueError("`startsAt` must be earlier than `endsAt`")
+
+
+# ---------------------------------------------------------------- mutations
+
+
+class Layer(StrEnum):
+    """How specific a mutation is; on the same target the more specific one wins."""
+
+    GLOBAL = "global"
+    PAGE = "page"
+    MODULE = "module"
+    MICRO = "micro"
+
+
+class Status(StrEnum):
+    """Where a mutation is in its life; only `experimental` and `active` ones are served."""
+
+    DRAFT = "draft"
+    EXPERIMENTAL = "experimental"
+    ACTIVE = "active"
+    PAUSED = "paused"
+    ARCHIVED = "archived"
+
+
+class Delivery(StrEnum):
+    """Who changes the page."""
+
+    EDGE = "edge"
+
+
+class Mutation(Record, frozen=True, kw_only=True):
+    """What all mutation types share; `LayoutMutation` is the union of the types below."""
+
+    id: Identifier
+    site: Pattern = "*"
+    """Host the rule belongs to: `shop.example`, `*.example`, or `*`."""
+    layout_id: Name = "*"
+    """Page template the rule belongs to, as the origin names it in `X-Layout-Id`; `*` for any."""
+    page_slug: Pattern = "*"
+    """Path pattern: `/`, `/offers/*` (one segment), `/blog/**` (all below), or `*`."""
+    module_id: Identifier | None = None
+    """Registered module it touches; null for a page-wide mutation."""
+    layer: Layer | None = None
+    """Derived from the fields above where it is left out (`rules.conflicts.layer_of`)."""
+    trigger: Trigger = PageLoad()
+    conditions: dict[str, Any] = {}
+    """GrowthBook-style condition over the visit's attributes; `{}` is always true."""
+    priority: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] = 0
+    version: Annotated[int, Meta(ge=1)] = 1
+    created_by: Name = ""
+    timestamp: Annotated[datetime, Meta(tz=True)] | None = None
+    is_active: bool = True
+    rollback_pointer: Annotated[int, Meta(ge=1)] | None = None
+    name: Name = ""
+    note: Annotated[str, Meta(max_length=limits.NOTE_CHARACTERS_MAX)] = ""
+    schedule: Schedule | None = None
+    status: Status = Status.ACTIVE
+    delivery: Delivery = Delivery.EDGE
+
+
+class SetMutation(Mutation, tag_field="mutationType", tag="set", frozen=True, kw_only=True):
+    """Any operations."""
+
+    mutation_payload: SetPayload
+
+
+class InsertMutation(Mutation, tag_field="mutationType", tag="insert", frozen=True, kw_only=True):
+    """Insert content."""
+
+    mutation_payload: InsertPayload
+
+
+class ReplaceMutation(Mutation, tag_field="mutationType", tag="replace", frozen=True, kw_only=True):
+    """Replace an element or its content."""
+
+    mutation_payload: ReplacePayload
+
+
+class HideMutation(Mutation, tag_field="mutationType", tag="hide", frozen=True, kw_only=True):
+    """Hide an element."""
+
+    mutation_payload: HidePayload
+
+
+class RemoveMutation(Mutation, tag_field="mutationType", tag="remove", frozen=True, kw_only=True):
+    """Remove an element."""
+
+    mutation_payload: RemovePayload
+
+
+class VariantMutation(Mutation, tag_field="mutationType", tag="variant", frozen=True, kw_only=True):
+    """Different operations for each variation of an experiment."""
+
+    mutation_payload: VariantPayload
+
+
+LayoutMutation = SetMutation | InsertMutation | ReplaceMutation | HideMutation | RemoveMutation | VariantMutation
+
+
+# ---------------------------------------------------------------- experiments, modules, segments
+
+
+class Variation(Record, frozen=True, kw_only=True):
+    """One arm of an experiment. Weights are relative."""
+
+    key: Identifier
+    name: Name = ""
+    weight: Annotated[float, Meta(ge=0, le=1_000_000)] = 1.0
+
+
+class NamespaceRange(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}
+):
+    """A share of a namespace; experiments with disjoint shares of one namespace never meet."""
+
+    id: Identifier
+    since: Annotated[float, Meta(ge=0, le=1)]
+    until: Annotated[float, Meta(ge=0, le=1)]
+
+
+class Experiment(Record, frozen=True, kw_only=True):
+    """A test with weighted variations; the first variation is the control."""
+
+    id: Identifier
+    name: Name = ""
+    variations: Annotated[list[Variation], Meta(min_length=2, max_length=limits.VARIATIONS_MAX)]
+    coverage: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    seed: Annotated[str, Meta(max_length=128)] = ""
+    """Fixed at creation so that later edits never move a visitor; the id where it is empty."""
+    hash_version: Literal[1, 2] = 2
+    unit: Identifier = "lm_uid"
+    """Attribute whose value is bucketed."""
+    namespace: NamespaceRange | None = None
+    conditions: dict[str, Any] = {}
+    is_active: bool = True
+    version: Annotated[int, Meta(ge=1)] = 1
+
+    def __post_init__(self) -> None:
+        keys = [variation.key for variation in self.variations]
+        if len(set(keys)) != len(keys):
+            raise ValueError("variation keys must differ")
+        if not any(variation.weight > 0 for variation in self.variations):
+            raise ValueError("at least one variation needs a weight above 0")
+
+
+class Module(Record, frozen=True, kw_only=True):
+    """A part of pages that mutations can name."""
+
+    id: Identifier
+    name: Name = ""
+    selector: Annotated[str, Meta(max_length=limits.SELECTOR_CHARACTERS_MAX)] = ""
+    """Where it is on a page; `[data-module="<id>"]` where it is empty."""
+    is_active: bool = True
+    """A module that is switched off keeps the origin's form: mutations that touch it don't apply."""
+
+
+class Segment(Record, frozen=True, kw_only=True):
+    """A named condition over the visit."""
+
+    id: Identifier
+    name: Name = ""
+    conditions: dict[str, Any]
+
+
+class RulesFile(Record, frozen=True, kw_only=True):
+    """What export writes, import reads and the command line takes."""
+
+    mutations: Annotated[list[LayoutMutation], Meta(max_length=limits.ENTRIES_MAX)] = []
+    experiments: Annotated[list[Experiment], Meta(max_length=limits.ENTRIES_MAX)] = []
+    modules: Annotated[list[Module], Meta(max_length=limits.ENTRIES_MAX)] = []
+    segments: Annotated[list[Segment], Meta(max_length=limits.ENTRIES_MAX)] = []
+
+
+# ---------------------------------------------------------------- bytes to structs
+
+
+def decode_rules(data: bytes) -> RulesFile:
+    """A rules file from JSON; raises RulesError with the path of the first offence and what is allowed there."""
+    rules_file: RulesFile = decode(data, RulesFile)
+    return rules_file
+
+
+def decode_mutation(data: bytes) -> LayoutMutation:
+    """One mutation from JSON; raises RulesError like `decode_rules`."""
+    mutation: LayoutMutation = decode(data, LayoutMutation)
+    return mutation
+
+
+def decode_operations(data: bytes) -> tuple[Operation, ...]:
+    """Operations from a JSON list; raises RulesError like `decode_rules`."""
+    operations: tuple[Operation, ...] = decode(data, tuple[Operation, ...])
+    return operations

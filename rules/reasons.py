@@ -1,0 +1,65 @@
+"""The closed list of reasons: why a page passed untouched, and why a mutation did not apply.
+
+One vocabulary for the response header, the log field, the metric label and `--explain`.
+"""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why. The value is what is shown; it never changes its meaning."""
+
+    # a mutation of the page
+    APPLIED = "applied"
+    INACTIVE = "inactive"
+    """isActive is false, or the status is neither active nor experimental."""
+    OTHER_SITE = "other_site"
+    OTHER_PAGE = "other_page"
+    OTHER_LAYOUT = "other_layout"
+    SCHEDULE = "schedule"
+    """Outside the schedule's window."""
+    TRIGGER = "trigger"
+    CONDITIONS = "conditions"
+    NOT_IN_EXPERIMENT = "not_in_experiment"
+    """Outside the coverage, or the visit has no value for the experiment's unit."""
+    CONTROL = "control"
+    """In the experiment, in a variation without operations."""
+    SWITCHED_OFF = "switched_off"
+    TARGET_NOT_FOUND = "target_not_found"
+    TOO_MANY_MATCHES = "too_many_matches"
+    SHADOWED = "shadowed"
+    """A mutation of higher precedence edits the same part of the page incompatibly."""
+    AMBIGUOUS_SPAN = "ambiguous_span"
+    """Where the element starts or ends in the source can't be told for certain (implied, misnested or moved by the parser)."""
+    UNSAFE_TARGET = "unsafe_target"
+    """The content can't be written safely where it would stand (for example HTML inside a script)."""
+    NO_CHANGE = "no_change"
+    """The page already is what the operation asks for."""
+
+    # a whole page
+    NO_TABLE = "no_table"
+    NO_RULES = "no_rules"
+    """No mutation applies to this visit."""
+    METHOD = "method"
+    STATUS = "status"
+    CONTENT_TYPE = "content_type"
+    CONTENT_ENCODING = "content_encoding"
+    NO_TRANSFORM = "no_transform"
+    ATTACHMENT = "attachment"
+    PARTIAL = "partial"
+    """A fragment that a client library asked for (HX-Request, Turbo-Frame, …)."""
+    CHARSET = "charset"
+    TOO_LARGE = "too_large"
+    TOO_SLOW = "too_slow"
+    OVER_BUDGET = "over_budget"
+    """Parsing or rewriting took longer than its budget."""
+    QUARANTINED = "quarantined"
+    """This page killed or hung the rewriter before."""
+    ROLLOUT = "rollout"
+    """Outside the share of visits that may be mutated."""
+    DECIDE_FAILED = "decide_failed"
+    REWRITE_FAILED = "rewrite_failed"
+    BROKEN_BODY = "broken_body"
+    """The origin's body could not be decoded (for example broken gzip)."""
+    NOTHING_MATCHED = "nothing_matched"
+    """Mutations apply, but the page has none of their targets."""
