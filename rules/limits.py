@@ -39,5 +39,8 @@ MATCHES_MAX = 10_000
 PAGE_BYTES_MAX = 4 * 1024 * 1024
 """A page that is parsed at all: the largest real pages are about 3 MB; at 400 MB/s this is 10 ms."""
 
+PROOF_ATTEMPTS_MAX = 32
+"""Rewrites of one page that are tried to find which mutation a page can't take: each costs two parses."""
+
 TABLE_BYTES_MAX = 64 * 1024 * 1024
 """A sealed decision table: the limits of a rules file, and room for a format to grow."""

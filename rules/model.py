@@ -2,8 +2,8 @@
 
 Frozen msgspec structs; JSON is camelCase, Python snake_case. JSON Schema, OpenAPI, forms and the reference documentation
 are generated from these classes, and decoding refuses unknown fields with the path of the offence.
-Counterpart: `rules.compiler` checks what a shape can't say (selectors, regular expressions, references).
-Never: behaviour; a struct knows only whether its own fields fit together.
+Counterpart: `rules.operations` has the verbs, `rules.rows` checks what a shape can't say (selectors, regular
+expressions, references). Never: behaviour; a struct knows only whether its own fields fit together.
 """
 
 from datetime import datetime
@@ -14,176 +14,85 @@ from msgspec import Meta, Struct
 
 from rules import limits
 from rules.diagnosis import decode
-
-Identifier = Annotated[
-    str,
-    Meta(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$",
-        description="1 to 64 letters, digits, or . _ : -, beginning with a letter or digit",
-    ),
-]
-Name = Annotated[str, Meta(max_length=limits.NAME_CHARACTERS_MAX)]
-Pattern = Annotated[str, Meta(min_length=1, max_length=limits.PATTERN_CHARACTERS_MAX)]
-Markup = Annotated[str, Meta(max_length=limits.CONTENT_CHARACTERS_MAX)]
-AttributeName = Annotated[
-    str,
-    Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.:-]{0,63}$", description="an HTML attribute name, for example data-offer"),
-]
-ClassName = Annotated[str, Meta(pattern=r"^[^\s\"'<>&=`]{1,128}$", description="one class name, without white space")]
-Clock = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="HH:MM, 00:00 to 23:59")]
-
-
-class Record(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=False):
-    """What all structs here share: frozen, keyword-only, camelCase in JSON, unknown fields refused."""
-
-
-# ---------------------------------------------------------------- operations
-
-
-class Target(Record, frozen=True, kw_only=True):
-    """Which elements an operation touches: a CSS selector, or a registered module."""
-
-    selector: Annotated[str, Meta(min_length=1, max_length=limits.SELECTOR_CHARACTERS_MAX)] | None = None
-    module_id: Identifier | None = None
-    required: bool = False
-    """If no element matches, the whole mutation does not apply."""
-    max_matches: Annotated[int, Meta(ge=1, le=limits.MATCHES_MAX)] | None = None
-    """If more elements match, the operation does not apply."""
-
-    def __post_init__(self) -> None:
-        if (self.selector is None) == (self.module_id is None):
-            raise ValueError("a target has either `selector` or `moduleId`")
-
-
-class Content(Record, frozen=True, kw_only=True):
-    """What is written: text, which is escaped, or HTML, which must be a balanced fragment."""
-
-    text: Markup | None = None
-    html: Markup | None = None
-
-    def __post_init__(self) -> None:
-        if (self.text is None) == (self.html is None):
-            raise ValueError("content has either `text` or `html`")
-
-
-class Before(Record, tag_field="verb", tag="before", frozen=True, kw_only=True):
-    """Insert content before the element."""
-
-    target: Target
-    content: Content
-
-
-class After(Record, tag_field="verb", tag="after", frozen=True, kw_only=True):
-    """Insert content after the element."""
-
-    target: Target
-    content: Content
-
-
-class Prepend(Record, tag_field="verb", tag="prepend", frozen=True, kw_only=True):
-    """Insert content as the first child of the element."""
-
-    target: Target
-    content: Content
-
-
-class Append(Record, tag_field="verb", tag="append", frozen=True, kw_only=True):
-    """Insert content as the last child of the element."""
-
-    target: Target
-    content: Content
-
-
-class SetInnerContent(Record, tag_field="verb", tag="setInnerContent", frozen=True, kw_only=True):
-    """Replace what is between the element's tags."""
-
-    target: Target
-    content: Content
-
-
-class SetText(Record, tag_field="verb", tag="setText", frozen=True, kw_only=True):
-    """Replace what is between the element's tags by text."""
-
-    target: Target
-    content: Content
-
-    def __post_init__(self) -> None:
-        if self.content.text is None:
-            raise ValueError("`setText` takes content with `text`; for HTML use `setInnerContent`")
-
-
-class Replace(Record, tag_field="verb", tag="replace", frozen=True, kw_only=True):
-    """Replace the element with its tags."""
-
-    target: Target
-    content: Content
-
-
-class Remove(Record, tag_field="verb", tag="remove", frozen=True, kw_only=True):
-    """Remove the element with its content."""
-
-    target: Target
-
-
-class RemoveAndKeepContent(Record, tag_field="verb", tag="removeAndKeepContent", frozen=True, kw_only=True):
-    """Remove the element's tags and keep what is between them."""
-
-    target: Target
-
-
-class SetAttribute(Record, tag_field="verb", tag="setAttribute", frozen=True, kw_only=True):
-    """Set an attribute of the element, adding it where it is missing."""
-
-    target: Target
-    name: AttributeName
-    value: Markup
-
-
-class RemoveAttribute(Record, tag_field="verb", tag="removeAttribute", frozen=True, kw_only=True):
-    """Remove an attribute of the element."""
-
-    target: Target
-    name: AttributeName
-
-
-class AddClass(Record, tag_field="verb", tag="addClass", frozen=True, kw_only=True):
-    """Add class names that the element does not have yet."""
-
-    target: Target
-    names: Annotated[list[ClassName], Meta(min_length=1, max_length=100)]
-
-
-class RemoveClass(Record, tag_field="verb", tag="removeClass", frozen=True, kw_only=True):
-    """Remove class names that the element has."""
-
-    target: Target
-    names: Annotated[list[ClassName], Meta(min_length=1, max_length=100)]
-
-
-class HideByStyle(Record, tag_field="verb", tag="hideByStyle", frozen=True, kw_only=True):
-    """Hide the element by one rule in a style block at the end of `<head>`; no element of the page changes."""
-
-    target: Target
-
-
-Operation = (
-    Before
-    | After
-    | Prepend
-    | Append
-    | SetInnerContent
-    | SetText
-    | Replace
-    | Remove
-    | RemoveAndKeepContent
-    | SetAttribute
-    | RemoveAttribute
-    | AddClass
-    | RemoveClass
-    | HideByStyle
+from rules.fields import Clock, Identifier, Name, Pattern, Record
+from rules.operations import (
+    AddClass,
+    After,
+    Append,
+    Before,
+    Content,
+    HideByStyle,
+    Operation,
+    Operations,
+    Prepend,
+    Remove,
+    RemoveAndKeepContent,
+    RemoveAttribute,
+    RemoveClass,
+    Replace,
+    SetAttribute,
+    SetInnerContent,
+    SetText,
+    Target,
 )
-Operations = Annotated[list[Operation], Meta(min_length=1, max_length=limits.OPERATIONS_MAX)]
 
+__all__ = [
+    "AddClass",
+    "After",
+    "Append",
+    "Before",
+    "Content",
+    "Day",
+    "Delivery",
+    "Experiment",
+    "HideByStyle",
+    "HideMode",
+    "HideMutation",
+    "HidePayload",
+    "Hours",
+    "InSegment",
+    "InsertMutation",
+    "InsertPayload",
+    "Layer",
+    "LayoutMutation",
+    "Module",
+    "Mutation",
+    "NamespaceRange",
+    "Operation",
+    "Operations",
+    "PageLoad",
+    "Position",
+    "Prepend",
+    "Record",
+    "Remove",
+    "RemoveAndKeepContent",
+    "RemoveAttribute",
+    "RemoveClass",
+    "RemoveMutation",
+    "RemovePayload",
+    "Replace",
+    "ReplaceMutation",
+    "ReplacePayload",
+    "RulesFile",
+    "Schedule",
+    "Scope",
+    "Segment",
+    "SetAttribute",
+    "SetInnerContent",
+    "SetMutation",
+    "SetPayload",
+    "SetText",
+    "Status",
+    "Target",
+    "Trigger",
+    "VariantMutation",
+    "VariantPayload",
+    "Variation",
+    "VariationOperations",
+    "decode_mutation",
+    "decode_operations",
+    "decode_rules",
+]
 
 # ---------------------------------------------------------------- payloads
 
@@ -334,6 +243,7 @@ class Mutation(Record, frozen=True, kw_only=True):
     """What all mutation types share; `LayoutMutation` is the union of the types below."""
 
     id: Identifier
+    """Stable: kept across export and import. The control plane gives UUIDv7s."""
     site: Pattern = "*"
     """Host the rule belongs to: `shop.example`, `*.example`, or `*`."""
     layout_id: Name = "*"
@@ -345,19 +255,31 @@ class Mutation(Record, frozen=True, kw_only=True):
     layer: Layer | None = None
     """Derived from the fields above where it is left out (`rules.conflicts.layer_of`)."""
     trigger: Trigger = PageLoad()
+    """When it is considered."""
     conditions: dict[str, Any] = {}
     """GrowthBook-style condition over the visit's attributes; `{}` is always true."""
     priority: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] = 0
+    """Within its layer, the higher wins."""
     version: Annotated[int, Meta(ge=1)] = 1
+    """Grows by one with every saved change."""
     created_by: Name = ""
+    """Who saved this version."""
     timestamp: Annotated[datetime, Meta(tz=True)] | None = None
+    """When this version was saved."""
     is_active: bool = True
+    """The switch."""
     rollback_pointer: Annotated[int, Meta(ge=1)] | None = None
+    """The version that a rollback returns to; null for the first."""
     name: Name = ""
+    """What people call it."""
     note: Annotated[str, Meta(max_length=limits.NOTE_CHARACTERS_MAX)] = ""
+    """Why it is there."""
     schedule: Schedule | None = None
+    """When it may apply; null for always."""
     status: Status = Status.ACTIVE
+    """Where it is in its life; only `experimental` and `active` are served."""
     delivery: Delivery = Delivery.EDGE
+    """Who changes the page: `edge`, the sidecar."""
 
 
 class SetMutation(Mutation, tag_field="mutationType", tag="set", frozen=True, kw_only=True):

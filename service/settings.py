@@ -71,7 +71,7 @@ def variables(kind: type[msgspec.Struct]) -> Iterator[Variable]:
         yield Variable(
             name=variable_name(kind, field.name),
             description=meta.description or "",
-            default=None if field.required else _as_text(field.default),
+            default=None if field.required else _as_text(_default(field)),
             secret=bool((meta.extra or {}).get("secret")),
         )
 
@@ -128,6 +128,10 @@ def _is_container(kind: Type) -> bool:
     if isinstance(kind, UnionType):
         return any(_is_container(member) for member in kind.types)
     return isinstance(kind, (StructType, msgspec.inspect.CollectionType, msgspec.inspect.DictType))
+
+
+def _default(field: msgspec.structs.FieldInfo) -> object:
+    return field.default_factory() if field.default is msgspec.NODEFAULT else field.default
 
 
 def _as_text(value: Any) -> str:

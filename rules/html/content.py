@@ -10,6 +10,8 @@ from itertools import pairwise
 import turbohtml
 from turbohtml import Comment, Element, Namespace, TokenType
 
+from rules.model import Content
+
 RCDATA = frozenset({"title", "textarea"})
 """Elements whose content is text with character references, never elements."""
 RAW_TEXT = frozenset({"script", "style", "xmp", "iframe", "noembed", "noframes", "noscript", "plaintext"})
@@ -39,6 +41,11 @@ def escape_text(text: str) -> str:
 def escape_attribute(value: str) -> str:
     """A value as it stands between double quotes."""
     return value.replace("&", "&amp;").replace('"', "&quot;")
+
+
+def markup_of(content: Content) -> str:
+    """Content as markup."""
+    return escape_text(content.text) if content.text is not None else content.html or ""
 
 
 @lru_cache(maxsize=4096)

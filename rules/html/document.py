@@ -10,7 +10,7 @@ Never: a serialised tree.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import turbohtml
 from turbohtml import DocumentFragment, Element, Namespace, Node, Text
@@ -30,6 +30,8 @@ _ANY_FORMATTING = ", ".join(sorted(FORMATTING))
 STRUCTURE = frozenset({"html", "head", "body"})
 """Elements that a page has exactly once, tags or not."""
 
+_FOREIGN = {Namespace.SVG: ("svg ", "g"), Namespace.MATHML: ("math ", "mrow")}
+
 _WHITE_SPACE = " \t\n\f\r"
 
 
@@ -40,11 +42,8 @@ class Document:
         self.page = page
         self.charset = charset
         self.base = charset.mark_bytes
-        window = page[self.base :].decode("latin-1") if self.base else page.decode("latin-1")
-        if "\r" in window:
-            window = window.replace("\r\n", " \n").replace("\r", "\n")
-        self.source = window
-        self.root = turbohtml.parse(window, source_locations=True, scripting=True)
+        self.source = window_of(page, charset)
+        self.root = turbohtml.parse(self.source, source_locations=True, scripting=True)
         self._selected: dict[str, list[Element]] = {}
         self._inner: dict[int, tuple[int, int] | None] = {}
 
@@ -125,7 +124,7 @@ class Document:
         return None
 
     def _parses_to(self, source: str, element: Element, content: Sequence[Node]) -> bool:
-        alone = _children(turbohtml.parse_fragment(source, _context(element), scripting=True))
+        alone = _children(turbohtml.parse_fragment(source, context_of(element), scripting=True))
         if element.tag == "body":
             alone, content = _without_last_space(alone), _without_last_space(content)
         return len(alone) == len(content) and all(map(_same, alone, content))
@@ -159,6 +158,12 @@ class Document:
             node = parent
 
 
+def window_of(page: bytes, charset: Charset) -> str:
+    """The page behind its byte order mark, one character for each byte, as the parser sees it."""
+    window = page[charset.mark_bytes :].decode("latin-1") if charset.mark_bytes else page.decode("latin-1")
+    return window.replace("\r\n", " \n").replace("\r", "\n") if "\r" in window else window
+
+
 def chain(element: Element) -> tuple[str, ...]:
     """Tag names from `html` down to the element itself."""
     names = [ancestor.tag for ancestor in element.ancestors if isinstance(ancestor, Element)]
@@ -187,12 +192,19 @@ def _children(element: Element) -> Sequence[Node]:
     return children
 
 
-def _context(element: Element) -> str:
-    if element.namespace is Namespace.SVG:
-        return f"svg {element.tag}"
-    if element.namespace is Namespace.MATHML:
-        return f"math {element.tag}"
-    return element.tag
+def context_of(element: Element) -> str:
+    """The context to parse an element's content in; one that parses alike where the parser knows no such element."""
+    prefix, alike = _FOREIGN.get(element.namespace, ("", "div"))
+    return prefix + (element.tag if _is_context(prefix + element.tag) else alike)
+
+
+@lru_cache(maxsize=1024)
+def _is_context(name: str) -> bool:
+    try:
+        turbohtml.parse_fragment("", name)
+    except ValueError:
+        return False
+    return True
 
 
 def _same(left: Node, right: Node) -> bool:

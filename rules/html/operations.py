@@ -10,9 +10,10 @@ from functools import partial
 from turbohtml import Element, Namespace
 
 from rules import model
-from rules.html.content import RAW_TEXT, RCDATA, closes_ancestor, escape_text, fits
+from rules.html.content import RAW_TEXT, RCDATA, closes_ancestor, fits, markup_of
 from rules.html.document import FORMATTING, STRUCTURE, Document, chain, open_formatting
 from rules.html.edits import Edit, EditSet, Placed, Side
+from rules.html.proof import Carried
 from rules.html.tags import TagChanges, tag_edits
 from rules.model import Content, Operation
 from rules.reasons import Reason
@@ -40,6 +41,8 @@ class Workspace:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.edits = EditSet()
+        self.carried: list[Carried] = []
+        """Each accepted operation with the element it changes, in the order of acceptance."""
         self.tags: dict[int, TagChanges] = {}
         self.hidden: list[str] = []
         self.closings: dict[int, Placed] = {}
@@ -47,16 +50,17 @@ class Workspace:
         self._sequence = 0
         self._undo: list[Callable[[], object]] = []
 
-    def mark(self) -> tuple[int, int, int]:
+    def mark(self) -> tuple[int, int, int, int]:
         """A point to come back to, if a mutation turns out not to apply whole."""
-        return self.edits.mark(), len(self._undo), len(self.hidden)
+        return self.edits.mark(), len(self._undo), len(self.hidden), len(self.carried)
 
-    def rollback(self, mark: tuple[int, int, int]) -> None:
+    def rollback(self, mark: tuple[int, int, int, int]) -> None:
         """Forget everything accepted since `mark`."""
         self.edits.rollback(mark[0])
         while len(self._undo) > mark[1]:
             self._undo.pop()()
         del self.hidden[mark[2] :]
+        del self.carried[mark[3] :]
 
     def place(
         self, start: int, end: int, text: str, side: Side, element: Element, *, kind: int = 0, behind: object = None
@@ -132,14 +136,13 @@ def perform(work: Workspace, operation: Operation, element: Element) -> Reason |
     """Carry out one operation on one element; None if it was accepted, else the reason why not."""
     if any(name in element.attrs for name in _PROTECTED):
         return Reason.UNSAFE_TARGET
-    return _VERBS[type(operation)](work, operation, element)
+    reason = _VERBS[type(operation)](work, operation, element)
+    if reason is None:
+        work.carried.append(Carried(operation, element))
+    return reason
 
 
 # -- content
-
-
-def _markup(content: Content) -> str:
-    return escape_text(content.text) if content.text is not None else content.html or ""
 
 
 def _cannot_hold(work: Workspace, content: Content, parent: Element | None) -> Reason | None:
@@ -151,7 +154,7 @@ def _cannot_hold(work: Workspace, content: Content, parent: Element | None) -> R
             return Reason.UNSAFE_TARGET
         if parent.tag in RCDATA:
             return None if content.text is not None else Reason.UNSAFE_TARGET
-    ancestors, markup = chain(parent), _markup(content)
+    ancestors, markup = chain(parent), markup_of(content)
     sample = "x" if content.text is not None and content.text.strip() else markup
     if not fits(ancestors, sample) or (content.html is not None and closes_ancestor(ancestors, markup)):
         return Reason.UNSAFE_TARGET
@@ -166,7 +169,7 @@ def _set_inner(work: Workspace, operation: model.SetInnerContent | model.SetText
         return Reason.UNSAFE_TARGET
     if (reason := _cannot_hold(work, operation.content, element)) is not None:
         return reason
-    text = _markup(operation.content)
+    text = markup_of(operation.content)
     if element.tag in _LEADING_NEWLINE and text.startswith("\n"):
         text = "\n" + text
     side = Side.INNER if inner[0] == inner[1] else Side.RANGE
@@ -179,7 +182,7 @@ def _replace(work: Workspace, operation: model.Replace, element: Element) -> Rea
         return Reason.UNSAFE_TARGET if element.tag in STRUCTURE else Reason.AMBIGUOUS_SPAN
     if (reason := _cannot_hold(work, operation.content, _parent(element))) is not None:
         return reason
-    return work.place(*outer, _markup(operation.content), Side.RANGE, element, behind=element.previous_sibling)
+    return work.place(*outer, markup_of(operation.content), Side.RANGE, element, behind=element.previous_sibling)
 
 
 def _remove(work: Workspace, operation: model.Remove, element: Element) -> Reason | None:
@@ -215,7 +218,7 @@ def _before(work: Workspace, operation: model.Before, element: Element) -> Reaso
         return reason
     if work.document.is_misnested and work.document.has_content(element) and work.document.inner(element) is None:
         return Reason.AMBIGUOUS_SPAN
-    text = _markup(operation.content)
+    text = markup_of(operation.content)
     return work.place(tag[0], tag[0], text, Side.BEFORE, element, behind=element.previous_sibling)
 
 
@@ -227,7 +230,7 @@ def _after(work: Workspace, operation: model.After, element: Element) -> Reason 
         return Reason.AMBIGUOUS_SPAN
     if (reason := _cannot_hold(work, operation.content, _parent(element))) is not None:
         return reason
-    text = _markup(operation.content)
+    text = markup_of(operation.content)
     return work.place(outer[1], outer[1], text, Side.CLOSING, element, kind=_AFTER, behind=element)
 
 
@@ -248,7 +251,7 @@ def _prepend(work: Workspace, operation: model.Prepend, element: Element) -> Rea
             if document.page.startswith(b"\r\n", at + document.base)
             else document.source.startswith("\n", at)
         )
-    return work.place(at, at, _markup(operation.content), Side.PREPEND, element)
+    return work.place(at, at, markup_of(operation.content), Side.PREPEND, element)
 
 
 def _append(work: Workspace, operation: model.Append, element: Element) -> Reason | None:
@@ -263,7 +266,7 @@ def _append(work: Workspace, operation: model.Append, element: Element) -> Reaso
     last = element.children[-1] if element.children else None
     if isinstance(last, Element) and open_formatting(last):
         return Reason.AMBIGUOUS_SPAN
-    text = _markup(operation.content)
+    text = markup_of(operation.content)
     return work.place(inner[1], inner[1], text, Side.CLOSING, element, kind=_APPEND, behind=last)
 
 

@@ -14,13 +14,15 @@ from turbohtml import Element
 
 from rules import limits, model
 from rules.decision import Group, Outcome
+from rules.html import proof
 from rules.html.charset import Charset, charset_of
 from rules.html.checks import check_operation
 from rules.html.content import escape_attribute
 from rules.html.document import Document
 from rules.html.edits import Edit, Side, splice
 from rules.html.operations import Workspace, perform
-from rules.model import Operation
+from rules.html.proof import Carried
+from rules.model import Content, Operation, Target
 from rules.reasons import Reason
 
 
@@ -69,7 +71,14 @@ def apply_groups(
         return PassedThrough(reason=Reason.CHARSET, detail=charset or "")
     if found.is_wide:
         return _transcoded(page, groups, found, nonce)
-    work = Workspace(Document(page, found))
+    return _attempt(page, groups, found, nonce) or _proven_part(page, groups, found, nonce)
+
+
+def _attempt(
+    page: bytes, groups: Sequence[Group], charset: Charset, nonce: str | None
+) -> Rewritten | PassedThrough | None:
+    """All groups on a fresh parse of the page; None if the result has no proof."""
+    work = Workspace(Document(page, charset))
     outcomes = tuple(_group(work, group) for group in groups)
     hashes = _write_styles(work, nonce)
     if hashes is None:
@@ -77,7 +86,40 @@ def apply_groups(
     edits = work.finished()
     if not edits:
         return PassedThrough(reason=Reason.NOTHING_MATCHED, outcomes=outcomes)
-    return Rewritten(page=splice(page, edits), outcomes=outcomes, edits=edits, style_hashes=hashes, charset=found.name)
+    changed = splice(page, edits)
+    if proof.is_needed(work.document, work.carried) and not proof.holds(
+        work.document, work.carried, work.tags, changed
+    ):
+        return None
+    return Rewritten(page=changed, outcomes=outcomes, edits=edits, style_hashes=hashes, charset=charset.name)
+
+
+def _proven_part(
+    page: bytes, groups: Sequence[Group], charset: Charset, nonce: str | None
+) -> Rewritten | PassedThrough:
+    """The groups that have a proof together; found by halves, since most pages have one group without, if any."""
+    taken: list[int] = []
+    best: Rewritten | PassedThrough = PassedThrough(reason=Reason.NOTHING_MATCHED)
+    waiting, attempts = ([[*range(len(groups))]] if len(groups) == 1 else _halves([*range(len(groups))])), 0
+    while waiting and attempts < limits.PROOF_ATTEMPTS_MAX:
+        some = waiting.pop(0)
+        attempts += 1
+        result = _attempt(page, [groups[i] for i in sorted([*taken, *some])], charset, nonce)
+        if result is not None:
+            taken, best = sorted([*taken, *some]), result
+        elif len(some) > 1:
+            waiting[:0] = _halves(some)
+    told = dict(zip(taken, best.outcomes, strict=False))
+    refused = "the parser would change other parts of the page too"
+    outcomes = tuple(
+        told.get(i, Outcome(group.mutation_id, Reason.AMBIGUOUS_SPAN, refused)) for i, group in enumerate(groups)
+    )
+    return msgspec.structs.replace(best, outcomes=outcomes)
+
+
+def _halves(indices: list[int]) -> list[list[int]]:
+    middle = len(indices) // 2
+    return [indices[:middle], indices[middle:]]
 
 
 def _group(work: Workspace, group: Group) -> Outcome:
@@ -129,6 +171,8 @@ def _write_styles(work: Workspace, nonce: str | None) -> tuple[str, ...] | None:
     markup = f"<style data-layout-mutation{attribute}>{css}</style>"
     if work.place(inner[1], inner[1], markup, Side.CLOSING, head) is not None:
         return None
+    written = model.Append(target=Target(selector="head"), content=Content(html=markup))
+    work.carried.append(Carried(written, head))
     return (b64encode(sha256(css.encode()).digest()).decode(),)
 
 

@@ -1,0 +1,56 @@
+"""Files that commands are given: read whole, checked once, and one line when they can't be used.
+
+Never: a traceback for what a person typed or wrote.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from rules import limits
+from rules.compiler import compile_table
+from rules.diagnosis import decode
+from rules.errors import RulesError
+from rules.model import RulesFile, decode_rules
+from rules.table import DecisionTable
+from service.clock import now
+
+
+class UnusableError(Exception):
+    """An input that can't be used. The message is one line: where, what and the fix; exit code 2."""
+
+
+def read_file(path: Path, *, bytes_max: int = limits.RULES_FILE_BYTES_MAX) -> bytes:
+    """The bytes of a file; `-` is standard input."""
+    try:
+        if str(path) == "-":
+            return sys.stdin.buffer.read(bytes_max + 1)
+        with path.open("rb") as file:
+            return file.read(bytes_max + 1)
+    except OSError as error:
+        raise UnusableError(f"{path}: {error.strerror or error}") from None
+
+
+def read_rules(path: Path) -> RulesFile:
+    """A rules file; UnusableError with the file, the JSON path and what is allowed there."""
+    try:
+        return decode_rules(read_file(path))
+    except RulesError as error:
+        raise UnusableError(f"{path}: {error}") from None
+
+
+def read_table(path: Path) -> DecisionTable:
+    """A rules file, compiled with every check; UnusableError like `read_rules`."""
+    rules_file = read_rules(path)
+    try:
+        return compile_table(rules_file, version=1, now=now())
+    except RulesError as error:
+        raise UnusableError(f"{path}: {error}") from None
+
+
+def read_json(path: Path, kind: Any) -> Any:
+    """A JSON file as `kind`; UnusableError with the JSON path and what is allowed there."""
+    try:
+        return decode(read_file(path), kind)
+    except RulesError as error:
+        raise UnusableError(f"{path}: {error}") from None

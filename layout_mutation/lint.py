@@ -1,0 +1,56 @@
+"""`layout-mutation lint`: a rules file checked as the control plane checks it, and advice for its author."""
+
+import argparse
+from pathlib import Path
+
+import msgspec
+
+from layout_mutation.inputs import UnusableError, read_file, read_table
+from rules import limits
+from rules.lint import Finding, Severity, lint
+
+EXAMPLES = """\
+examples:
+  layout-mutation lint examples/rules.json
+  layout-mutation lint rules.json --page /=home.html --page /offers/tea=offer.html
+      also: do the mutations of these pages find their targets on them?
+  layout-mutation lint rules.json --json
+
+exit codes: 0 nothing or only warnings, 1 errors, 2 a file that can't be used (the line says where and what is allowed)
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `lint`."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="the rules file; - for standard input")
+    parser.add_argument(
+        "--page", action="append", default=[], metavar="PATH=FILE", help="a sample page and its path; several are fine"
+    )
+    parser.add_argument("--json", action="store_true", help="findings as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the findings. The exit code of the contract."""
+    table = read_table(arguments.file)
+    pages = dict(map(_sample, arguments.page))
+    findings = lint(table, pages)
+    if arguments.json:
+        print(msgspec.json.encode(findings).decode())
+    else:
+        print(_as_text(arguments.file, findings, len(table.rows)))
+    return 1 if any(finding.severity is Severity.ERROR for finding in findings) else 0
+
+
+def _sample(text: str) -> tuple[str, bytes]:
+    """`/offers=offer.html` -> the path and the bytes; a file alone stands for any page."""
+    path, given, file = text.partition("=") if text.startswith("/") else (text, "=", text)
+    if not given:
+        raise UnusableError(f"--page {text}: PATH=FILE is expected, for example /offers=offers.html")
+    return path, read_file(Path(file), bytes_max=limits.PAGE_BYTES_MAX)
+
+
+def _as_text(file: Path, findings: tuple[Finding, ...], mutations: int) -> str:
+    lines = [f"{file}: {finding.path}: {finding.severity}: {finding.message}" for finding in findings]
+    errors = sum(finding.severity is Severity.ERROR for finding in findings)
+    lines.append(f"{mutations} mutations, {errors} errors, {len(findings) - errors} warnings")
+    return "\n".join(lines)

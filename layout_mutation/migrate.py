@@ -1,0 +1,69 @@
+"""`layout-mutation migrate`: the database brought to this version's schema, or what that would take."""
+
+import argparse
+import asyncio
+import sys
+
+import msgspec
+
+from control_plane.schema.runner import Plan, SchemaError, Step, migrate, plan
+from control_plane.store import StoreError
+from layout_mutation.environment import add_data_dir, read_environment, require
+
+EXAMPLES = """\
+examples:
+  layout-mutation migrate --check
+      what would be done; changes nothing; exit code 1 if there is something to do
+  layout-mutation migrate
+      create the database and the schema where they are missing, apply what is pending
+
+README_migration.md says of each migration what it does, why, and how to undo it.
+exit codes: 0 up to date, 1 --check found pending migrations or the schema needs a person, 2 DATABASE_URL is not set,
+3 the database can't be reached
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `migrate`."""
+    parser.add_argument("--check", action="store_true", help="only say what would be done")
+    parser.add_argument("--json", action="store_true", help="the plan, or what was done, as JSON")
+    add_data_dir(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Migrate or show the plan. The exit code of the contract."""
+    url = require(read_environment(arguments.data_dir), "DATABASE_URL")
+    try:
+        if arguments.check:
+            return _check(asyncio.run(plan(url)), as_json=arguments.json)
+        return _done(asyncio.run(migrate(url)), as_json=arguments.json)
+    except SchemaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except StoreError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 3
+
+
+def _check(found: Plan, *, as_json: bool) -> int:
+    if as_json:
+        print(msgspec.json.encode(found).decode())
+    else:
+        exists = "" if found.database_exists else " (to be created)"
+        print(f"database {found.database}{exists}: schema {found.current} of {found.latest}")
+        for step in found.pending:
+            print(f"  {step.number:04} {step.name}: {step.what}")
+        if found.problem:
+            print(f"error: {found.problem}", file=sys.stderr)
+    return 1 if found.pending or found.problem or not found.database_exists else 0
+
+
+def _done(steps: tuple[Step, ...], *, as_json: bool) -> int:
+    if as_json:
+        print(msgspec.json.encode(steps).decode())
+    else:
+        for step in steps:
+            print(f"applied {step.number:04} {step.name}: {step.what}")
+        if not steps:
+            print("up to date")
+    return 0

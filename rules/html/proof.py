@@ -1,0 +1,166 @@
+"""The rewritten page, parsed once more, must be the page's tree with the operations carried out on it.
+
+HTML's parser moves, closes and opens elements for reasons that can stand anywhere before or behind an edit: a formatting
+element left open, text that a table throws out, a body that begins with what was removed. No look at one place knows
+them all, so what changes structure is proven as a whole: the verbs are carried out on the parsed tree as a browser's DOM
+would, and the parser must make the same tree of the new bytes.
+Counterpart: `rules.html.operations` made the edits; `rules.html.rewrite` refuses what has no proof.
+Never: an edit. The proof spends the document's tree; nothing may be asked of the document afterwards.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import turbohtml
+from turbohtml import DocumentFragment, Element, Namespace, Node, Text
+
+from rules import model
+from rules.html.charset import Charset
+from rules.html.content import markup_of
+from rules.html.document import FORMATTING, Document, context_of, window_of
+from rules.html.edits import Edit, splice
+from rules.html.tags import TagChanges, tag_edits
+from rules.model import Content, Operation
+
+
+class Carried(NamedTuple):
+    """An accepted operation and one element that it changes."""
+
+    operation: Operation
+    element: Element
+
+
+_START_TAG_ONLY = (model.SetAttribute, model.RemoveAttribute, model.AddClass, model.RemoveClass)
+_WHITE_SPACE = " \t\n\f\r"
+_NO_TEXT = re.compile(r"<!--.*?-->|</html\s*>", re.DOTALL | re.IGNORECASE)
+
+
+def is_needed(document: Document, carried: Sequence[Carried]) -> bool:
+    """False where only start tags change, and none that the parser copies: such edits prove themselves."""
+    if not all(isinstance(one.operation, _START_TAG_ONLY) for one in carried):
+        return True
+    return any(one.element.tag in FORMATTING for one in carried) and document.is_misnested
+
+
+def holds(document: Document, carried: Sequence[Carried], tags: Mapping[int, TagChanges], page: bytes) -> bool:
+    """Whether `page`, the rewritten one, is the document with the accepted operations carried out, and nothing else."""
+    actual = turbohtml.parse(window_of(page, document.charset), scripting=True)
+    for one in carried:
+        if isinstance(one.operation, _START_TAG_ONLY):
+            _set_attributes(document, one, tags)
+    _carry_out(document, [one for one in carried if not isinstance(one.operation, _START_TAG_ONLY)])
+    if (root := document.root.root) is not None:
+        root.normalize()
+    return document.root.equals(actual)
+
+
+def _carry_out(document: Document, carried: Sequence[Carried]) -> None:
+    """Insertions as they were accepted, then what replaces or removes: that takes only what the page itself had."""
+    charset = document.charset
+    held = {id(one.element): _held(one.element) for one in carried if _sets_inner(one.operation)}
+    for operation, element in carried:
+        _insert(document, operation, element)
+    for operation, element in carried:
+        match operation:
+            case model.SetInnerContent(content=content) | model.SetText(content=content):
+                first, *others = held[id(element)]
+                for other in others:
+                    other.extract()
+                first.replace_with(*_nodes(charset, content, element))
+            case model.Replace(content=content):
+                element.replace_with(*_nodes(charset, content, element.parent))
+            case model.Remove():
+                element.extract()
+            case model.RemoveAndKeepContent():
+                element.unwrap()
+
+
+def _insert(document: Document, operation: Operation, element: Element) -> None:
+    charset = document.charset
+    match operation:
+        case model.Before(content=content):
+            element.insert_before(*_nodes(charset, content, element.parent))
+        case model.After(content=content):
+            element.insert_after(*_nodes(charset, content, element.parent))
+        case model.Prepend(content=content):
+            inside = _inside(element)
+            if inside.children:
+                inside.children[0].insert_before(*_nodes(charset, content, element))
+            else:
+                _append(inside, _nodes(charset, content, element))
+        case model.Append(content=content):
+            nodes, behind = _nodes(charset, content, element), _space_behind(document, element)
+            if behind is None:
+                _append(_inside(element), nodes)
+            else:
+                behind.insert_before(*nodes)
+
+
+def _sets_inner(operation: Operation) -> bool:
+    return isinstance(operation, model.SetInnerContent | model.SetText)
+
+
+def _held(element: Element) -> Sequence[Node]:
+    """What the page has inside an element; where that is nothing, an empty text that holds its place."""
+    inside = _inside(element)
+    if not inside.children:
+        _append(inside, [Text("")])
+    return inside.children
+
+
+def _inside(element: Element) -> Element | DocumentFragment:
+    """What holds an element's children: itself, or a template's content."""
+    children = element.children
+    return children[0] if len(children) == 1 and isinstance(children[0], DocumentFragment) else element
+
+
+def _append(parent: Element | DocumentFragment, nodes: Sequence[Node]) -> None:
+    for node in nodes:
+        parent.append(node)
+
+
+def _nodes(charset: Charset, content: Content, parent: Node | None) -> Sequence[Node]:
+    """Content as nodes, in the characters of the page's window."""
+    context = context_of(parent) if isinstance(parent, Element) else "div"
+    written = charset.encode(markup_of(content)).decode("latin-1")
+    return turbohtml.parse_fragment(written, context, scripting=True).children
+
+
+def _set_attributes(document: Document, one: Carried, tags: Mapping[int, TagChanges]) -> None:
+    """Give an element of the tree the attributes of its changed start tag."""
+    tag = document.start_tag(one.element)
+    changes = tags.get(tag[0]) if tag is not None else None
+    if tag is None or changes is None:
+        return
+    edits = tuple(Edit(e.start - tag[0], e.end - tag[0], e.replacement) for e in tag_edits(document, changes) or ())
+    written = splice(document.source[slice(*tag)].encode("latin-1"), edits).decode("latin-1")
+    if one.element.namespace is Namespace.HTML:
+        attributes: dict[str, str | list[str] | None] = {
+            name: value or "" for name, value in next(iter(turbohtml.tokenize(written))).attrs or ()
+        }
+    else:
+        context = "svg g" if one.element.namespace is Namespace.SVG else "math mrow"
+        alone = turbohtml.parse_fragment(written, context).find_all()[0].attrs
+        attributes = {name: alone[name] for name in alone}
+    for name in [name for name in one.element.attrs if name not in attributes]:
+        del one.element.attrs[name]
+    for name, value in attributes.items():
+        one.element.attrs[name] = value
+
+
+def _space_behind(document: Document, element: Element) -> Text | None:
+    """The white space that stands behind `</body>` in the source and last in the body's tree; what is appended precedes it."""
+    end = document.end_tag(element) if element.tag == "body" else None
+    last = element.children[-1] if element.children else None
+    if end is None or not isinstance(last, Text):
+        return None
+    space = _NO_TEXT.sub("", document.source[end[1] :])
+    if not space or space.strip(_WHITE_SPACE) or not last.data.endswith(space):
+        return None
+    if last.data != space:
+        behind = Text(space)
+        last.data = last.data.removesuffix(space)
+        last.insert_after(behind)
+        return behind
+    return last

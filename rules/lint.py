@@ -1,0 +1,119 @@
+"""What an author should be warned about: rules that compile, and still won't do what they look like.
+
+Counterpart: `rules.compiler` refuses what can't be served; this only advises. With sample pages the rewriter itself is
+asked, so that what is said is what would happen.
+"""
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+
+from msgspec import Struct
+
+from rules.context import ATTRIBUTES
+from rules.decision import Group
+from rules.html import PassedThrough, apply_groups
+from rules.model import RulesFile, VariantMutation
+from rules.reasons import Reason
+from rules.rows import Row
+from rules.table import DecisionTable
+
+_KNOWN = frozenset(attribute.name for attribute in ATTRIBUTES)
+_MISSED = (Reason.TARGET_NOT_FOUND, Reason.TOO_MANY_MATCHES, Reason.AMBIGUOUS_SPAN, Reason.UNSAFE_TARGET)
+
+
+class Severity(StrEnum):
+    """An error keeps a mutation from working at all; a warning deserves a look."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Finding(Struct, frozen=True, rename="camel"):
+    """One thing an author should know."""
+
+    severity: Severity
+    path: str
+    """JSON path in the rules file."""
+    message: str
+
+
+def lint(table: DecisionTable, pages: Mapping[str, bytes] | None = None) -> tuple[Finding, ...]:
+    """Everything worth knowing about a table's rules.
+
+    `pages`: path of a sample page -> its bytes; only mutations of that page are tried on it. A name that is no path
+    (`home.html`) stands for any page.
+    """
+    places = {mutation.id: f"$.mutations[{index}]" for index, mutation in enumerate(table.rules.mutations)}
+    findings = [*_experiments(table.rules)]
+    for row in table.rows:
+        findings += _row(row, places[row.mutation.id], table.rules)
+        for name, page in (pages or {}).items():
+            if not name.startswith("/") or row.page(name):
+                findings += _on_page(row, places[row.mutation.id], name, page)
+    findings += _shadowing(table, places)
+    return tuple(findings)
+
+
+def _row(row: Row, path: str, rules: RulesFile) -> Iterator[Finding]:
+    if not row.served:
+        yield Finding(Severity.WARNING, path, "is never served: isActive is false, or the status is not active")
+    elif row.off:
+        yield Finding(Severity.WARNING, path, "is never served: a module it touches is switched off")
+    for name in sorted(row.reads - _KNOWN - {experiment.unit for experiment in rules.experiments}):
+        known = ", ".join(attribute.name for attribute in ATTRIBUTES)
+        yield Finding(
+            Severity.WARNING, f"{path}.conditions", f"reads `{name}`, which no visit has of itself; known: {known}"
+        )
+
+
+def _experiments(rules: RulesFile) -> Iterator[Finding]:
+    variants = [mutation for mutation in rules.mutations if isinstance(mutation, VariantMutation)]
+    for index, experiment in enumerate(rules.experiments):
+        path = f"$.experiments[{index}]"
+        users = [variant for variant in variants if variant.mutation_payload.experiment_id == experiment.id]
+        if not users:
+            yield Finding(Severity.WARNING, path, "no mutation of type variant uses this experiment")
+            continue
+        changed = {key for user in users for key, v in user.mutation_payload.variations.items() if v.operations}
+        for position, variation in enumerate(experiment.variations[1:], 1):
+            if variation.key not in changed:
+                message = f"variation `{variation.key}` changes nothing: it is a second control"
+                yield Finding(Severity.WARNING, f"{path}.variations[{position}]", message)
+
+
+def _on_page(row: Row, path: str, name: str, page: bytes) -> Iterator[Finding]:
+    groups = [group for group in (row.group, *row.variations.values()) if group is not None]
+    for group in groups:
+        for index, operation in enumerate(group.operations):
+            result = apply_groups(page, [Group(group.mutation_id, (operation,))], charset=None)
+            if isinstance(result, PassedThrough) and not result.outcomes:
+                yield Finding(Severity.ERROR, path, f"{name} can't be rewritten: {result.reason}")
+                return
+            outcome = result.outcomes[0]
+            if outcome.reason in _MISSED:
+                selector = operation.target.selector
+                message = f"operation {index + 1} ({selector}) does not apply to {name}: {outcome.reason}"
+                yield Finding(Severity.ERROR, f"{path}.mutationPayload", message)
+
+
+def _shadowing(table: DecisionTable, places: Mapping[str, str]) -> Iterator[Finding]:
+    """Mutations whose every operation another one does to the same target, on the same pages, without conditions."""
+    strongest: dict[tuple[str, str, str, str], Row] = {}
+    for row in table.rows:
+        if row.group is None or not row.served:
+            continue
+        keys = {
+            (row.mutation.site, row.mutation.page_slug, type(operation).__name__, operation.target.selector or "")
+            for operation in row.group.operations
+            if type(operation).__name__ in _EXCLUSIVE
+        }
+        winners = {strongest[key].mutation.id for key in keys if key in strongest}
+        if winners and len(keys) == len(row.group.operations) and all(key in strongest for key in keys):
+            message = f"is always shadowed by {', '.join(sorted(winners))}"
+            yield Finding(Severity.WARNING, places[row.mutation.id], message)
+        elif not row.conditions.clauses and row.segment is None and row.schedule is None:
+            for key in keys:
+                strongest.setdefault(key, row)
+
+
+_EXCLUSIVE = frozenset({"SetText", "SetInnerContent", "Replace", "Remove"})

@@ -1,0 +1,69 @@
+"""What holds for every test: real servers as fixtures, and a rule about skipping.
+
+A test may skip for one reason only: something that set-up can't bring is missing on this machine, and the reason names
+it (`Debian package: nginx`, or the folder `../shared`). `missing` is how a test asks. Where `CI` is set everything is
+installed, so there a skip is reported as the failure that it hides.
+Counterpart: `.ci/run` installs the packages; `tests/servers.py` starts PostgreSQL and Valkey.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+pytest_plugins = ["tests.servers"]
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+BEYOND_PATH = ("/usr/sbin", "/usr/local/sbin", "/usr/lib/postgresql/15/bin")
+"""Where Debian puts servers, and an ordinary user's PATH does not look."""
+
+
+@pytest.fixture(scope="session")
+def missing() -> Callable[[str, str], str]:
+    """`program = missing("nginx", "nginx")`: the path of a program, or a skip that names the Debian package."""
+    return debian_program
+
+
+def debian_program(program: str, package: str) -> str:
+    """The path of a program that only Debian brings; skips the test, naming the package, where it is not there."""
+    path = shutil.which(program) or shutil.which(program, path=os.pathsep.join(BEYOND_PATH))
+    if path is None:
+        pytest.skip(f"{program} is not installed (Debian package: {package})")
+    return path
+
+
+@pytest.fixture(scope="session")
+def clone() -> Path:
+    """The root of this clone."""
+    return Path(__file__).resolve().parent.parent
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return _judged((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return _judged((yield))
+
+
+def _judged(report: Report) -> Report:
+    """A skip as it counts on this machine: as a skip, or under `CI` as the failure that it is there."""
+    if report.skipped and in_ci() and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = (
+            f"{reason}\nA skip is a failure where CI is set, as everything is installed there: "
+            "add the package to .ci/run, or make the test need less."
+        )
+    return report
+
+
+def in_ci() -> bool:
+    """Whether `CI` is set to anything but a no."""
+    return os.environ.get("CI", "").lower() not in ("", "0", "false", "no")

@@ -1,0 +1,119 @@
+"""Fixtures: a real PostgreSQL and a real Valkey for tests.
+
+`tests/conftest.py` names this module in `pytest_plugins`. A test asks for
+
+- `database_url`: an empty database of its own, dropped afterwards;
+- `redis_url`: a Valkey (or Redis) server, and `redis_environment`: the <env> of the key names that are this test's own;
+- `postgres_server`: the server behind `database_url`, by its URL;
+- `server_folder`: an empty folder that the servers' user can reach, for a test that starts, kills and restarts an
+  `EmbeddedPostgres(server_folder / "postgres", password=…, durable=False)` or an `EmbeddedValkey(…)` of its own.
+
+The servers come from wheels. `DATABASE_URL` and `REDIS_URL` replace them: then databases and keys are created there
+under random names and removed, and nothing else is touched.
+"""
+
+import asyncio
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+import redis
+
+from layout_mutation.embedded.postgres import EmbeddedPostgres
+from layout_mutation.embedded.valkey import EmbeddedValkey
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a database on a server where databases may be created."""
+    if url := os.environ.get("DATABASE_URL"):
+        yield url
+        return
+    folder = new_server_folder()
+    try:
+        with EmbeddedPostgres(folder / "postgres", password=secrets.token_hex(16), durable=False) as server:
+            yield server.url
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def database_url(postgres_server: str) -> Iterator[str]:
+    """The URL of an empty database, dropped afterwards with whoever is still connected."""
+    name = f"test_{secrets.token_hex(6)}"
+    _wait_for(_execute(postgres_server, f"CREATE DATABASE {name}"))
+    try:
+        yield urlunsplit(urlsplit(postgres_server)._replace(path=f"/{name}"))
+    finally:
+        _wait_for(_execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[str]:
+    """The URL of a server whose keys may be added to."""
+    if url := os.environ.get("REDIS_URL"):
+        yield url
+        return
+    folder = new_server_folder()
+    try:
+        with EmbeddedValkey(folder / "valkey", password=secrets.token_hex(16), durable=False) as server:
+            yield server.url
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def redis_environment() -> str:
+    """An <env> for key names `{lm:<env>}:…` that no other test has."""
+    return f"test-{secrets.token_hex(6)}"
+
+
+@pytest.fixture
+def redis_url(valkey_server: str, redis_environment: str) -> Iterator[str]:
+    """The URL of a server without keys of this test's environment; without any keys if it is our own."""
+    with redis.Redis.from_url(valkey_server) as client:
+        if "REDIS_URL" not in os.environ:
+            client.flushall()
+        yield valkey_server
+        keys = list(client.scan_iter(match="{lm:" + redis_environment + "}:*", count=1000))
+        if keys:
+            client.delete(*keys)
+
+
+@pytest.fixture
+def server_folder() -> Iterator[Path]:
+    """An empty folder that the servers' user can reach (root's `tmp_path` is closed to it)."""
+    folder = new_server_folder()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def new_server_folder() -> Path:
+    """As the fixture `server_folder`; the caller removes it."""
+    folder = Path(tempfile.mkdtemp(prefix="layout-mutation-"))
+    folder.chmod(0o711)
+    return folder
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _wait_for(work: Coroutine[Any, Any, None]) -> None:
+    """Run it in a thread: the event loop of this one belongs to the test."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        thread.submit(asyncio.run, work).result()
