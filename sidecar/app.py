@@ -1,0 +1,115 @@
+"""The one place where the parts of a worker are made and closed.
+
+Counterparts: `workers` gives it a socket and asks what it is doing; tests pass doubles for the table and the rewriter.
+Never: a process, a signal or the internal listener; those are the supervisor's.
+"""
+
+import asyncio
+import socket
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from service.keys import Keys
+from sidecar.connections import VisitorServer
+from sidecar.inspection import Inspection
+from sidecar.pages import PageRewriter
+from sidecar.proxy import Proxy, TableSource
+from sidecar.rewriting import Isolation, Rewriting
+from sidecar.settings import SidecarSettings
+from sidecar.tables import Tables
+from sidecar.telemetry import StatusCollector, Telemetry
+from sidecar.upstream import FIELD_BYTES_MAX, FIELDS_MAX, LINE_BYTES_MAX, READ_BYTES, Upstream
+
+
+class Application:
+    """One worker's data plane. Made in a running event loop; `server` is a protocol factory for `create_server`."""
+
+    def __init__(
+        self,
+        settings: SidecarSettings,
+        *,
+        tables: TableSource,
+        rewriting: PageRewriter,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        new_unit: Callable[[], str] = lambda: str(uuid.uuid4()),
+    ) -> None:
+        self._settings = settings
+        self._upstream = Upstream(settings)
+        self.telemetry = Telemetry()
+        self.telemetry.registry.register(StatusCollector(tables.status, rewriting.status))
+        self.proxy = Proxy(
+            settings,
+            upstream=self._upstream,
+            tables=tables,
+            rewriting=rewriting,
+            telemetry=self.telemetry,
+            now=now,
+            new_unit=new_unit,
+        )
+        self.inspection = Inspection(tables, rewriting, self.telemetry, now)
+        self.server = VisitorServer(
+            self.proxy.handle,
+            telemetry=self.telemetry,
+            keepalive_timeout=settings.idle_s,
+            max_line_size=LINE_BYTES_MAX,
+            max_field_size=FIELD_BYTES_MAX,
+            max_headers=FIELDS_MAX,
+            read_bufsize=READ_BYTES,
+        )
+
+    async def close(self) -> None:
+        """Let requests in progress finish, at most `drain_s`; then end what is left. Nobody connects any more by now."""
+        self.proxy.draining = True
+        self.server.pre_shutdown()
+        await self._drained()
+        await self.server.shutdown(0.1)
+        await self._upstream.close()
+
+    async def _drained(self) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.drain_s
+        while self.server.connections and loop.time() < deadline:  # noqa: ASYNC110  aiohttp tells nobody of the last one
+            await asyncio.sleep(0.02)
+
+
+def tables_of(settings: SidecarSettings, instance: str) -> Tables:
+    """The table's keeper, as the settings want it. `instance` names this worker in the fleet."""
+    return Tables(
+        redis_url=settings.redis_url or None,
+        keys=Keys(settings.layout_mutation_environment),
+        public_keys=settings.public_keys,
+        snapshot_dir=Path(settings.snapshot_dir) if settings.snapshot_dir else None,
+        instance=instance,
+        workers=settings.worker_count,
+        poll_s=settings.table_poll_s,
+    )
+
+
+def rewriting_of(settings: SidecarSettings) -> Rewriting:
+    """The page rewriter, as the settings want it."""
+    return Rewriting(
+        isolation=Isolation.INLINE if settings.rewrite_inline else Isolation.CHILD,
+        deadline_s=settings.rewrite_ms_max / 1000,
+        page_bytes_max=settings.page_bytes_max,
+        memo_bytes_max=settings.memo_bytes_max,
+    )
+
+
+@asynccontextmanager
+async def running(settings: SidecarSettings, listening: socket.socket, number: int) -> AsyncIterator[Application]:
+    """A worker's whole application, serving on `listening` until the block ends, then drained and closed."""
+    async with AsyncExitStack() as stack:
+        tables = tables_of(settings, f"{socket.gethostname()}/{settings.listen}/{number}")
+        rewriting = rewriting_of(settings)
+        stack.push_async_callback(tables.close)
+        stack.push_async_callback(rewriting.close)
+        await tables.start()
+        await rewriting.start()
+        application = Application(settings, tables=tables, rewriting=rewriting)
+        stack.push_async_callback(application.close)
+        server = await asyncio.get_running_loop().create_server(application.server, sock=listening, backlog=4096)
+        stack.callback(server.close)
+        yield application

@@ -1,0 +1,168 @@
+"""May this response be rewritten? And might this request ask for a document at all?
+
+Pure: heads of messages in, a `Reason` out. Counterpart: `proxy` asks before it buffers a single byte, so that whatever is
+refused here streams through.
+Never: the table, the visitor or the body; those come later and have reasons of their own.
+"""
+
+from functools import lru_cache
+
+from multidict import MultiMapping
+
+from rules.html import charset as html_charset
+from rules.reasons import Reason
+
+Headers = MultiMapping[str]
+"""Field names of any case -> values."""
+
+DOCUMENT_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+CODINGS = frozenset({"gzip", "x-gzip", "br", "zstd", "deflate"})
+"""Content codings (RFC 9110 8.4.1) that can be undone and redone here."""
+
+PARTIAL_FIELDS = ("HX-Request", "Turbo-Frame", "RSC", "X-Nextjs-Data", "X-PJAX", "X-Inertia", "X-Up-Target")
+"""Request fields of client libraries that ask for a piece of a page."""
+
+_DOCUMENT_DESTINATIONS = frozenset({"document", "iframe", "frame", "embed", "object"})
+_STATIC_SUFFIXES = frozenset(
+    {
+        "avif",
+        "bmp",
+        "bz2",
+        "css",
+        "csv",
+        "eot",
+        "gif",
+        "gz",
+        "ico",
+        "jpeg",
+        "jpg",
+        "js",
+        "json",
+        "jsonld",
+        "map",
+        "mjs",
+        "mov",
+        "mp3",
+        "mp4",
+        "ogg",
+        "otf",
+        "pdf",
+        "png",
+        "svg",
+        "tar",
+        "ttf",
+        "txt",
+        "wasm",
+        "wav",
+        "webm",
+        "webmanifest",
+        "webp",
+        "woff",
+        "woff2",
+        "xml",
+        "zip",
+        "zst",
+    }
+)
+
+
+def refusal(method: str, status: int, request: Headers, response: Headers, *, bytes_max: int) -> Reason | None:
+    """Why the response must pass as it is, None when it may be rewritten.
+
+    A HEAD is judged like the GET it stands for, except that the answer is never None: see `proxy`.
+    """
+    if status != 200 and (status < 200 or status in {204, 205, 206} or 300 <= status < 400):
+        return Reason.STATUS
+    content_type = response.get("Content-Type")
+    if content_type is None or media_type(content_type) not in DOCUMENT_TYPES:
+        return Reason.CONTENT_TYPE
+    if method not in {"GET", "POST", "HEAD"}:
+        return Reason.METHOD
+    if _says_no_transform(response):
+        return Reason.NO_TRANSFORM
+    if response.get("Content-Disposition", "").lstrip().lower().startswith("attachment"):
+        return Reason.ATTACHMENT
+    if is_partial(request):
+        return Reason.PARTIAL
+    if not _is_readable(charset_of(content_type)):
+        return Reason.CHARSET
+    if coding_of(response) is None:
+        return Reason.CONTENT_ENCODING
+    if declared_length(response) > bytes_max:
+        return Reason.TOO_LARGE
+    return Reason.METHOD if method == "HEAD" else None
+
+
+def may_be_document(method: str, request: Headers, path: str) -> bool:
+    """Whether the answer to this request could be a page that is rewritten; a yes costs its Range and validators.
+
+    Browsers say what a response is for in Sec-Fetch-Dest. For the rest Accept and the path must do; in doubt it is yes,
+    because a validator of the origin's must not bring back a page from before a rule.
+    """
+    if method not in {"GET", "HEAD"} or is_partial(request):
+        return False
+    destination = request.get("Sec-Fetch-Dest")
+    if destination is not None and destination != "empty":
+        return destination in _DOCUMENT_DESTINATIONS
+    accept = request.get("Accept", "*/*")
+    if "text/html" in accept or "application/xhtml+xml" in accept:
+        return True
+    return "*/*" in accept and not _has_static_suffix(path)
+
+
+def is_partial(request: Headers) -> bool:
+    """Whether a client library asked for a piece of a page."""
+    return any(name in request for name in PARTIAL_FIELDS)
+
+
+def coding_of(response: Headers) -> str | None:
+    """The content coding: `""` for none, None for one (or a pile of several) that can't be undone here."""
+    if "Content-Encoding" not in response:
+        return ""
+    coding = ",".join(response.getall("Content-Encoding")).strip().lower()
+    if coding in {"", "identity"}:
+        return ""
+    return coding if coding in CODINGS else None
+
+
+def declared_length(response: Headers) -> int:
+    """Content-Length in bytes, 0 where there is none."""
+    text = response.get("Content-Length", "")
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+@lru_cache(maxsize=512)
+def media_type(content_type: str) -> str:
+    """`Text/HTML; charset=x` -> `text/html`."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+@lru_cache(maxsize=512)
+def charset_of(content_type: str) -> str | None:
+    """The charset parameter of a Content-Type (RFC 9110 8.3.1), None where there is none."""
+    for parameter in content_type.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip().strip("\"'").lower() or None
+    return None
+
+
+@lru_cache(maxsize=512)
+def _is_readable(charset: str | None) -> bool:
+    return charset is None or html_charset.charset_of(b"", charset) is not None
+
+
+def _says_no_transform(response: Headers) -> bool:
+    if "Cache-Control" not in response:
+        return False
+    return any(
+        directive.strip().lower() == "no-transform"
+        for value in response.getall("Cache-Control")
+        for directive in value.split(",")
+    )
+
+
+def _has_static_suffix(path: str) -> bool:
+    last = path.partition("?")[0].rpartition("/")[2]
+    stem, dot, suffix = last.rpartition(".")
+    return bool(dot and stem) and suffix.lower() in _STATIC_SUFFIXES

@@ -1,0 +1,94 @@
+"""One request while it is being answered: what came in, and what has been found out so far.
+
+Counterpart: `proxy` fills it in, step by step; whatever step fails, what is here is enough to send the origin's page.
+Never: behaviour; it only remembers.
+"""
+
+from aiohttp import web
+from msgspec import Struct
+
+from rules.decision import Decision
+from rules.reasons import Reason
+from rules.table import DecisionTable
+from sidecar.headers import Field
+from sidecar.toggles import Toggles
+from sidecar.validators import UNCHANGED, Conditions
+from sidecar.visit import Visit
+
+
+class Exchange:
+    """Used by one task from the first byte to the last."""
+
+    __slots__ = (
+        "authority",
+        "conditions",
+        "decision",
+        "edited_head",
+        "explanation",
+        "prefix",
+        "private",
+        "request",
+        "sets_unit",
+        "stage",
+        "table",
+        "target",
+        "toggles",
+        "visit",
+    )
+
+    def __init__(self, request: web.BaseRequest, authority: str) -> None:
+        self.request = request
+        self.target, self.authority = _target(request.raw_path, authority)
+        self.visit: Visit | None = None
+        self.toggles: Toggles | None = None
+        self.conditions: Conditions = UNCHANGED
+        self.table: DecisionTable | None = None
+        self.decision: Decision | None = None
+        self.stage = Reason.DECIDE_FAILED
+        """The reason to give if the step that is going on should fail."""
+        self.prefix = b""
+        """What has been read of the origin's body, still encoded."""
+        self.private = False
+        """The answer depended on the visitor."""
+        self.sets_unit = False
+        """The visitor gets a unit id: an experiment asked for one."""
+        self.edited_head = False
+        """The answer to a HEAD whose GET would be rewritten: it must not describe the origin's bytes."""
+        self.explanation: dict[str, Reason] = {}
+        """Mutation id -> what became of it."""
+
+    @property
+    def path(self) -> str:
+        """The path alone: what may be logged of an address."""
+        return self.target.partition("?")[0]
+
+    @property
+    def line(self) -> bytes:
+        """The request line as the origin gets it."""
+        return f"{self.request.method} {self.target} HTTP/1.1".encode("utf-8", "surrogateescape")
+
+
+class Page(Struct, frozen=True):
+    """A response that is ours: a rewritten page, or a 304 for one."""
+
+    status: int
+    reason: bytes
+    fields: list[Field]
+    body: bytes
+    mutations: int
+
+
+class Passing(Struct, frozen=True):
+    """The origin's response as it goes on: its body, and these fields."""
+
+    reason: Reason
+    fields: list[Field]
+
+
+def _target(raw: str, authority: str) -> tuple[str, str]:
+    """(path and query, Host) of a request target; an absolute one names the host itself (RFC 9112 3.2.2)."""
+    if raw.startswith("/") or "://" not in raw:
+        return raw, authority
+    named, slash, rest = raw.partition("://")[2].partition("/")
+    bare, question, query = named.partition("?")
+    return (slash + rest) or ("/" + question + query), bare.rpartition("@")[2]

@@ -1,0 +1,66 @@
+"""What a worker answers about itself: its table, a decision and its reasons, its metrics.
+
+Counterparts: `workers` carries the questions over the control channel, `admin` shows the answers.
+Never: anything about a visitor; addresses to explain come from operators.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from rules.decision import decide
+from sidecar.pages import PageRewriter
+from sidecar.proxy import TableSource
+from sidecar.telemetry import Family, Telemetry
+from sidecar.visit import context_of_address
+
+
+class Inspection:
+    """Answers questions of the internal listener, in one worker."""
+
+    def __init__(
+        self, tables: TableSource, rewriting: PageRewriter, telemetry: Telemetry, now: Callable[[], datetime]
+    ) -> None:
+        self._tables = tables
+        self._rewriting = rewriting
+        self._telemetry = telemetry
+        self._now = now
+
+    def status(self) -> dict[str, object]:
+        """The table's and the rewriter's state."""
+        return {"table": self._tables.status(), "rewriter": self._rewriting.status()}
+
+    def metrics(self) -> list[Family]:
+        """Every metric of this worker."""
+        return self._telemetry.families()
+
+    def mutations(self) -> list[dict[str, Any]]:
+        """The mutations of the table in force, without their payloads."""
+        table = self._tables.current
+        if table is None:
+            return []
+        shown = ("id", "name", "site", "layoutId", "pageSlug", "moduleId", "mutationType", "priority", "version")
+        flags = ("isActive", "status", "schedule")
+        records = (msgspec.to_builtins(mutation) for mutation in table.rules.mutations)
+        return [{name: record.get(name) for name in (*shown, *flags)} for record in records]
+
+    def explain(self, url: str, attributes: dict[str, Any]) -> dict[str, Any]:
+        """What the table in force decides for an address, and why; `attributes` are the visit's."""
+        table = self._tables.current
+        if table is None:
+            return {"url": url, "table": None, "reason": "no_table", "outcomes": []}
+        decision = decide(table, context_of_address(url, attributes, self._now()))
+        return {
+            "url": url,
+            "table": {"version": table.version, "digest": table.digest},
+            "outcomes": [
+                {"mutationId": outcome.mutation_id, "reason": outcome.reason.value, "detail": outcome.detail}
+                for outcome in decision.outcomes
+            ],
+            "applies": [group.mutation_id for group in decision.groups],
+            "assignments": dict(decision.assignments),
+            "reads": sorted(decision.reads),
+            "private": decision.private,
+        }

@@ -1,0 +1,391 @@
+"""One request: forward, decide, rewrite, answer.
+
+Whatever fails between the origin's answer and the first byte to the visitor, the visitor gets the origin's response:
+`_guarded` is the one place that says so. Counterparts: `upstream` (the origin's end), `relay` (the visitor's end),
+`pages` (what happens to a page in between).
+Never: a redirect followed, a cookie kept, a body buffered that will not be rewritten.
+"""
+
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Protocol, TypeVar
+
+from aiohttp import web
+from aiohttp.http import HttpVersion11
+
+from rules.decision import Decision, decide
+from rules.reasons import Reason
+from rules.table import DecisionTable
+from sidecar import eligibility, headers, local_mode, toggles, upgrade, validators, visit
+from sidecar.exchange import Exchange, Page, Passing
+from sidecar.headers import Field, Forwarding
+from sidecar.local_mode import Place
+from sidecar.pages import PageRewriter, Pages, revalidated
+from sidecar.relay import CLOSE, Visitor, Written, end_to_end
+from sidecar.settings import SidecarSettings
+from sidecar.telemetry import Telemetry
+from sidecar.upstream import BrokenUploadError, OriginResponse, Upload, Upstream, UpstreamError
+from sidecar.visit import Visit
+
+Result = TypeVar("Result")
+
+OWN_PATH = "/.layout-mutation/"
+"""Addresses below it are the engine's own and never reach the origin."""
+EXPLANATION_CHARACTERS_MAX = 4000
+_PASSED = {reason: f"passed; reason={reason.value}".encode() for reason in Reason}
+_HEADER = b"X-Layout-Mutation"
+
+
+class TableSource(Protocol):
+    """What `sidecar.tables.Tables` is to the proxy."""
+
+    @property
+    def current(self) -> DecisionTable | None: ...
+
+    def status(self) -> dict[str, object]: ...
+
+
+class Proxy:
+    """Answers the requests of one worker."""
+
+    def __init__(
+        self,
+        settings: SidecarSettings,
+        *,
+        upstream: Upstream,
+        tables: TableSource,
+        rewriting: PageRewriter,
+        telemetry: Telemetry,
+        now: Callable[[], datetime],
+        new_unit: Callable[[], str],
+    ) -> None:
+        self._settings = settings
+        self._upstream = upstream
+        self._tables = tables
+        self._pages = Pages(
+            rewriting, telemetry, bytes_max=settings.page_bytes_max, wait_s=settings.buffer_ms_max / 1000
+        )
+        self._telemetry = telemetry
+        self._now = now
+        self._new_unit = new_unit
+        self.draining = False
+        """Each connection ends with its present response."""
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request; the response has left when this returns."""
+        exchange = Exchange(request, request.headers.get("Host", ""))
+        visitor = Visitor(request, draining=self.draining)
+        self._telemetry.in_progress.inc()
+        try:
+            refused = _refusal(request, exchange)
+            if refused is not None:
+                return await self._tell(exchange, visitor, *refused, reason="refused")
+            return await self._forward(exchange, visitor)
+        except ConnectionError:
+            return CLOSE  # the visitor has left
+        finally:
+            self._telemetry.in_progress.dec()
+
+    # ---- the question
+
+    async def _forward(self, exchange: Exchange, visitor: Visitor) -> Written:
+        await self._guarded(exchange, self._prepare(exchange), None)
+        upload = _upload(exchange.request, visitor)
+        try:
+            head = self._question(exchange, upload)
+        except ValueError:
+            return await self._tell(exchange, visitor, 400, "The request is broken.", reason="refused")
+        try:
+            origin = await self._upstream.send(exchange.request.method, head, upload, visitor.inform)
+        except UpstreamError as error:
+            return await self._apologise(exchange, visitor, error)
+        except BrokenUploadError:
+            return await self._tell(exchange, visitor, 400, "The request is broken.", reason="refused")
+        if upload is not None and upload.invite is not None and not upload.continued.is_set():
+            visitor.close_after()  # the body that was announced may or may not follow
+        try:
+            return await self._answer(exchange, visitor, origin)
+        except UpstreamError as error:
+            return await self._apologise(exchange, visitor, error)
+        finally:
+            origin.close()
+
+    async def _prepare(self, exchange: Exchange) -> None:
+        """Read the operator's switches, and adapt the conditions to what the origin can know."""
+        given = exchange.request.headers
+        exchange.toggles = toggles.read(given, self._settings.ops_token)
+        if not any(name in given for name in validators.FIELDS):
+            return
+        table = self._tables.current
+        changes = eligibility.may_be_document(exchange.request.method, given, exchange.target)
+        visiting = self._visit(exchange)
+        off = exchange.toggles is not None and exchange.toggles.off
+        if table is None or off or not changes or self._settings.rollout == 0:
+            exchange.conditions = validators.adapt(given, None)
+            return
+        exchange.table = table
+        now = self._now()
+
+        def decided(layout_id: str | None) -> Decision:
+            context = visit.context_of(visiting, layout_id=layout_id, now=now, toggles=exchange.toggles)
+            return decide(table, context)
+
+        inside = visit.in_rollout(self._settings.rollout, visiting)
+        exchange.conditions = validators.adapt(given, decided, rewrites=inside)
+
+    def _question(self, exchange: Exchange, upload: Upload | None) -> bytes:
+        """The head of the request to the origin. Raises ValueError where it can't be written safely."""
+        request, conditions = exchange.request, exchange.conditions
+        given = request.headers
+        dropped = conditions.dropped
+        if "Connection" in given:
+            dropped = dropped | headers.connection_names(",".join(given.getall("Connection")))
+        accepted = given.getall("Accept-Encoding", None)
+        fields: headers.Fields = request.raw_headers
+        host = exchange.authority.encode("utf-8", "surrogateescape") or self._upstream.authority
+        forwarding: Forwarding | None = None
+        if self._settings.local_mode:
+            fields = local_mode.request_fields(fields, self._place(exchange))
+            host = self._upstream.authority
+        else:
+            trusted = self._settings.trust_forwarded
+            forwarding = Forwarding(_peer(request), self._scheme(request), host, trusted)
+        result = headers.to_origin(
+            fields,
+            dropped=dropped,
+            host=host,
+            forwarding=forwarding,
+            accept_encoding=None if accepted is None else headers.codings_for_origin(", ".join(accepted)),
+        )
+        result.extend(conditions.added)
+        if upload is not None:
+            result.append((b"Transfer-Encoding", b"chunked") if upload.length is None else _length(upload.length))
+            if upload.invite is not None:
+                result.append((b"Expect", b"100-continue"))
+        elif request.method not in {"GET", "HEAD", "OPTIONS", "TRACE"}:
+            result.append(_length(0))
+        if _wants_websocket(request):
+            result += [(b"Connection", b"Upgrade"), (b"Upgrade", given["Upgrade"].encode("utf-8", "surrogateescape"))]
+        return headers.serialise(exchange.line, result)
+
+    # ---- the answer
+
+    async def _answer(self, exchange: Exchange, visitor: Visitor, origin: OriginResponse) -> Written:
+        request = exchange.request
+        if origin.status == 101:
+            self._responded(exchange, visitor, Reason.STATUS.value, 101)
+            return await upgrade.splice(request, origin, [(_HEADER, _PASSED[Reason.STATUS])])
+        response = await self._guarded(exchange, self._response(exchange, origin), None)
+        if isinstance(response, Page):
+            written = await visitor.send(response.status, response.reason, response.fields, response.body)
+            self._responded(exchange, visitor, Reason.APPLIED.value, response.status)
+            return written
+        if response is None:
+            response = await self._guarded(exchange, self._passing(exchange, origin, exchange.stage), None)
+        if response is None:
+            response = Passing(exchange.stage, [*end_to_end(origin), (_HEADER, _PASSED[exchange.stage])])
+        written = await visitor.relay(origin, response.fields, exchange.prefix)
+        self._responded(exchange, visitor, response.reason.value, origin.status)
+        return written
+
+    async def _response(self, exchange: Exchange, origin: OriginResponse) -> Page | Passing:
+        """What the visitor gets, complete but for framing."""
+        outcome = await self._changed(exchange, origin)
+        if isinstance(outcome, Reason):
+            return await self._passing(exchange, origin, outcome)
+        table_version = exchange.table.version if exchange.table is not None else 0
+        value = b"applied; table=%d; mutations=%d" % (table_version, outcome.mutations)
+        fields = self._dressed(exchange, outcome.fields, value)
+        return Page(outcome.status, outcome.reason, fields, outcome.body, outcome.mutations)
+
+    async def _passing(self, exchange: Exchange, origin: OriginResponse, reason: Reason) -> Passing:
+        return Passing(reason, self._dressed(exchange, self._end_to_end(exchange, origin), _PASSED[reason]))
+
+    async def _changed(self, exchange: Exchange, origin: OriginResponse) -> Page | Reason:
+        """The response as the table wants it, or why it passes. Nothing has left for the visitor yet."""
+        request = exchange.request
+        if origin.status == 304 and exchange.conditions.revalidates:
+            return self._confirmed(exchange, origin)
+        refused = eligibility.refusal(
+            request.method, origin.status, request.headers, origin.headers, bytes_max=self._settings.page_bytes_max
+        )
+        if refused is not None and not (refused is Reason.METHOD and request.method == "HEAD"):
+            return refused
+        exchange.table = table = self._tables.current
+        if table is None:
+            return Reason.NO_TABLE
+        if exchange.toggles is not None and exchange.toggles.off:
+            return Reason.SWITCHED_OFF
+        decision = self._decided(exchange, table, origin.headers.get("X-Layout-Id"))
+        if not decision.groups:
+            return Reason.NO_RULES
+        if not visit.in_rollout(self._settings.rollout, self._visit(exchange)):
+            return Reason.ROLLOUT
+        if refused is not None:
+            exchange.edited_head = True
+            return refused
+        exchange.stage = Reason.REWRITE_FAILED
+        return await self._pages.rewritten(exchange, origin, decision, self._end_to_end(exchange, origin))
+
+    def _decided(self, exchange: Exchange, table: DecisionTable, layout_id: str | None) -> Decision:
+        visiting = self._visit(exchange)
+        with self._telemetry.decide_s.time():
+            context = visit.context_of(visiting, layout_id=layout_id, now=self._now(), toggles=exchange.toggles)
+            decision = decide(table, context)
+        exchange.decision = decision
+        exchange.explanation.update((outcome.mutation_id, outcome.reason) for outcome in decision.outcomes)
+        exchange.sets_unit = visiting.new_unit is not None and visit.UNIT_COOKIE in decision.units
+        # Who is in a partial rollout depends on the visitor, whatever the rules themselves look at.
+        partial = self._settings.rollout < 1 and bool(decision.groups)
+        exchange.private = decision.private or partial or exchange.sets_unit
+        return decision
+
+    def _confirmed(self, exchange: Exchange, origin: OriginResponse) -> Page:
+        table = exchange.table
+        own = validators.read(validators.confirmed(exchange.conditions.revalidates, origin.headers.get("ETag")))
+        assert table is not None
+        assert own is not None
+        decision = self._decided(exchange, table, own.layout_id)
+        exchange.sets_unit = False
+        return revalidated(exchange, origin, self._end_to_end(exchange, origin), len(decision.groups))
+
+    def _end_to_end(self, exchange: Exchange, origin: OriginResponse) -> list[Field]:
+        fields = end_to_end(origin)
+        if self._settings.local_mode:
+            fields = local_mode.response_fields(fields, self._place(exchange))
+        return fields
+
+    def _dressed(self, exchange: Exchange, fields: list[Field], value: bytes) -> list[Field]:
+        """The fields with what the decision means for caches, the unit cookie, and our own header."""
+        if exchange.edited_head:
+            fields = headers.after_edit(fields)
+        if exchange.toggles is not None:
+            fields = headers.not_stored(fields)
+        elif exchange.private:
+            fields = headers.for_one_visitor(fields)
+        if exchange.sets_unit and exchange.visit is not None and exchange.visit.new_unit is not None:
+            cookie = visit.unit_cookie(exchange.visit.new_unit, secure=exchange.visit.scheme == "https")
+            fields.append((b"Set-Cookie", cookie))
+        if exchange.toggles is not None and exchange.toggles.explain:
+            text = ", ".join(f"{mutation}={reason.value}" for mutation, reason in exchange.explanation.items())
+            fields.append((b"X-Layout-Mutation-Explain", text[:EXPLANATION_CHARACTERS_MAX].encode("utf-8", "replace")))
+        fields = [field for field in fields if field[0].lower() != b"x-layout-mutation"]
+        fields.append((_HEADER, value))
+        return fields
+
+    async def _guarded(self, exchange: Exchange, step: Coroutine[Any, Any, Result], otherwise: Result) -> Result:
+        """The fail-open seam: a step that fails for whatever reason is skipped, reported and counted."""
+        try:
+            return await step
+        except Exception as error:  # noqa: BLE001  law 1: no bug of ours may cost a visitor the page
+            self._telemetry.failed(exchange.stage, error, exchange.path)
+            return otherwise
+
+    async def _apologise(self, exchange: Exchange, visitor: Visitor, error: UpstreamError) -> Written:
+        """The origin failed: say so where nothing of its response has left yet, else end the connection."""
+        self._telemetry.upstream_failed(error.trouble.value, str(error), exchange.path)
+        if not visitor.answered:
+            return await self._tell(
+                exchange, visitor, error.status, _APOLOGIES[error.status], reason=error.trouble.value
+            )
+        self._responded(exchange, visitor, error.trouble.value, error.status)
+        return CLOSE
+
+    async def _tell(self, exchange: Exchange, visitor: Visitor, status: int, text: str, *, reason: str) -> Written:
+        """A response of our own, where there is none of the origin's to give."""
+        if status == 400:
+            visitor.close_after()
+        fields = [(b"Content-Type", b"text/plain; charset=utf-8"), (b"Cache-Control", b"no-store")]
+        written = await visitor.send(status, HTTPStatus(status).phrase.encode(), fields, (text + "\n").encode())
+        self._responded(exchange, visitor, reason, status)
+        return written
+
+    def _responded(self, exchange: Exchange, visitor: Visitor, reason: str, status: int) -> None:
+        self._telemetry.responded(reason, status, visitor.sent_bytes)
+        if self._settings.access_log:
+            self._telemetry.visited(exchange.request.method, exchange.path, reason, status, visitor.sent_bytes)
+
+    # ---- who asks
+
+    def _visit(self, exchange: Exchange) -> Visit:
+        if exchange.visit is None:
+            request, settings = exchange.request, self._settings
+            unit = visit.unit_of(request.headers)
+            consents = settings.consent == "implied" or visit.has_cookie(request.headers, settings.consent_cookie)
+            local = settings.local_mode
+            exchange.visit = Visit(
+                scheme=self._upstream.scheme if local else self._scheme(request),
+                authority=self._upstream.authority.decode() if local else exchange.authority,
+                target=exchange.target,
+                headers=request.headers,
+                address=self._visitor_address(request),
+                unit=unit,
+                new_unit=self._new_unit() if unit is None and consents else None,
+            )
+        return exchange.visit
+
+    def _scheme(self, request: web.BaseRequest) -> str:
+        if self._settings.trust_forwarded:
+            given = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower()
+            if given in {"http", "https"}:
+                return given
+        return "http"
+
+    def _visitor_address(self, request: web.BaseRequest) -> str:
+        """The peer; behind a trusted proxy the last address that it wrote down."""
+        chain = request.headers.getall("X-Forwarded-For", ()) if self._settings.trust_forwarded else ()
+        return ",".join(chain).rpartition(",")[2].strip() or _peer(request)
+
+    def _place(self, exchange: Exchange) -> Place:
+        return Place(
+            upstream_scheme=self._upstream.scheme.encode(),
+            upstream_authority=self._upstream.authority,
+            local_authority=exchange.authority.encode("utf-8", "surrogateescape"),
+        )
+
+
+_APOLOGIES = {
+    502: "The site could not be reached.",
+    504: "The site did not answer in time.",
+}
+
+
+def _refusal(request: web.BaseRequest, exchange: Exchange) -> tuple[int, str] | None:
+    """Status and text for a request that is not forwarded at all."""
+    if exchange.target.startswith(OWN_PATH):
+        return 404, "There is nothing at this address."
+    if not exchange.target.startswith("/") or request.method == "CONNECT":
+        return 501, "Only requests for a path are forwarded."
+    codings = request.headers.getall("Transfer-Encoding", None)
+    if codings is not None and (request.version < HttpVersion11 or ",".join(codings).strip().lower() != "chunked"):
+        return 400, "The transfer coding is not chunked."
+    return None
+
+
+def _upload(request: web.BaseRequest, visitor: Visitor) -> Upload | None:
+    if not request.body_exists:
+        return None
+    length = request.headers.get("Content-Length")
+    waits = request.headers.get("Expect", "").strip().lower() == "100-continue" and request.version >= HttpVersion11
+    return Upload(
+        request.content, length=None if length is None else int(length), invite=visitor.invite if waits else None
+    )
+
+
+def _wants_websocket(request: web.BaseRequest) -> bool:
+    """Whether the request asks for the one protocol that can be switched to here (aiohttp's parser knows no other)."""
+    given = request.headers
+    if "Upgrade" not in given or given["Upgrade"].strip().lower() != "websocket":
+        return False
+    return request.version >= HttpVersion11 and b"upgrade" in headers.connection_names(
+        ",".join(given.getall("Connection", ()))
+    )
+
+
+def _peer(request: web.BaseRequest) -> str:
+    return request.remote or ""
+
+
+def _length(length: int) -> Field:
+    return b"Content-Length", str(length).encode()

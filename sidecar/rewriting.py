@@ -1,0 +1,140 @@
+"""Budgets, memo, quarantine, and the original page whenever anything goes wrong: the seam where rewriting fails open.
+
+Counterpart: `isolation.py` has pages rewritten beside the worker, `memo.py` keeps finished ones, `quarantine.py` the
+harmful ones; `proxy.py` asks for a page and sends whatever comes back.
+
+Never: raises (but for the cancellation of its caller), blocks the event loop (unless told to work inline), or returns
+bytes that differ from the origin's outside an edit.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from enum import StrEnum
+
+import structlog
+
+from rules import limits
+from rules.decision import Decision
+from rules.html import PassedThrough, Rewritten, apply_groups
+from rules.reasons import Reason
+from sidecar.child import COMMAND
+from sidecar.isolation import QUEUE_PAGES_MAX, Isolated, Job
+from sidecar.memo import Memo, MemoKey
+from sidecar.quarantine import Quarantine
+
+DEADLINE_S = 0.25
+MEMO_BYTES_MAX = 64 * 1024 * 1024
+
+_PASSING = frozenset({Reason.REWRITE_FAILED, Reason.OVER_BUDGET})
+"""Answers that may differ the next time; everything else a page's bytes and the decision determine."""
+
+_log = structlog.get_logger("sidecar.rewriting")
+
+
+class Isolation(StrEnum):
+    """Where pages are parsed: in a child process, or inside the worker, where no deadline holds and a crash is ours."""
+
+    CHILD = "child"
+    INLINE = "inline"
+
+
+class Rewriting:
+    """Rewrites pages for one worker; used on one event loop.
+
+    `deadline_s` bounds a visitor's wait, queue included, and apart from that the child's work on one page. `command`
+    starts the child. `entropy` spreads restarts.
+    """
+
+    def __init__(
+        self,
+        *,
+        isolation: Isolation = Isolation.CHILD,
+        deadline_s: float = DEADLINE_S,
+        page_bytes_max: int = limits.PAGE_BYTES_MAX,
+        memo_bytes_max: int = MEMO_BYTES_MAX,
+        queue_pages_max: int = QUEUE_PAGES_MAX,
+        command: Sequence[str] = COMMAND,
+        entropy: random.Random | None = None,
+    ) -> None:
+        self.isolation = isolation
+        self.memo = Memo(memo_bytes_max)
+        self.quarantine = Quarantine()
+        self._page_bytes_max = page_bytes_max
+        self._isolated = Isolated(
+            deadline_s=deadline_s,
+            on_answer=self._keep,
+            on_harm=self._hold,
+            entropy=entropy or random.Random(),  # noqa: S311 - jitter
+            command=command,
+            queue_pages_max=queue_pages_max,
+        )
+
+    async def start(self) -> None:
+        """Start the child and wait, bounded, until it is warm. Never fails: without a child pages pass."""
+        if self.isolation is Isolation.CHILD:
+            await self._isolated.start()
+
+    async def close(self) -> None:
+        """Let waiting pages pass and end the child."""
+        await self._isolated.close()
+
+    async def rewrite(
+        self, body: bytes, decision: Decision, *, charset: str | None, nonce: str | None, address: str
+    ) -> Rewritten | PassedThrough:
+        """The page with the decision's changes, or why it passes untouched.
+
+        `charset` is that of Content-Type, `nonce` that of the page's CSP. `address` is host, path and query: it tells
+        pages apart in the memo and in quarantine.
+        """
+        try:
+            if not decision.groups:
+                return PassedThrough(reason=Reason.NO_RULES, outcomes=(), detail="")
+            if len(body) > self._page_bytes_max:
+                detail = f"{len(body)} bytes, at most {self._page_bytes_max}"
+                return PassedThrough(reason=Reason.TOO_LARGE, outcomes=(), detail=detail)
+            if self.quarantine.holds(address, decision.key, _now()):
+                return PassedThrough(reason=Reason.QUARANTINED, outcomes=(), detail="")
+            key = MemoKey(address, decision.key, charset, nonce)
+            known = self.memo.get(key, body)
+            if known is not None:
+                return known
+            if self.isolation is Isolation.CHILD:
+                return await self._isolated.ask(key, body, decision.groups)
+            answer = apply_groups(
+                body, decision.groups, charset=charset, nonce=nonce, page_bytes_max=self._page_bytes_max
+            )
+            self.memo.put(key, body, answer)
+            return answer
+        except Exception as error:  # noqa: BLE001 - fail open: a bug of ours costs a mutation, never a page
+            _log.exception("rewriting_failed", page=_path(address))
+            return PassedThrough(reason=Reason.REWRITE_FAILED, outcomes=(), detail=type(error).__name__)
+
+    def status(self) -> dict[str, object]:
+        """For metrics and readiness: isolation, ready, pid, restarts, waiting, quarantined, memo {hits, misses, …}."""
+        return {
+            "isolation": self.isolation.value,
+            "ready": self.isolation is Isolation.INLINE or self._isolated.ready,
+            "pid": self._isolated.pid,
+            "restarts": self._isolated.restarts,
+            "waiting": self._isolated.waiting,
+            "quarantined": len(self.quarantine),
+            "memo": self.memo.status(),
+        }
+
+    def _keep(self, job: Job, answer: Rewritten | PassedThrough) -> None:
+        if isinstance(answer, Rewritten) or answer.reason not in _PASSING:
+            self.memo.put(job.key, job.body, answer)
+
+    def _hold(self, job: Job, reason: Reason, why: str) -> None:
+        held_s = self.quarantine.add(job.key.address, job.key.decision, _now())
+        _log.warning("page_quarantined", page=_path(job.key.address), reason=reason.value, why=why, held_s=held_s)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _path(address: str) -> str:
+    """The address without its query, which may be personal."""
+    return address.partition("?")[0]

@@ -1,0 +1,211 @@
+"""Everything that can be configured about the data plane: `SIDECAR_*` and the variables both planes share.
+
+Counterpart: `service.settings` reads the struct from the environment. The documentation and `.env.example` are generated
+from the descriptions below.
+Never: a default that opens a port to the network or trusts what a visitor sends.
+"""
+
+import base64
+import binascii
+import os
+import re
+from typing import Annotated, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from msgspec import Meta, Struct
+
+from service.settings import SECRET
+
+_ADDRESS = re.compile(r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):([0-9]{1,5})$")
+
+
+class SidecarSettings(Struct, frozen=True, kw_only=True):
+    """The data plane's settings. Durations are in the unit their name ends with."""
+
+    prefix: ClassVar[str] = "SIDECAR_"
+    unprefixed: ClassVar[frozenset[str]] = frozenset({"redis_url", "layout_mutation_environment", "log_level"})
+
+    upstream: Annotated[
+        str,
+        Meta(
+            description="Address of the site that is fronted, for example https://shop.example or http://10.0.0.5:3000"
+        ),
+    ]
+    redis_url: Annotated[
+        str,
+        Meta(
+            description="Where decision tables come from, for example redis://127.0.0.1:6379/0",
+            extra=SECRET,
+        ),
+    ] = "redis://127.0.0.1:6379/0"
+    layout_mutation_environment: Annotated[
+        str, Meta(description="Name of the installation in Redis", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    ] = "local"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="Least severe events that are logged: debug, info, warning or error"),
+    ] = "info"
+
+    listen: Annotated[str, Meta(description="Where visitors are served, host:port; port 0 takes a free one")] = (
+        "127.0.0.1:8080"
+    )
+    admin_listen: Annotated[
+        str, Meta(description="Internal listener for /healthz /readyz /metrics /table /explain, host:port")
+    ] = "127.0.0.1:8090"
+    workers: Annotated[int, Meta(ge=0, le=256, description="Worker processes; 0 means one per core")] = 0
+    drain_s: Annotated[
+        float, Meta(ge=0, le=3600, description="Longest wait for requests in progress when stopping, in seconds")
+    ] = 20.0
+    idle_s: Annotated[
+        float, Meta(gt=0, le=3600, description="How long a visitor's idle connection is kept, in seconds")
+    ] = 75.0
+    access_log: Annotated[
+        bool,
+        Meta(description="Whether each request is logged: method, path, status, reason, bytes; no address, no query"),
+    ] = False
+    trust_forwarded: Annotated[
+        bool,
+        Meta(
+            description="Whether a proxy of yours stands in front and sets X-Forwarded-For and -Proto: their scheme and "
+            "visitor address are then believed. Never switch this on where visitors connect directly"
+        ),
+    ] = False
+    local_mode: Annotated[
+        bool,
+        Meta(
+            description="Front somebody else's site on this machine: the origin is asked under its own name, and its "
+            "absolute redirects and cookies are changed so that the browser stays here. For trying out"
+        ),
+    ] = False
+
+    upstream_connect_s: Annotated[
+        float, Meta(gt=0, le=600, description="Longest wait for a connection to the origin, in seconds; then 504")
+    ] = 5.0
+    upstream_response_s: Annotated[
+        float, Meta(gt=0, le=86400, description="Longest wait for the origin's response to begin, in seconds; then 504")
+    ] = 60.0
+    upstream_idle_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3600,
+            description="How long an unused connection to the origin is kept, in seconds; less than the origin keeps it",
+        ),
+    ] = 4.0
+    upstream_connections: Annotated[
+        int, Meta(ge=1, le=65535, description="Most connections to the origin at once, per worker")
+    ] = 1024
+    upstream_ca_file: Annotated[
+        str, Meta(description="PEM file of certificate authorities for an https origin; empty: the system's")
+    ] = ""
+
+    snapshot_dir: Annotated[
+        str, Meta(description="Folder that keeps the last good decision table across restarts; empty: not kept")
+    ] = ""
+    table_public_keys: Annotated[
+        str,
+        Meta(
+            description="Ed25519 public keys that decision tables may be signed with: base64 of 32 bytes, comma-separated"
+        ),
+    ] = ""
+    table_poll_s: Annotated[
+        float,
+        Meta(
+            gt=0, le=60, description="How often Redis is asked for a newer table in case a message was lost, in seconds"
+        ),
+    ] = 1.0
+
+    rollout: Annotated[float, Meta(ge=0, le=1, description="Share of visits that may be mutated at all, 0 to 1")] = 1.0
+    ops_token: Annotated[
+        str,
+        Meta(
+            description="Secret that makes X-Layout-Mutation request headers count; empty: they never do",
+            extra=SECRET,
+        ),
+    ] = ""
+    consent: Annotated[
+        Literal["implied", "required"],
+        Meta(description="`required`: no lm_uid cookie is set before the consent cookie is there"),
+    ] = "implied"
+    consent_cookie: Annotated[
+        str,
+        Meta(description="Name of the cookie whose presence means consent", pattern=r"^[A-Za-z0-9_.-]{0,64}$"),
+    ] = ""
+
+    page_bytes_max: Annotated[
+        int,
+        Meta(ge=1024, le=64 * 1024 * 1024, description="Largest page that is rewritten, in bytes before compression"),
+    ] = 4 * 1024 * 1024
+    buffer_ms_max: Annotated[
+        int,
+        Meta(
+            ge=1, le=60_000, description="Longest wait for the rest of a page that is to be rewritten, in milliseconds"
+        ),
+    ] = 2_000
+    rewrite_ms_max: Annotated[
+        int, Meta(ge=1, le=60_000, description="Longest time one page may take to rewrite, in milliseconds")
+    ] = 250
+    rewrite_inline: Annotated[
+        bool,
+        Meta(description="Rewrite inside the worker instead of in a child process beside it: no deadline holds then"),
+    ] = False
+    memo_bytes_max: Annotated[
+        int,
+        Meta(ge=0, le=8 * 1024**3, description="Memory for finished pages, per worker, in bytes; 0 switches it off"),
+    ] = 64 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        """Check what the types can't; ValueError names the variable and the fix."""
+        _check_upstream(self.upstream)
+        for name, value in (("SIDECAR_LISTEN", self.listen), ("SIDECAR_ADMIN_LISTEN", self.admin_listen)):
+            match = _ADDRESS.match(value)
+            if match is None or int(match.group(2)) > 65535:
+                raise ValueError(f"{name} must be host:port, for example 127.0.0.1:8080 (got {value[:80]!r})")
+        if self.ops_token and len(self.ops_token) < 16:
+            raise ValueError("SIDECAR_OPS_TOKEN must have at least 16 characters")
+        for key in self.public_keys_base64:
+            _check_key(key)
+
+    @property
+    def public_keys_base64(self) -> tuple[str, ...]:
+        """The keys of SIDECAR_TABLE_PUBLIC_KEYS, one by one."""
+        return tuple(key.strip() for key in self.table_public_keys.split(",") if key.strip())
+
+    @property
+    def public_keys(self) -> tuple[bytes, ...]:
+        """The same as 32 raw bytes each."""
+        return tuple(base64.b64decode(key) for key in self.public_keys_base64)
+
+    @property
+    def worker_count(self) -> int:
+        """Processes to start."""
+        return self.workers or os.cpu_count() or 1
+
+
+def address(listen: str) -> tuple[str, int]:
+    """`host:port` -> (host, port); a missing host means every interface, brackets around IPv6 go."""
+    host, _, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _check_upstream(upstream: str) -> None:
+    parts = urlsplit(upstream)
+    try:
+        port_is_fine = parts.port is None or parts.port > 0
+    except ValueError:
+        port_is_fine = False
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_fine:
+        raise ValueError("SIDECAR_UPSTREAM must be http://host[:port] or https://host[:port]")
+    if parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username:
+        raise ValueError(
+            "SIDECAR_UPSTREAM must be an origin without path, query or user, for example https://shop.example"
+        )
+
+
+def _check_key(key: str) -> None:
+    try:
+        raw = base64.b64decode(key, validate=True)
+    except binascii.Error:
+        raw = b""
+    if len(raw) != 32:
+        raise ValueError("SIDECAR_TABLE_PUBLIC_KEYS must hold base64 of 32 bytes each, separated by commas")

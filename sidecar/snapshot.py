@@ -1,0 +1,72 @@
+"""The last good table on disk, so that a restart without Redis serves what was served before.
+
+Counterpart: `tables.py` writes each table that it takes and reads one when it starts. The file holds the sealed bytes;
+its signature is checked again when it is read, so the folder need not be trusted.
+Several processes may share a folder: a file appears whole or not at all, and each process writes what it has taken in
+order, so after a change of table the file is the new one once the last of them has taken it.
+
+Never: removes a snapshot, whatever is in it.
+"""
+
+import os
+import secrets
+import time
+from contextlib import suppress
+from pathlib import Path
+
+FILE = "table"
+DRAFT_AGE_S_MAX = 600.0
+"""A draft this old belongs to a process that was killed while it wrote."""
+
+
+def read(folder: Path, bytes_max: int) -> bytes | None:
+    """The sealed table, None if there is none; at most one byte more than `bytes_max`. Raises OSError."""
+    try:
+        with (folder / FILE).open("rb") as file:
+            return file.read(bytes_max + 1)
+    except FileNotFoundError:
+        return None
+
+
+def write(folder: Path, sealed: bytes) -> None:
+    """Replace the snapshot, durably and whole. Raises OSError; the old snapshot is then still there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _sweep(folder)
+    if _is_same(folder / FILE, sealed):
+        return
+    draft = folder / f".{FILE}.{os.getpid()}.{secrets.token_hex(4)}"
+    try:
+        with draft.open("xb") as file:
+            file.write(sealed)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(folder / FILE)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
+    _sync_folder(folder)
+
+
+def _is_same(file: Path, sealed: bytes) -> bool:
+    """Another worker has often written it already; reading is cheaper than fsync."""
+    try:
+        return file.stat().st_size == len(sealed) and file.read_bytes() == sealed
+    except OSError:
+        return False
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name durable too, as fsync(2) asks for."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sweep(folder: Path) -> None:
+    for draft in folder.glob(f".{FILE}.*"):
+        with suppress(OSError):
+            if time.time() - draft.stat().st_mtime > DRAFT_AGE_S_MAX:
+                draft.unlink()

@@ -1,0 +1,185 @@
+"""What the data plane tells about itself: metrics and events.
+
+One `Telemetry` per worker process. The supervisor asks each worker for its samples and shows them side by side.
+Counterparts: `service.logs` formats the events, `admin` serves the metrics.
+Never: personal data. Of an address only the path is logged, and a failure that repeats is one line a second with a count.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import structlog
+from msgspec import Struct
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from rules.reasons import Reason
+
+_MILLISECONDS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+QUIET_S = 1.0
+"""A failure of one kind is logged at most this often."""
+
+
+class Sample(Struct, frozen=True, array_like=True):
+    """One line of an exposition."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
+
+
+class Family(Struct, frozen=True, array_like=True):
+    """One metric with its samples, as it travels from a worker to the supervisor."""
+
+    name: str
+    documentation: str
+    kind: str
+    unit: str
+    samples: list[Sample]
+
+
+class Telemetry:
+    """A worker's metrics, and its way to report failures."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._responses = Counter(
+            "layout_mutation_responses",
+            "Responses by what became of the page (or why it passed) and status",
+            ["reason", "status"],
+            registry=self.registry,
+        )
+        self._response_children: dict[tuple[str, int], Counter] = {}
+        self._failures = Counter(
+            "layout_mutation_failures",
+            "Pages that passed because something of ours failed",
+            ["reason"],
+            registry=self.registry,
+        )
+        for reason in (Reason.DECIDE_FAILED, Reason.REWRITE_FAILED):
+            self._failures.labels(reason.value)
+        self._upstream_errors = Counter(
+            "layout_mutation_upstream_errors", "Requests that the origin failed", ["reason"], registry=self.registry
+        )
+        self.decide_s = Histogram(
+            "layout_mutation_decide_seconds", "Time to decide one visit", buckets=_MILLISECONDS, registry=self.registry
+        )
+        self.rewrite_s = Histogram(
+            "layout_mutation_rewrite_seconds",
+            "Time to rewrite one page, waiting and memo included",
+            buckets=_MILLISECONDS,
+            registry=self.registry,
+        )
+        self._sent = Counter("layout_mutation_sent_bytes", "Bytes sent to visitors", registry=self.registry)
+        self.bad_requests = Counter(
+            "layout_mutation_bad_requests", "Requests that are not HTTP and were answered 400", registry=self.registry
+        )
+        self.in_progress = Gauge("layout_mutation_requests_in_progress", "Requests in progress", registry=self.registry)
+        ProcessCollector(registry=self.registry)
+        self._log = structlog.get_logger("sidecar")
+        self._quiet_until: dict[tuple[str, str], float] = {}
+        self._suppressed: dict[tuple[str, str], int] = {}
+
+    def responded(self, reason: str, status: int, sent_bytes: int) -> None:
+        """Count one response; `reason` is a `Reason`, or a `Trouble` of the origin."""
+        key = (reason, status)
+        child = self._response_children.get(key)
+        if child is None:
+            child = self._response_children[key] = self._responses.labels(reason, str(status))
+        child.inc()
+        self._sent.inc(sent_bytes)
+
+    def visited(self, method: str, path: str, reason: str, status: int, sent_bytes: int) -> None:
+        """A line for each response: only where somebody switched that on."""
+        self._log.info("request", method=method, path=path, reason=reason, status=status, sent_bytes=sent_bytes)
+
+    def crashed(self, error: BaseException | None) -> None:
+        """A request ended without an answer of its own: a bug of ours that the fail-open seam did not catch."""
+        self._say("request_failed", "crashed", level="error", exc_info=error)
+
+    def failed(self, reason: Reason, error: BaseException, path: str) -> None:
+        """A page passed because of a bug of ours: counted, and logged with its traceback."""
+        self._failures.labels(reason.value).inc()
+        self._say("page_passed", reason.value, level="error", path=path, exc_info=error)
+
+    def count_failure(self, reason: Reason) -> None:
+        """A page passed because something of ours failed, which has been logged where it happened."""
+        self._failures.labels(reason.value).inc()
+
+    def refused(self, reason: Reason, detail: str, path: str) -> None:
+        """A page that was to be rewritten passed for an expected reason: one line where somebody may want to look."""
+        self._say("page_passed", reason.value, level="info", path=path, detail=detail)
+
+    def upstream_failed(self, trouble: str, detail: str, path: str) -> None:
+        """The origin failed a request."""
+        self._upstream_errors.labels(trouble).inc()
+        self._say("upstream_failed", trouble, level="warning", path=path, detail=detail)
+
+    def families(self) -> list[Family]:
+        """Every metric with its samples, now."""
+        return [
+            Family(
+                name=metric.name,
+                documentation=metric.documentation,
+                kind=metric.type,
+                unit=metric.unit,
+                samples=[
+                    Sample(sample.name, dict(sample.labels), sample.value)
+                    for sample in metric.samples
+                    if not sample.name.endswith("_created")
+                ],
+            )
+            for metric in self.registry.collect()
+        ]
+
+    def _say(self, event: str, reason: str, *, level: str, **fields: Any) -> None:
+        key, now = (event, reason), time.monotonic()
+        if now < self._quiet_until.get(key, 0.0):
+            self._suppressed[key] = self._suppressed.get(key, 0) + 1
+            return
+        self._quiet_until[key] = now + QUIET_S
+        if more := self._suppressed.pop(key, 0):
+            fields["suppressed"] = more
+        getattr(self._log, level)(event, reason=reason, **fields)
+
+
+class StatusCollector(Collector):
+    """Shows the `status()` of the table's and the rewriter's keepers as metrics."""
+
+    def __init__(self, table: Callable[[], Mapping[str, Any]], rewriting: Callable[[], Mapping[str, Any]]) -> None:
+        self._table = table
+        self._rewriting = rewriting
+
+    def collect(self) -> Iterable[Metric]:
+        table = self._table()
+        version = GaugeMetricFamily(
+            "layout_mutation_table_version", "Version of the decision table in force, 0 for none"
+        )
+        version.add_metric([], float(table.get("version") or 0))
+        yield version
+        for name, words in (("age", "the table in force was made"), ("heard", "Redis last answered")):
+            seconds = table.get(f"{name}_seconds")
+            if isinstance(seconds, (int, float)):
+                family = GaugeMetricFamily(f"layout_mutation_table_{name}_seconds", f"Time since {words}")
+                family.add_metric([], float(seconds))
+                yield family
+        names = ["state", "reason", "source", "redis", "snapshot"]
+        info = GaugeMetricFamily(
+            "layout_mutation_table_state", "1 for the state the table is in, and why", labels=names
+        )
+        info.add_metric([str(table.get(name) or "") for name in names], 1.0)
+        yield info
+        yield from _numbers("layout_mutation_rewriter", self._rewriting())
+
+
+def _numbers(prefix: str, status: Mapping[str, Any]) -> Iterable[Metric]:
+    for name, value in status.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(f"{prefix}_{name}", value)
+        elif isinstance(value, (bool, int, float)) and name != "pid":
+            family = GaugeMetricFamily(f"{prefix}_{name}", f"`{name}` of the page rewriter's status")
+            family.add_metric([], float(value))
+            yield family

@@ -1,0 +1,54 @@
+"""What operators switch by request header, for one request.
+
+`X-Layout-Mutation: off`, `-Disable: hero, cta`, `-Only: hero`, `-Force: experiment=variation`, `-Explain: 1`, all of it
+only with the right `X-Layout-Mutation-Token`. Counterparts: `visit`, which puts them into the context, and `headers`,
+which removes every one of these fields before the origin sees the request.
+Never: obeyed because of where a request comes from; behind a balancer every visitor's address is the balancer's.
+"""
+
+import hmac
+
+from msgspec import Struct
+from multidict import MultiMapping
+
+TOKEN = "X-Layout-Mutation-Token"  # noqa: S105  the name of a field, not a secret
+OFF = "X-Layout-Mutation"
+DISABLE = "X-Layout-Mutation-Disable"
+ONLY = "X-Layout-Mutation-Only"
+FORCE = "X-Layout-Mutation-Force"
+EXPLAIN = "X-Layout-Mutation-Explain"
+
+
+class Toggles(Struct, frozen=True):
+    """What an operator asked for. A response that these shaped is for nobody's cache."""
+
+    off: bool = False
+    disabled: frozenset[str] = frozenset()
+    """Module ids."""
+    only: frozenset[str] | None = None
+    """Module ids; None for all."""
+    forced: dict[str, str] = {}
+    """Experiment id -> variation key."""
+    explain: bool = False
+
+
+def read(headers: MultiMapping[str], ops_token: str) -> Toggles | None:
+    """The toggles of a request, None without a valid token; an empty `ops_token` makes no token valid."""
+    if TOKEN not in headers or not ops_token:
+        return None
+    given = headers[TOKEN].encode("utf-8", "surrogateescape")
+    if not hmac.compare_digest(given, ops_token.encode()):
+        return None
+    only = _names(headers, ONLY)
+    pairs = (item.partition("=") for item in _names(headers, FORCE))
+    return Toggles(
+        off=headers.get(OFF, "").strip().lower() == "off",
+        disabled=frozenset(_names(headers, DISABLE)),
+        only=frozenset(only) if ONLY in headers else None,
+        forced={key.strip(): value.strip() for key, equals, value in pairs if equals},
+        explain=headers.get(EXPLAIN, "").strip() == "1",
+    )
+
+
+def _names(headers: MultiMapping[str], name: str) -> list[str]:
+    return [item.strip() for value in headers.getall(name, []) for item in value.split(",") if item.strip()]

@@ -1,0 +1,70 @@
+"""One worker process: serves visitors on the socket it was given until the supervisor says stop, or is gone.
+
+Counterpart: `supervisor`, at the other end of the control channel. Every worker accepts from the same listening socket.
+Never: a port of its own, a child but the page rewriter, or a life after the supervisor's.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from typing import Any
+
+import msgspec
+import structlog
+
+from sidecar.app import Application, running
+from sidecar.control import Answer, Channel, Question
+from sidecar.settings import SidecarSettings
+
+_log = structlog.get_logger("sidecar.workers")
+
+
+async def work(settings: SidecarSettings, *, number: int, listen_fd: int, control_fd: int) -> None:
+    """Run worker `number` on inherited sockets; returns when it has drained and closed everything."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    # Ctrl-C reaches the whole process group; the supervisor decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    channel = await Channel.over(socket.socket(fileno=control_fd))
+    listening = socket.socket(fileno=listen_fd)
+    async with running(settings, listening, number) as application:
+        channel.send(Answer(0))
+        answering = loop.create_task(_answer(channel, application, stop))
+        await stop.wait()
+    answering.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await answering
+    channel.close()
+
+
+async def _answer(channel: Channel, application: Application, stop: asyncio.Event) -> None:
+    """Answer questions, also while draining; a channel that closes means that the supervisor is gone."""
+    decode = msgspec.msgpack.Decoder(Question).decode
+    while (body := await channel.receive()) is not None:
+        question = decode(body)
+        if question.ask == "stop":
+            stop.set()
+        else:
+            channel.send(Answer(question.number, _said(application, question)))
+    if not stop.is_set():
+        _log.error("supervisor_gone", fix="this worker ends; start the sidecar again")
+        stop.set()
+
+
+def _said(application: Application, question: Question) -> Any:
+    inspection = application.inspection
+    match question.ask:
+        case "ping":
+            return "pong"
+        case "status":
+            return inspection.status()
+        case "metrics":
+            return inspection.metrics()
+        case "mutations":
+            return inspection.mutations()
+        case "explain":
+            return inspection.explain(question.arguments["url"], question.arguments["attributes"])
+        case _:
+            raise ValueError(f"unknown question {question.ask!r}")

@@ -1,0 +1,50 @@
+"""CSP: the engine's own style block passes, everything else stays as it was."""
+
+import pytest
+
+from sidecar.content_security import allowing_styles, has_policy, style_nonce
+
+NAME = b"Content-Security-Policy"
+
+
+def allowed(policy: bytes, nonce: str | None = None) -> bytes:
+    [(_, value)] = allowing_styles([(NAME, policy)], ["HASH="], nonce)
+    return value
+
+
+def test_the_pages_own_nonce_is_found() -> None:
+    assert style_nonce([(NAME, b"script-src 'nonce-no'; style-src 'self' 'nonce-yes+/='")]) == "yes+/="
+    assert style_nonce([(NAME, b"default-src 'nonce-d'")]) == "d"
+    assert style_nonce([(NAME, b"default-src 'nonce-d'; style-src 'self'")]) is None
+    assert style_nonce([(NAME, b"style-src 'nonce-a'; style-src-elem 'nonce-b'")]) == "b"
+    assert style_nonce([(b"X", b"style-src 'nonce-a'")]) is None
+    assert has_policy([(b"content-security-policy-report-only", b"x")])
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (b"style-src 'self'", b"style-src 'self' 'sha256-HASH='"),
+        (b"img-src *; style-src 'none'; x", b"img-src *; style-src 'sha256-HASH='; x"),
+        (b"default-src 'self';", b"default-src 'self'; style-src 'self' 'sha256-HASH='"),
+        (b"default-src 'none'", b"default-src 'none'; style-src 'sha256-HASH='"),
+        (b"style-src 'nonce-other'", b"style-src 'nonce-other' 'sha256-HASH='"),
+        (b"style-src 'unsafe-inline' 'nonce-a'", b"style-src 'unsafe-inline' 'nonce-a' 'sha256-HASH='"),
+    ],
+)
+def test_a_policy_without_our_nonce_gets_the_hash(policy: bytes, expected: bytes) -> None:
+    assert allowed(policy) == expected
+
+
+@pytest.mark.parametrize(
+    "policy", [b"script-src 'self'", b"style-src 'self' 'unsafe-inline'", b"upgrade-insecure-requests"]
+)
+def test_a_policy_that_does_not_forbid_it_stays_to_the_byte(policy: bytes) -> None:
+    assert allowed(policy) == policy
+
+
+def test_a_policy_with_our_nonce_stays_and_its_neighbour_does_not() -> None:
+    assert allowed(b"style-src 'nonce-a'", "a") == b"style-src 'nonce-a'"
+    assert (
+        allowed(b"style-src 'nonce-a',style-src 'self'", "a") == b"style-src 'nonce-a',style-src 'self' 'sha256-HASH='"
+    )

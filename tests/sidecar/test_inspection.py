@@ -1,0 +1,34 @@
+"""What a worker answers about itself."""
+
+from sidecar.inspection import Inspection
+from sidecar.telemetry import Telemetry
+from tests.sidecar.wire import NOON, FixedTable, InlineRewriter, headline, table
+
+
+def inspection(source: FixedTable) -> Inspection:
+    return Inspection(source, InlineRewriter(), Telemetry(), lambda: NOON)
+
+
+def test_without_a_table() -> None:
+    empty = inspection(FixedTable())
+    assert empty.status()["table"] == {"version": None, "state": "none"}
+    assert empty.mutations() == []
+    assert empty.explain("https://a/", {})["reason"] == "no_table"
+
+
+def test_the_mutations_in_force_without_what_they_write() -> None:
+    [mutation] = inspection(FixedTable(table(headline()))).mutations()
+    assert (mutation["id"], mutation["mutationType"], mutation["isActive"]) == ("headline", "set", True)
+    assert "mutationPayload" not in mutation
+
+
+def test_why_an_address_gets_what_it_gets() -> None:
+    source = FixedTable(table(headline(conditions={"mobile": True}, pageSlug="/a")))
+    explained = inspection(source).explain("https://shop.example/a", {"mobile": False})
+    assert explained["applies"] == []
+    assert explained["private"] is True
+    assert [(outcome["mutationId"], outcome["reason"]) for outcome in explained["outcomes"]] == [
+        ("headline", "conditions")
+    ]
+    assert inspection(source).explain("https://shop.example/a", {"mobile": True})["applies"] == ["headline"]
+    assert inspection(source).explain("https://shop.example/b", {"mobile": True})["outcomes"] == []

@@ -1,0 +1,296 @@
+"""One request through the worker: who is served what, what caches are told, and that nothing of ours costs a page."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from tests.sidecar.wire import (
+    UNIT,
+    Answer,
+    InlineRewriter,
+    answering,
+    client,
+    headline,
+    html,
+    origin,
+    response,
+    serving,
+    table,
+)
+
+PAGE = b"<!doctype html><html><head></head><body><h1>Old</h1></body></html>"
+NEW = PAGE.replace(b"Old", b"New")
+TOKEN = "a-secret-of-some-length"
+
+
+async def fetched(*fields: str, rules: Any = None, page: bytes = b"", **settings: Any) -> Answer:
+    async with (
+        origin(answering(page or html(PAGE, "Cache-Control: public, max-age=60"))) as site,
+        serving(site.url, tables=rules, **settings) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        return await visitor.get("/", *fields)
+
+
+# ---- fail open
+
+
+async def test_a_rewriter_that_raises_costs_no_page(capsys: pytest.CaptureFixture[str]) -> None:
+    async with (
+        origin(answering(html(PAGE, 'ETag: "a"'))) as site,
+        serving(site.url, tables=table(headline()), rewriter=InlineRewriter(broken=True)) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        for _ in range(3):
+            answer = await visitor.get("/")
+            assert (answer.body, answer.get(b"ETag")) == (PAGE, b'"a"')
+            assert answer.verdict == b"passed; reason=rewrite_failed"
+        families = {family.name: family for family in sidecar.application.telemetry.families()}
+        failures = {sample.labels["reason"]: sample.value for sample in families["layout_mutation_failures"].samples}
+    assert failures["rewrite_failed"] == 3
+    assert capsys.readouterr().out.count("page_passed") == 1
+
+
+async def test_a_page_that_passes_by_failure_is_still_for_one_visitor_only() -> None:
+    async with (
+        origin(answering(html(PAGE, "Cache-Control: public, max-age=60"))) as site,
+        serving(site.url, tables=table(MOBILE), rewriter=InlineRewriter(broken=True)) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        answer = await visitor.get("/", "User-Agent: Mobi")
+    assert answer.verdict == b"passed; reason=rewrite_failed"
+    assert answer.get(b"Cache-Control") == b"private, max-age=60"
+
+
+async def test_deciding_that_raises_costs_no_page() -> None:
+    def broken_clock() -> datetime:
+        raise RuntimeError("no time")
+
+    async with (
+        origin(answering(html(PAGE))) as site,
+        serving(site.url, tables=table(headline())) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        sidecar.application.proxy._now = broken_clock
+        answer = await visitor.get("/", 'If-None-Match: "a"')
+    assert (answer.body, answer.verdict) == (PAGE, b"passed; reason=decide_failed")
+
+
+async def test_dressing_that_raises_costs_no_page() -> None:
+    async with (
+        origin(answering(html(PAGE))) as site,
+        serving(site.url, tables=table(VARIANT, experiments=[EXPERIMENT])) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        sidecar.application.proxy._new_unit = lambda: "\ud800" * 8  # can not be written into a cookie
+        answer = await visitor.get("/")
+    assert (answer.body, answer.verdict) == (PAGE, b"passed; reason=rewrite_failed")
+
+
+# ---- requests that are not forwarded
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n",
+        b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
+    ],
+)
+async def test_smuggling_shapes_answer_400_and_never_reach_the_origin(request_bytes: bytes) -> None:
+    async with origin(answering(response(b"x"))) as site, serving(site.url) as sidecar, client(sidecar.port) as visitor:
+        await visitor.send(request_bytes)
+        head = await visitor.head()
+        assert head.split(b" ")[1] == b"400"
+        assert site.heads == [] or b"0x3" in request_bytes
+
+
+async def test_addresses_of_our_own_are_not_forwarded() -> None:
+    async with origin(answering(response(b"x"))) as site, serving(site.url) as sidecar, client(sidecar.port) as visitor:
+        assert (await visitor.get("/.layout-mutation/events")).status == 404
+        await visitor.send(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await visitor.answer()).status == 501
+        assert site.heads == []
+
+
+async def test_an_absolute_target_names_the_host() -> None:
+    async with origin(answering(response(b"x"))) as site, serving(site.url) as sidecar, client(sidecar.port) as visitor:
+        await visitor.get("http://other.example:81/a?b")
+    assert site.heads[0].startswith(b"GET /a?b HTTP/1.1\r\nHost: other.example:81\r\n")
+
+
+async def test_requests_in_a_row_are_answered_in_their_order() -> None:
+    async with (
+        origin(answering(response(b"1"), response(b"22"))) as site,
+        serving(site.url) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        await visitor.send(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert [(await visitor.answer()).body, (await visitor.answer()).body] == [b"1", b"22"]
+
+
+# ---- what caches are told
+
+MOBILE = headline(conditions={"mobile": True})
+
+
+@pytest.mark.parametrize(("agent", "body"), [("Mobi", NEW), ("desktop", PAGE)])
+async def test_a_page_whose_rules_look_at_the_visitor_is_private_changed_or_not(agent: str, body: bytes) -> None:
+    answer = await fetched(f"User-Agent: {agent}", rules=table(MOBILE))
+    assert (answer.body, answer.get(b"Cache-Control")) == (body, b"private, max-age=60")
+    assert answer.get(b"Vary") is None
+
+
+async def test_a_page_whose_rules_look_at_nothing_stays_public() -> None:
+    answer = await fetched(rules=table(headline()))
+    assert (answer.body, answer.get(b"Cache-Control")) == (NEW, b"public, max-age=60")
+
+
+# ---- experiments and consent
+
+EXPERIMENT = {"id": "test", "variations": [{"key": "control"}, {"key": "new", "weight": 1000}], "unit": "lm_uid"}
+OPERATIONS = headline()["mutationPayload"]
+VARIANT = {
+    "id": "variant",
+    "mutationType": "variant",
+    "mutationPayload": {"experimentId": "test", "variations": {"control": {"operations": []}, "new": OPERATIONS}},
+}
+
+
+async def test_the_unit_cookie_is_set_only_where_an_experiment_asks() -> None:
+    rules = table(VARIANT, experiments=[EXPERIMENT])
+    answer = await fetched(rules=rules)
+    assert answer.all(b"Set-Cookie") == [f"lm_uid={UNIT}; Max-Age=31536000; Path=/; HttpOnly; SameSite=Lax".encode()]
+    assert answer.get(b"Cache-Control") == b"private, max-age=60"
+    assert (await fetched("Cookie: lm_uid=12345678", rules=rules)).all(b"Set-Cookie") == []
+    assert (await fetched(rules=table(headline()))).all(b"Set-Cookie") == []
+
+
+async def test_on_https_the_cookie_is_secure() -> None:
+    rules = table(VARIANT, experiments=[EXPERIMENT])
+    answer = await fetched("X-Forwarded-Proto: https", rules=rules, trust_forwarded=True)
+    assert (answer.get(b"Set-Cookie") or b"").endswith(b"; Secure")
+    stranger = await fetched("X-Forwarded-Proto: https", rules=rules)
+    assert not (stranger.get(b"Set-Cookie") or b"").endswith(b"; Secure")
+
+
+async def test_without_the_consent_that_is_required_there_is_no_cookie() -> None:
+    rules = table(VARIANT, experiments=[EXPERIMENT])
+    settings: dict[str, Any] = {"rules": rules, "consent": "required", "consent_cookie": "ok"}
+    waiting = await fetched(**settings)
+    assert (waiting.body, waiting.all(b"Set-Cookie")) == (PAGE, [])
+    assert len((await fetched("Cookie: ok=1", **settings)).all(b"Set-Cookie")) == 1
+
+
+# ---- rollout
+
+
+async def test_outside_the_rollout_pages_pass_and_shared_caches_keep_neither() -> None:
+    answer = await fetched(rules=table(headline()), rollout=0)
+    assert (answer.body, answer.verdict) == (PAGE, b"passed; reason=rollout")
+    assert answer.get(b"Cache-Control") == b"private, max-age=60"
+
+
+# ---- operators
+
+
+async def test_toggles_without_the_token_do_nothing_and_never_reach_the_origin() -> None:
+    async with (
+        origin(answering(html(PAGE))) as site,
+        serving(site.url, tables=table(headline()), ops_token=TOKEN) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        for fields in (["X-Layout-Mutation: off"], ["X-Layout-Mutation: off", "X-Layout-Mutation-Token: guess"]):
+            assert (await visitor.get("/", *fields)).body == NEW
+    assert not any(b"x-layout-mutation" in head.lower() for head in site.heads)
+
+
+async def test_toggles_with_the_token() -> None:
+    token = f"X-Layout-Mutation-Token: {TOKEN}"
+    settings: dict[str, Any] = {"rules": table(headline(moduleId=None)), "ops_token": TOKEN}
+    off = await fetched(token, "X-Layout-Mutation: off", **settings)
+    assert (off.body, off.verdict) == (PAGE, b"passed; reason=switched_off")
+    assert off.get(b"Cache-Control") == b"no-store"
+    disabled = await fetched(token, "X-Layout-Mutation-Disable: *", "X-Layout-Mutation-Explain: 1", **settings)
+    assert disabled.body == PAGE
+    assert disabled.get(b"X-Layout-Mutation-Explain") == b"headline=switched_off"
+    explained = await fetched(token, "X-Layout-Mutation-Explain: 1", **settings)
+    assert (explained.body, explained.get(b"X-Layout-Mutation-Explain")) == (NEW, b"headline=applied")
+    assert explained.get(b"Cache-Control") == b"no-store"
+
+
+async def test_a_variation_can_be_forced() -> None:
+    rules = table(VARIANT, experiments=[EXPERIMENT])
+    token = f"X-Layout-Mutation-Token: {TOKEN}"
+    for variation, body in (("new", NEW), ("control", PAGE)):
+        force = f"X-Layout-Mutation-Force: test={variation}"
+        assert (await fetched(token, force, rules=rules, ops_token=TOKEN)).body == body
+
+
+# ---- layouts, local mode
+
+
+async def test_the_layout_that_the_origin_names_takes_part() -> None:
+    rules = table(headline(layoutId="product"))
+    assert (await fetched(rules=rules, page=html(PAGE, "X-Layout-Id: product"))).body == NEW
+    assert (await fetched(rules=rules, page=html(PAGE, "X-Layout-Id: home"))).body == PAGE
+
+
+async def test_local_mode_asks_under_the_origins_name_and_keeps_the_browser_here() -> None:
+    async with origin(answering(b"")) as site:
+        name = site.url.removeprefix("http://")
+        moved = response(b"", f"Location: {site.url}/next", "Set-Cookie: a=1; Domain=x; Secure", status="302 Found")
+        async with (
+            origin(answering(moved)) as real,
+            serving(real.url, local_mode=True) as sidecar,
+            client(sidecar.port) as visitor,
+        ):
+            answer = await visitor.get("/", "Host: localhost:8080", "Origin: http://localhost:8080")
+    authority = real.url.removeprefix("http://").encode()
+    assert real.heads[0].split(b"\r\n")[1:3] == [b"Host: " + authority, b"Origin: http://" + authority]
+    assert b"orwarded" not in real.heads[0]
+    assert answer.get(b"Set-Cookie") == b"a=1"
+    assert answer.get(b"Location") == f"http://{name}/next".encode()
+
+
+# ---- metrics and logs
+
+
+@pytest.mark.parametrize(("access_log", "lines"), [(False, 0), (True, 1)])
+async def test_an_access_log_is_written_only_on_demand_and_without_the_query(
+    access_log: bool, lines: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with (
+        origin(answering(html(PAGE))) as site,
+        serving(site.url, access_log=access_log) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        await visitor.get("/a?email=secret")
+    printed = capsys.readouterr().out
+    assert (printed.count("/a"), "secret" in printed) == (lines, False)
+
+
+async def test_responses_are_counted_by_reason_and_status() -> None:
+    async with (
+        origin(answering(html(PAGE), response(b"x", status="404 Not Found"))) as site,
+        serving(site.url, tables=table(headline())) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        await visitor.get("/")
+        await visitor.get("/")
+        families = {family.name: family for family in sidecar.application.telemetry.families()}
+        counted = {json.dumps(sample.labels): sample.value for sample in families["layout_mutation_responses"].samples}
+    assert counted == {
+        '{"reason": "applied", "status": "200"}': 1.0,
+        '{"reason": "content_type", "status": "404"}': 1.0,
+    }

@@ -1,0 +1,94 @@
+"""The child's loop, over a real socket pair and in this process."""
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from rules.decision import Group
+from rules.html import PassedThrough, Rewritten, apply_groups
+from rules.model import decode_operations
+from rules.reasons import Reason
+from sidecar.rewriter import Apply, Changes, DecodedGroups, Reply, Request, answer, framed, serve
+
+GROUPS = (
+    Group("m-1", decode_operations(b'[{"verb": "setText", "target": {"selector": "h1"}, "content": {"text": "New"}}]')),
+)
+ENCODED = msgspec.msgpack.encode(GROUPS)
+PAGE = b"<h1>Old</h1>"
+
+
+@pytest.fixture
+def connection() -> Iterator[socket.socket]:
+    """Our end; at the other `serve` runs and ends when ours closes."""
+    ours, theirs = socket.socketpair()
+    ours.settimeout(5)
+    thread = threading.Thread(target=serve, args=(theirs,))
+    thread.start()
+    yield ours
+    ours.close()
+    thread.join(5)
+    theirs.close()
+    assert not thread.is_alive()
+
+
+def hear(connection: socket.socket) -> bytes:
+    length = int.from_bytes(connection.recv(4, socket.MSG_WAITALL), "big")
+    return connection.recv(length, socket.MSG_WAITALL) if length else b""
+
+
+def request(number: int, page: bytes = PAGE) -> bytes:
+    return framed(msgspec.msgpack.encode(Request(number, ENCODED, "utf-8", None, page)))
+
+
+def test_ready_then_answers_in_order(connection: socket.socket) -> None:
+    assert hear(connection) == b""
+    connection.sendall(request(1) + request(2, b"<p>none</p>") + request(3))
+    replies = [msgspec.msgpack.decode(hear(connection), type=Reply) for _ in range(3)]
+    assert [reply.number for reply in replies] == [1, 2, 3]
+    expected = apply_groups(PAGE, GROUPS, charset="utf-8")
+    assert isinstance(expected, Rewritten)
+    assert replies[0].changes == Changes(expected.edits, expected.outcomes, expected.style_hashes, expected.charset)
+    assert replies[1].passed == apply_groups(b"<p>none</p>", GROUPS, charset="utf-8")
+
+
+def test_an_end_in_the_middle_of_a_request_is_an_end(connection: socket.socket) -> None:
+    assert hear(connection) == b""
+    connection.sendall(request(1)[:20])
+
+
+def test_a_length_beyond_the_bound_ends_the_child() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(b"\xff\xff\xff\xff")
+        with pytest.raises(SystemExit, match="out of step"):
+            serve(theirs)
+
+
+def test_a_bug_is_an_answer() -> None:
+    def fail(*_: object, **__: object) -> Rewritten | PassedThrough:
+        raise RecursionError("too deep")
+
+    apply: Apply = fail
+    reply = answer(Request(1, ENCODED, None, None, PAGE), DecodedGroups(), apply)
+    assert reply.passed == PassedThrough(reason=Reason.REWRITE_FAILED, detail="RecursionError: too deep")
+
+
+def test_groups_that_can_not_be_decoded_are_an_answer_too() -> None:
+    reply = answer(Request(1, b"\xc1", None, None, PAGE), DecodedGroups(), apply_groups)
+    assert reply.passed is not None
+    assert reply.passed.reason is Reason.REWRITE_FAILED
+
+
+def test_groups_are_decoded_once_and_forgotten_when_there_are_too_many() -> None:
+    groups = DecodedGroups(bytes_max=2 * len(ENCODED))
+    assert groups[ENCODED] == GROUPS
+    assert groups[ENCODED] is groups[ENCODED]
+    first = groups[ENCODED]
+    for number in range(5):
+        other = msgspec.msgpack.encode((Group(f"m-{number}x", GROUPS[0].operations),))
+        assert groups[other][0].mutation_id == f"m-{number}x"
+    assert groups[ENCODED] == first
+    assert groups[ENCODED] is not first

@@ -1,0 +1,27 @@
+"""The supervisor's small parts; its life with real processes is in tests/end_to_end/test_proxy_processes.py."""
+
+import socket
+
+from sidecar.settings import SidecarSettings
+from sidecar.supervisor import MEMORY_ENVIRONMENT, Slot, Supervisor, worker_environment
+
+SETTINGS = SidecarSettings(upstream="http://127.0.0.1:1", workers=2)
+
+
+def test_a_workers_environment_says_how_to_handle_memory_unless_somebody_did() -> None:
+    assert worker_environment({"A": "b"}) == {"A": "b", **MEMORY_ENVIRONMENT}
+    assert worker_environment({"MALLOC_TOP_PAD_": "1"})["MALLOC_TOP_PAD_"] == "1"
+
+
+async def test_an_empty_place_serves_nobody_and_answers_nothing() -> None:
+    with socket.socket() as listening:
+        slot = Slot(0, SETTINGS, listening)
+        assert (slot.pid, slot.serves, await slot.ask("status")) == (None, False, None)
+        slot.stop()
+        await slot.keep()
+        slot.kill()
+
+
+async def test_there_is_a_place_for_each_worker() -> None:
+    with socket.socket() as listening:
+        assert [slot.number for slot in Supervisor(SETTINGS, listening).slots] == [0, 1]

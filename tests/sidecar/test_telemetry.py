@@ -1,0 +1,54 @@
+"""Metrics and events: what is counted, and that a storm of failures is a few lines."""
+
+import json
+
+import msgspec
+import pytest
+
+from rules.reasons import Reason
+from sidecar.telemetry import Family, StatusCollector, Telemetry
+
+
+def values(telemetry: Telemetry, name: str) -> dict[str, float]:
+    [family] = [family for family in telemetry.families() if family.name == name]
+    return {json.dumps(sample.labels): sample.value for sample in family.samples}
+
+
+def test_responses_and_bytes() -> None:
+    telemetry = Telemetry()
+    telemetry.responded("applied", 200, 100)
+    telemetry.responded("applied", 200, 11)
+    telemetry.responded("no_rules", 404, 1)
+    assert values(telemetry, "layout_mutation_responses") == {
+        '{"reason": "applied", "status": "200"}': 2.0,
+        '{"reason": "no_rules", "status": "404"}': 1.0,
+    }
+    assert values(telemetry, "layout_mutation_sent_bytes") == {"{}": 112.0}
+
+
+def test_a_storm_of_failures_is_one_line_and_a_count(capsys: pytest.CaptureFixture[str]) -> None:
+    telemetry = Telemetry()
+    for _ in range(100):
+        telemetry.failed(Reason.DECIDE_FAILED, RuntimeError("x"), "/a")
+        telemetry.upstream_failed("connect_failed", "x", "/a")
+    assert values(telemetry, "layout_mutation_failures")['{"reason": "decide_failed"}'] == 100
+    assert values(telemetry, "layout_mutation_upstream_errors") == {'{"reason": "connect_failed"}': 100.0}
+    printed = capsys.readouterr().out
+    assert (printed.count("page_passed"), printed.count("upstream_failed")) == (1, 1)
+
+
+def test_the_state_of_table_and_rewriter_is_part_of_the_metrics() -> None:
+    telemetry = Telemetry()
+    status = {"version": None, "state": "NACK", "reason": "bad_signature", "source": "snapshot", "age_seconds": 2.5}
+    rewriter = {"ready": True, "pid": 1, "memo": {"hits": 3}}
+    telemetry.registry.register(StatusCollector(lambda: status, lambda: rewriter))
+    assert values(telemetry, "layout_mutation_table_version") == {"{}": 0.0}
+    assert values(telemetry, "layout_mutation_table_age_seconds") == {"{}": 2.5}
+    [labels] = values(telemetry, "layout_mutation_table_state")
+    assert json.loads(labels)["reason"] == "bad_signature"
+    assert values(telemetry, "layout_mutation_rewriter_memo_hits") == {"{}": 3.0}
+
+
+def test_metrics_travel_as_messagepack() -> None:
+    families = Telemetry().families()
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(families), type=list[Family]) == families

@@ -1,0 +1,281 @@
+"""Raw sockets at both ends of the proxy: origins that misbehave on purpose, and clients that look at every byte.
+
+Used by the tests of the data plane. Nothing here parses more of HTTP than it has to.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from rules.compiler import compile_table
+from rules.decision import Decision
+from rules.html import PassedThrough, Rewritten, apply_groups
+from rules.model import decode_rules
+from rules.table import DecisionTable
+from sidecar.app import Application
+from sidecar.settings import SidecarSettings
+
+PATIENCE_S = 5.0
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+UNIT = "00000000-0000-4000-8000-000000000001"
+
+
+@dataclass
+class Conversation:
+    """One connection at the origin."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    heads: list[bytes] = field(default_factory=list)
+
+    async def head(self) -> bytes:
+        """The next request's head, to the byte."""
+        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), PATIENCE_S)
+        self.heads.append(head)
+        return head
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+Script = Callable[[Conversation], Awaitable[None]]
+
+
+@dataclass
+class Origin:
+    """A server that follows a script for each connection."""
+
+    port: int
+    heads: list[bytes]
+    closed: asyncio.Event
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@asynccontextmanager
+async def origin(script: Script) -> AsyncIterator[Origin]:
+    """`script` runs once for each connection; `closed` is set when a peer has left."""
+    heads: list[bytes] = []
+    closed = asyncio.Event()
+    tasks: set[asyncio.Task[Any]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        conversation = Conversation(reader, writer, heads)
+        try:
+            await script(conversation)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        except asyncio.CancelledError:
+            pass
+        finally:
+            tasks.discard(task)
+            closed.set()
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield Origin(server.sockets[0].getsockname()[1], heads, closed)
+    finally:
+        server.close()
+        for task in tuple(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def answering(*responses: bytes) -> Script:
+    """A script that answers each request with the same bytes (or the next of several), and keeps the connection."""
+
+    async def script(conversation: Conversation) -> None:
+        turn = 0
+        while True:
+            await conversation.head()
+            await conversation.send(responses[min(turn, len(responses) - 1)])
+            turn += 1
+
+    return script
+
+
+def response(body: bytes, *fields: str, status: str = "200 OK") -> bytes:
+    """A response with Content-Length."""
+    head = "\r\n".join([f"HTTP/1.1 {status}", *fields, f"Content-Length: {len(body)}", "", ""])
+    return head.encode("latin-1") + body
+
+
+def html(body: bytes, *fields: str, status: str = "200 OK") -> bytes:
+    """A page."""
+    return response(body, "Content-Type: text/html; charset=utf-8", *fields, status=status)
+
+
+@dataclass
+class Answer:
+    """A response as the client got it."""
+
+    line: bytes
+    fields: list[tuple[bytes, bytes]]
+    body: bytes
+    raw: bytes
+
+    @property
+    def status(self) -> int:
+        return int(self.line.split(b" ", 2)[1])
+
+    def all(self, name: bytes) -> list[bytes]:
+        return [value for key, value in self.fields if key.lower() == name.lower()]
+
+    def get(self, name: bytes) -> bytes | None:
+        values = self.all(name)
+        return values[0] if values else None
+
+    @property
+    def verdict(self) -> bytes | None:
+        return self.get(b"X-Layout-Mutation")
+
+
+class Client:
+    """One connection to the sidecar."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def head(self) -> bytes:
+        return await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), PATIENCE_S)
+
+    async def exactly(self, count: int) -> bytes:
+        return await asyncio.wait_for(self.reader.readexactly(count), PATIENCE_S)
+
+    async def rest(self) -> bytes:
+        """Everything until the sidecar closes the connection."""
+        return await asyncio.wait_for(self.reader.read(-1), PATIENCE_S)
+
+    async def chunk(self) -> bytes:
+        """One chunk of a chunked body; empty for the last."""
+        size = int(await asyncio.wait_for(self.reader.readuntil(b"\r\n"), PATIENCE_S), 16)
+        data = await self.exactly(size + 2)
+        return data[:-2]
+
+    async def answer(self, *, bodiless: bool = False) -> Answer:
+        """The next response, body included."""
+        head = await self.head()
+        line, *lines = head[:-4].split(b"\r\n")
+        pairs = [tuple(item.split(b": ", 1)) for item in lines]
+        fields = [(pair[0], pair[1] if len(pair) > 1 else b"") for pair in pairs]
+        answer = Answer(line, fields, b"", head)
+        if bodiless or answer.status in {204, 304} or answer.status < 200:
+            return answer
+        if answer.get(b"Transfer-Encoding") == b"chunked":
+            while piece := await self.chunk():
+                answer.body += piece
+        elif (length := answer.get(b"Content-Length")) is not None:
+            answer.body = await self.exactly(int(length))
+        else:
+            answer.body = await self.rest()
+        return answer
+
+    async def get(self, target: str = "/", *fields: str, method: str = "GET", body: bytes = b"") -> Answer:
+        lines = [f"{method} {target} HTTP/1.1", *fields]
+        if not any(item.lower().startswith("host:") for item in fields):
+            lines.append("Host: shop.example")
+        if body:
+            lines.append(f"Content-Length: {len(body)}")
+        await self.send("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+        return await self.answer(bodiless=method == "HEAD")
+
+
+@asynccontextmanager
+async def client(port: int) -> AsyncIterator[Client]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield Client(reader, writer)
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+class FixedTable:
+    """A table that is simply there."""
+
+    def __init__(self, table: DecisionTable | None = None) -> None:
+        self.current = table
+
+    def status(self) -> dict[str, object]:
+        return {"version": self.current.version if self.current else None, "state": "ACK" if self.current else "none"}
+
+
+class InlineRewriter:
+    """Rewrites where it stands. `broken` makes it raise, as it never should."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.broken = broken
+        self.calls: list[dict[str, Any]] = []
+
+    async def rewrite(
+        self, body: bytes, decision: Decision, *, charset: str | None, nonce: str | None, address: str
+    ) -> Rewritten | PassedThrough:
+        self.calls.append({"charset": charset, "nonce": nonce, "address": address})
+        if self.broken:
+            raise RuntimeError("broken on purpose")
+        return apply_groups(body, decision.groups, charset=charset, nonce=nonce)
+
+    def status(self) -> dict[str, object]:
+        return {"ready": True}
+
+
+def table(
+    *mutations: Mapping[str, Any], experiments: Sequence[Mapping[str, Any]] = (), version: int = 7
+) -> DecisionTable:
+    """A compiled table."""
+    rules = decode_rules(msgspec.json.encode({"mutations": list(mutations), "experiments": list(experiments)}))
+    return compile_table(rules, version=version, now=NOON)
+
+
+def headline(text: str = "New", **fields: Any) -> dict[str, Any]:
+    """A mutation that sets the text of every h1."""
+    operation = {"verb": "setText", "target": {"selector": "h1"}, "content": {"text": text}}
+    return {"id": "headline", "mutationType": "set", "mutationPayload": {"operations": [operation]}, **fields}
+
+
+@dataclass
+class Sidecar:
+    """A worker's application on a port."""
+
+    port: int
+    application: Application
+    rewriter: InlineRewriter
+    tables: FixedTable
+
+
+@asynccontextmanager
+async def serving(
+    upstream: str, *, tables: DecisionTable | None = None, rewriter: InlineRewriter | None = None, **settings: Any
+) -> AsyncIterator[Sidecar]:
+    """A sidecar in front of `upstream`, with doubles for the table's keeper and the page rewriter."""
+    source, pages = FixedTable(tables), rewriter or InlineRewriter()
+    given = SidecarSettings(upstream=upstream, **{"drain_s": 1.0, **settings})
+    application = Application(given, tables=source, rewriting=pages, now=lambda: NOON, new_unit=lambda: UNIT)
+    server = await asyncio.get_running_loop().create_server(application.server, "127.0.0.1", 0)
+    try:
+        yield Sidecar(server.sockets[0].getsockname()[1], application, pages, source)
+    finally:
+        server.close()
+        await application.close()
