@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from rules.rows import CompiledExperiment, Row
     from rules.table import DecisionTable
 
+REVISION = 1
+"""Goes up when the same groups make other bytes of the same page, so that no cache confirms an older engine's page."""
+
 NOT_ASSIGNED = ""
 """In `Decision.assignments`' counterpart during deciding: asked about, but in no variation."""
 
@@ -167,5 +170,5 @@ def _switched_off(row: "Row", context: Context) -> bool:
 
 
 def _key(groups: list[Group]) -> str:
-    text = "\0".join(f"{group.mutation_id}={group.digest}" for group in groups)
+    text = f"{REVISION}\0" + "\0".join(f"{group.mutation_id}={group.digest}" for group in groups)
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

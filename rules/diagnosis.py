@@ -40,6 +40,8 @@ def _explained(message: str, data: bytes, kind: Any) -> RulesError:
         whole: Any = msgspec.json.decode(data)
     except RecursionError:
         return RulesError("this is nested too deeply")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return RulesError(f"this is not JSON: {error}")
     value, place = whole, inspect.type_info(kind)
     parent, shown = place, "$"
     for step in _STEP.finditer(path):

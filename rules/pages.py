@@ -38,19 +38,31 @@ def compile_page(pattern: str, path: str) -> Matcher:
     bare = _without_slash(pattern)
     if "*" not in bare:
         return lambda page: _without_slash(page) == bare
-    if bare.endswith("/**"):
-        head = re2.escape(bare[:-3]).replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
-        expression = f"(?s)^{head}(?:/.*)?$"
-    else:
-        expression = f"(?s)^{re2.escape(bare)}$".replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
-    compiled = re2.compile(expression)
-    return lambda page: compiled.match(_without_slash(page)) is not None
+    compiled = re2.compile("(?s)^" + "".join(map(_expression, bare[1:].split("/"))) + "$")
+
+    def matches(page: str) -> bool:
+        try:
+            return compiled.match(_without_slash(page)) is not None
+        except UnicodeError:  # no text, so no path that a pattern could mean
+            return False
+
+    return matches
 
 
 def first_segment(pattern: str) -> str | None:
     """The literal first segment that every matching path has (`/blog/**` -> `blog`); None if it is not fixed."""
     segment = pattern[1:].split("/", 1)[0] if pattern.startswith("/") else "*"
     return None if "*" in segment else segment
+
+
+def _expression(segment: str) -> str:
+    """One segment of a pattern, with the slash before it."""
+    if segment == "**":
+        return "(?:/[^/]*)*"
+    if segment == "*":
+        return "/[^/]+"
+    escaped: str = re2.escape(segment)
+    return "/" + escaped.replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
 
 
 def _without_slash(page: str) -> str:

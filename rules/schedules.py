@@ -35,7 +35,10 @@ def compile_schedule(schedule: Schedule | None, path: str) -> Callable[[datetime
             return False
         if schedule.ends_at is not None and now >= schedule.ends_at:
             return False
-        local = now.astimezone(zone)
+        try:
+            local = now.astimezone(zone)
+        except OverflowError:  # year 1 or 9999, which has no local time in some zones
+            return False
         clock, day = local.time(), local.weekday()
         if until is None:
             return day in days

@@ -105,7 +105,7 @@ def unseal(sealed: bytes, *, verify: Callable[[str, bytes, bytes], bool]) -> Dec
         raise TableError("too_large", f"{len(sealed):,} bytes; at most {limits.TABLE_BYTES_MAX:,}")
     try:
         envelope = msgspec.msgpack.decode(sealed, type=_Sealed)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise TableError("malformed", f"not a sealed table: {error}") from None
     if not verify(envelope.key_id, envelope.signature, _signed(envelope.key_id, envelope.body)):
         raise TableError("bad_signature", f"no trusted key signed this table (it names key {envelope.key_id[:16]!r})")

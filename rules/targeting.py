@@ -99,6 +99,7 @@ class _Compiler:
 
     def clause(self, key: str, value: Any, path: str, depth: int, *, element: bool = False) -> Test:
         """One key of a condition: a logical operator or an attribute path."""
+        key = str(key)
         if key == "$not":
             inner = self.condition(value, path, depth + 1, element=element)
             return lambda attributes: not inner(attributes)
@@ -331,7 +332,10 @@ def _text(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
-    return value if isinstance(value, str) else str(value)
+    try:
+        return value if isinstance(value, str) else str(value)
+    except ValueError:  # an integer of thousands of digits
+        return ""
 
 
 def _truthy(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Finished pages: the same origin bytes, table and decision give the same answer, so it is kept.
+"""Finished pages: the same origin bytes and decision key give the same answer, so it is kept.
 
 Counterpart: `rewriting.py` looks here before it asks the child. A hit compares the origin's bytes themselves (2 µs for
 100 KB), never a digest of them, so a wrong page cannot be served.

@@ -2,7 +2,7 @@
 
 Counterpart: `rewriting.py` puts pages in and asks before it rewrites. How it ends for a page:
 
-- a new table (or another decision): entries belong to an address *and* a decision key, which changes with the table;
+- other rules for the page, or another decision: entries belong to an address *and* a decision key, which changes when the rules of that page do;
 - time: the first stay is ten minutes and each further one twice as long, up to a day. A page may be innocent (the
   machine had no time for the child, an operator killed it), and the busiest page is the likeliest to be hit by that;
 - room: the least recently entered page leaves when the list is full.

@@ -78,7 +78,7 @@ Apply = Callable[..., Rewritten | PassedThrough]
 
 
 class DecodedGroups:
-    """Groups by their encoded bytes. Forgets everything when it is full: a new table replaces all of them anyway."""
+    """Groups by their encoded bytes. Forgets everything when it is full: what is still in use comes back with the next page."""
 
     def __init__(self, bytes_max: int = DECODED_BYTES_MAX) -> None:
         self._decoder = msgspec.msgpack.Decoder(tuple[Group, ...])

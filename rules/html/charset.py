@@ -12,6 +12,7 @@ from msgspec import Struct
 
 _BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "UTF-8"), (codecs.BOM_UTF16_LE, "UTF-16LE"), (codecs.BOM_UTF16_BE, "UTF-16BE"))
 _PRESCAN_BYTES = 1024
+_ASCII = bytes(byte if byte < 0x80 else ord("?") for byte in range(256))
 _CODECS = {
     "EUC-KR": "cp949",
     "GBK": "gbk",
@@ -48,8 +49,29 @@ class Charset(Struct, frozen=True):
         return text.encode(self.codec, "xmlcharrefreplace")
 
     def window(self, text: str) -> str:
-        """`text` as it looks in the Latin-1 window of a page in this encoding; for selectors."""
-        return text if text.isascii() else text.encode(self.codec, "replace").decode("latin-1")
+        """`text` as it looks in the Latin-1 window of a page in this encoding."""
+        if text.isascii():
+            return text
+        return "".join(self._window_of(character) for character in text)
+
+    def selector(self, selector: str) -> str:
+        """A selector for that window; bytes that look like ASCII (`\\` in Shift_JIS) are escaped, they mean nothing there."""
+        if selector.isascii():
+            return selector
+        return "".join(
+            character if character.isascii() else "".join(map(_escaped, self._window_of(character)))
+            for character in selector
+        )
+
+    def _window_of(self, character: str) -> str:
+        try:
+            return character.encode(self.codec).decode("latin-1")
+        except UnicodeError:
+            return "\ufffd"  # no byte looks like this, so nothing matches
+
+
+def _escaped(character: str) -> str:
+    return f"\\{ord(character):x} " if character.isascii() else character
 
 
 def charset_of(page: bytes, declared: str | None) -> Charset | None:
@@ -61,10 +83,20 @@ def charset_of(page: bytes, declared: str | None) -> Charset | None:
         told = _whatwg_name(declared.strip().strip("\"'").lower())
         return None if told is None or told in _NOT_SUPPORTED else Charset(told, _codec(told), 0)
     head = page[:_PRESCAN_BYTES]
-    if b"charset" not in head and b"CHARSET" not in head and b"charset" not in head.lower():
+    meta = _in_meta(head) if b"charset" in head.lower() else None
+    if meta is None:
         return Charset("unknown", "ascii", 0)
-    meta = turbohtml.parse(head).encoding
-    return None if meta is None or meta in _NOT_SUPPORTED else Charset(meta, _codec(meta), 0)
+    return None if meta in _NOT_SUPPORTED else Charset(meta, _codec(meta), 0)
+
+
+def _in_meta(head: bytes) -> str | None:
+    """The encoding that `<meta>` declares, by WHATWG name.
+
+    Without a declaration the parser guesses from the bytes; what two unlike endings both come to was declared.
+    """
+    plain = head.translate(_ASCII)
+    told = {turbohtml.parse(plain + ending).encoding for ending in (b"\xc3\xa9", b"\xff")}
+    return told.pop() if len(told) == 1 else None
 
 
 @lru_cache(maxsize=64)

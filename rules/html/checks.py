@@ -16,8 +16,11 @@ _EMPTY = turbohtml.parse("")
 _PLACEHOLDER = re.compile(r"\{\{\s*[A-Za-z_][^{}]*\}\}")
 _URL_ATTRIBUTES = frozenset(
     {"href", "src", "action", "formaction", "poster", "xlink:href", "data", "ping", "background"}
+    | {"values", "from", "to", "by"}  # of an SVG animation, which can write an address
 )
-_DANGEROUS_SCHEME = re.compile(r"^[\x00-\x20]*(?:javascript|vbscript)\s*:", re.IGNORECASE)
+_DANGEROUS_SCHEME = re.compile(r"(?:^|;)[\x00-\x20]*(?:javascript|vbscript)\s*:", re.IGNORECASE)
+_NOT_IN_ADDRESSES = str.maketrans("", "", "\t\n\r")
+"""Browsers drop these anywhere in an address (URL standard, "basic URL parser")."""
 _DANGEROUS_ELEMENTS = frozenset({"script", "base", "object", "embed", "applet"})
 _NOT_IN_STYLE = re.compile(r"[{}<;@\\]|/\*")
 
@@ -31,7 +34,7 @@ def check_operation(operation: Operation, path: str, *, selector_at: str = "targ
     if isinstance(content, Content):
         _check_content(content, f"{path}.content")
     if isinstance(operation, model.SetAttribute):
-        _check_attribute(operation.name, operation.value, path)
+        _check_attribute(operation.name, operation.value, name_at=f"{path}.name", value_at=f"{path}.value")
         _check_placeholders(operation.value, f"{path}.value")
     if isinstance(operation, model.HideByStyle):
         _check_hiding(operation, path)
@@ -64,17 +67,17 @@ def _check_content(content: Content, path: str) -> None:
                 f"<{element.tag}> is not allowed in content: it could run scripts past the site's policy", at
             )
         for name, value in element.attrs.items():
-            _check_attribute(name, value if isinstance(value, str) else " ".join(value or ()), at)
+            _check_attribute(name, value if isinstance(value, str) else " ".join(value or ()), name_at=at, value_at=at)
 
 
-def _check_attribute(name: str, value: str, path: str) -> None:
+def _check_attribute(name: str, value: str, *, name_at: str, value_at: str) -> None:
     lowered = name.lower()
     if lowered.startswith("on"):
-        raise RulesError(f"the attribute `{name}` is not allowed: it runs a script", path)
+        raise RulesError(f"the attribute `{name}` is not allowed: it runs a script", name_at)
     if lowered == "srcdoc":
-        raise RulesError("the attribute `srcdoc` is not allowed: it holds a page with scripts of its own", path)
-    if lowered in _URL_ATTRIBUTES and _DANGEROUS_SCHEME.match(value):
-        raise RulesError(f"a javascript: address in `{name}` is not allowed: it runs a script", path)
+        raise RulesError("the attribute `srcdoc` is not allowed: it holds a page with scripts of its own", name_at)
+    if lowered in _URL_ATTRIBUTES and _DANGEROUS_SCHEME.search(value.translate(_NOT_IN_ADDRESSES)):
+        raise RulesError(f"a javascript: address in `{name}` is not allowed: it runs a script", value_at)
 
 
 def _check_placeholders(text: str, path: str) -> None:

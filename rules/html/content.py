@@ -44,8 +44,9 @@ def escape_attribute(value: str) -> str:
 
 
 def markup_of(content: Content) -> str:
-    """Content as markup."""
-    return escape_text(content.text) if content.text is not None else content.html or ""
+    """Content as markup, with line ends as a parser reads them, so that a leading one is recognised."""
+    markup = escape_text(content.text) if content.text is not None else content.html or ""
+    return markup.replace("\r\n", "\n").replace("\r", "\n") if "\r" in markup else markup
 
 
 @lru_cache(maxsize=4096)
@@ -56,7 +57,7 @@ def fits(ancestors: tuple[str, ...], markup: str) -> bool:
     a stray `</div>` or a `<td>` outside a table is dropped silently by the parser, and would do harm on a page.
     """
     opened = "".join(f"<{name}>" for name in ancestors)
-    page = f"{opened}<!--{_OPENING}-->{markup}<!--{_CLOSING}-->"
+    page = f"<!doctype html>{opened}<!--{_OPENING}-->{markup}<!--{_CLOSING}-->"
     element: Element | None = turbohtml.parse(page, source_locations=True, scripting=True).root
     for above, name in pairwise(ancestors):
         element = _only_child(element, name, structure=above == "html")

@@ -27,6 +27,9 @@ FORMATTING = frozenset("a b big code em font i nobr s small strike strong tt u".
 
 _ANY_FORMATTING = ", ".join(sorted(FORMATTING))
 
+LEADING_NEWLINE = frozenset({"pre", "textarea", "listing"})
+"""The parser drops a newline right after these start tags."""
+
 STRUCTURE = frozenset({"html", "head", "body"})
 """Elements that a page has exactly once, tags or not."""
 
@@ -42,7 +45,7 @@ class Document:
         self.page = page
         self.charset = charset
         self.base = charset.mark_bytes
-        self.source = window_of(page, charset)
+        self.source = window_of(page[charset.mark_bytes :] if charset.mark_bytes else page)
         self.root = turbohtml.parse(self.source, source_locations=True, scripting=True)
         self._selected: dict[str, list[Element]] = {}
         self._inner: dict[int, tuple[int, int] | None] = {}
@@ -51,7 +54,7 @@ class Document:
         """Elements in tree order, without those inside templates; each selector is evaluated once per page."""
         found = self._selected.get(selector)
         if found is None:
-            found = self.root.select(self.charset.window(selector))
+            found = self.root.select(self.charset.selector(selector))
             if self._has_templates:
                 found = [element for element in found if not _in_template(element)]
             self._selected[selector] = found
@@ -66,6 +69,13 @@ class Document:
         """Some formatting element was opened again by the parser: a copy shares its original's position."""
         formatting = self.root.select(_ANY_FORMATTING)
         return len({element.position for element in formatting}) != len(formatting)
+
+    @cached_property
+    def first_end(self) -> int:
+        """Where the page first says that it ends, be it in a script's text; what follows has rules of its own."""
+        lowered = self.page.lower()
+        ends = (lowered.find(b"</body"), lowered.find(b"</html"))
+        return min((end for end in ends if end >= 0), default=len(lowered)) - self.base
 
     # -- spans, in offsets of `source`
 
@@ -118,10 +128,19 @@ class Document:
         end = self.end_tag(element)
         candidates = (end[0],) if end is not None else self._implied_ends(element, start)
         content = _children(element)
+        if element.tag == "head" and end is not None and self._begins_before(content, end[0]):
+            return start, end[0]  # whatever does not belong into a head ends it, and then its end tag means nothing
+        dropped = element.tag in LEADING_NEWLINE and self.source.startswith("\n", start)
         for candidate in candidates:
-            if candidate >= start and self._parses_to(self.source[start:candidate], element, content):
+            if candidate >= start and self._parses_to(self.source[start + dropped : candidate], element, content):
                 return start, candidate
         return None
+
+    def _begins_before(self, content: Sequence[Node], offset: int) -> bool:
+        """Whether the last element among `content` stands before `offset`; the parser puts late ones into the head too."""
+        last = next((node for node in reversed(content) if isinstance(node, Element)), None)
+        tag = None if last is None else self.start_tag(last)
+        return last is None or (tag is not None and tag[0] < offset)
 
     def _parses_to(self, source: str, element: Element, content: Sequence[Node]) -> bool:
         alone = _children(turbohtml.parse_fragment(source, context_of(element), scripting=True))
@@ -158,9 +177,9 @@ class Document:
             node = parent
 
 
-def window_of(page: bytes, charset: Charset) -> str:
-    """The page behind its byte order mark, one character for each byte, as the parser sees it."""
-    window = page[charset.mark_bytes :].decode("latin-1") if charset.mark_bytes else page.decode("latin-1")
+def window_of(source: bytes) -> str:
+    """Source without a byte order mark as the parser sees it: one character for each byte."""
+    window = source.decode("latin-1")
     return window.replace("\r\n", " \n").replace("\r", "\n") if "\r" in window else window
 
 

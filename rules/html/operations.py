@@ -11,15 +11,13 @@ from turbohtml import Element, Namespace
 
 from rules import model
 from rules.html.content import RAW_TEXT, RCDATA, closes_ancestor, fits, markup_of
-from rules.html.document import FORMATTING, STRUCTURE, Document, chain, open_formatting
+from rules.html.document import FORMATTING, LEADING_NEWLINE, STRUCTURE, Document, chain, open_formatting
 from rules.html.edits import Edit, EditSet, Placed, Side
 from rules.html.proof import Carried
 from rules.html.tags import TagChanges, tag_edits
 from rules.model import Content, Operation
 from rules.reasons import Reason
 
-_LEADING_NEWLINE = frozenset({"pre", "textarea", "listing"})
-"""The parser drops a newline right after these start tags."""
 _READS_THE_PAGE = {
     "meta": {"charset", "http-equiv"},
     "template": {"shadowrootmode"},
@@ -27,6 +25,9 @@ _READS_THE_PAGE = {
     "input": {"type"},
 }
 """Attributes that change how the rest of the page is parsed."""
+_RUNS_OR_LOADS = frozenset({"script", "base", "object", "embed", "applet"})
+"""Elements whose attributes say what runs, or where everything else comes from: an author must not reach the site's
+scripts by way of a `src`, since authors may not write scripts either (`rules.html.checks`)."""
 _PROTECTED = ("integrity", "data-turbo-track")
 """Elements that something else has taken the measure of: changing them breaks the page."""
 
@@ -47,6 +48,8 @@ class Workspace:
         self.hidden: list[str] = []
         self.closings: dict[int, Placed] = {}
         """Start of an element without end tag -> the end tag it needs, since something is written behind it."""
+        self.filled: set[int] = set()
+        """Offsets of empty elements whose content was set."""
         self._sequence = 0
         self._undo: list[Callable[[], object]] = []
 
@@ -86,6 +89,14 @@ class Workspace:
                 self.closings[open_at] = placed
                 self._undo.append(partial(self.closings.pop, open_at))
         return None
+
+    def fill(self, offset: int) -> bool:
+        """Take an empty element's content; False if an accepted operation has. An empty range overlaps with nothing."""
+        if offset in self.filled:
+            return False
+        self.filled.add(offset)
+        self._undo.append(partial(self.filled.discard, offset))
+        return True
 
     def _closing(self, element: Element) -> tuple[tuple[int, Placed], ...] | None:
         """The end tag that an open element needs, with where it starts; () if it needs none, None if that is uncertain."""
@@ -162,18 +173,21 @@ def _cannot_hold(work: Workspace, content: Content, parent: Element | None) -> R
 
 
 def _set_inner(work: Workspace, operation: model.SetInnerContent | model.SetText, element: Element) -> Reason | None:
+    if element.tag in STRUCTURE or not work.document.has_content(element):
+        return Reason.UNSAFE_TARGET
     inner = work.document.inner(element)
     if inner is None:
-        return Reason.AMBIGUOUS_SPAN if work.document.has_content(element) else Reason.UNSAFE_TARGET
-    if element.tag in STRUCTURE:
-        return Reason.UNSAFE_TARGET
+        return Reason.AMBIGUOUS_SPAN
     if (reason := _cannot_hold(work, operation.content, element)) is not None:
         return reason
     text = markup_of(operation.content)
-    if element.tag in _LEADING_NEWLINE and text.startswith("\n"):
+    if element.tag in LEADING_NEWLINE and text.startswith("\n"):
         text = "\n" + text
-    side = Side.INNER if inner[0] == inner[1] else Side.RANGE
-    return work.place(*inner, text, side, element)
+    if inner[0] < inner[1]:
+        return work.place(*inner, text, Side.RANGE, element)
+    if not work.fill(inner[0]):
+        return Reason.SHADOWED
+    return work.place(*inner, text, Side.INNER, element)
 
 
 def _replace(work: Workspace, operation: model.Replace, element: Element) -> Reason | None:
@@ -194,12 +208,14 @@ def _remove(work: Workspace, operation: model.Remove, element: Element) -> Reaso
 
 def _unwrap(work: Workspace, operation: model.RemoveAndKeepContent, element: Element) -> Reason | None:
     document = work.document
+    if element.tag in STRUCTURE | RAW_TEXT or not document.has_content(element):
+        return Reason.UNSAFE_TARGET
     inner, tag = document.inner(element), document.start_tag(element)
-    if inner is None or tag is None or element.tag in STRUCTURE or element.tag in FORMATTING:
-        return Reason.UNSAFE_TARGET if element.tag in STRUCTURE else Reason.AMBIGUOUS_SPAN
+    if inner is None or tag is None:
+        return Reason.AMBIGUOUS_SPAN
     kept, parent = document.source[slice(*inner)], _parent(element)
     if parent is None or not fits(chain(parent), kept):
-        return Reason.AMBIGUOUS_SPAN
+        return Reason.UNSAFE_TARGET
     reason = work.place(*tag, "", Side.RANGE, element, behind=element.previous_sibling)
     end = document.end_tag(element)
     if reason is None and end is not None:
@@ -245,13 +261,16 @@ def _prepend(work: Workspace, operation: model.Prepend, element: Element) -> Rea
     if element.tag not in STRUCTURE and document.inner(element) is None:
         return Reason.AMBIGUOUS_SPAN
     at = tag[1]
-    if element.tag in _LEADING_NEWLINE:
+    if element.tag in LEADING_NEWLINE:
         at += (
             len("\r\n")
             if document.page.startswith(b"\r\n", at + document.base)
             else document.source.startswith("\n", at)
         )
-    return work.place(at, at, markup_of(operation.content), Side.PREPEND, element)
+    text = markup_of(operation.content)
+    if at == tag[1] and element.tag in LEADING_NEWLINE and text.startswith("\n"):
+        text = "\n" + text
+    return work.place(at, at, text, Side.PREPEND, element)
 
 
 def _append(work: Workspace, operation: model.Append, element: Element) -> Reason | None:
@@ -267,6 +286,8 @@ def _append(work: Workspace, operation: model.Append, element: Element) -> Reaso
     if isinstance(last, Element) and open_formatting(last):
         return Reason.AMBIGUOUS_SPAN
     text = markup_of(operation.content)
+    if last is None and element.tag in LEADING_NEWLINE and text.startswith("\n"):
+        text = "\n" + text
     return work.place(inner[1], inner[1], text, Side.CLOSING, element, kind=_APPEND, behind=last)
 
 
@@ -301,6 +322,8 @@ def _remove_class(work: Workspace, operation: model.RemoveClass, element: Elemen
 
 
 def _change(work: Workspace, element: Element, change: Callable[[TagChanges], bool]) -> Reason | None:
+    if element.tag in _RUNS_OR_LOADS or (element.tag == "meta" and "http-equiv" in element.attrs):
+        return Reason.UNSAFE_TARGET
     if element.tag in FORMATTING and work.document.is_misnested and work.document.inner(element) is None:
         return Reason.AMBIGUOUS_SPAN
     return work.change_tag(element, change)

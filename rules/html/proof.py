@@ -2,8 +2,8 @@
 
 HTML's parser moves, closes and opens elements for reasons that can stand anywhere before or behind an edit: a formatting
 element left open, text that a table throws out, a body that begins with what was removed. No look at one place knows
-them all, so what changes structure is proven as a whole: the verbs are carried out on the parsed tree as a browser's DOM
-would, and the parser must make the same tree of the new bytes.
+them all, so what may reach beyond its place is proven as a whole: the verbs are carried out on the parsed tree as a
+browser's DOM would, and the parser must make the same tree of the new bytes. `is_needed` says for which edits that is.
 Counterpart: `rules.html.operations` made the edits; `rules.html.rewrite` refuses what has no proof.
 Never: an edit. The proof spends the document's tree; nothing may be asked of the document afterwards.
 """
@@ -18,7 +18,7 @@ from turbohtml import DocumentFragment, Element, Namespace, Node, Text
 from rules import model
 from rules.html.charset import Charset
 from rules.html.content import markup_of
-from rules.html.document import FORMATTING, Document, context_of, window_of
+from rules.html.document import FORMATTING, Document, chain, context_of, open_formatting, window_of
 from rules.html.edits import Edit, splice
 from rules.html.tags import TagChanges, tag_edits
 from rules.model import Content, Operation
@@ -32,20 +32,86 @@ class Carried(NamedTuple):
 
 
 _START_TAG_ONLY = (model.SetAttribute, model.RemoveAttribute, model.AddClass, model.RemoveClass)
+_MOVES_CONTENT = frozenset(
+    "table caption colgroup tbody thead tfoot tr td th select template svg math pre textarea listing object applet "
+    "marquee noscript frameset ruby".split()
+)
+"""Elements in which, or behind which, the parser moves, drops or closes by rules of their own."""
 _WHITE_SPACE = " \t\n\f\r"
 _NO_TEXT = re.compile(r"<!--.*?-->|</html\s*>", re.DOTALL | re.IGNORECASE)
 
 
 def is_needed(document: Document, carried: Sequence[Carried]) -> bool:
-    """False where only start tags change, and none that the parser copies: such edits prove themselves."""
-    if not all(isinstance(one.operation, _START_TAG_ONLY) for one in carried):
+    """Whether the carried operations could reach beyond their places, so that only the whole page can prove them."""
+    if all(isinstance(one.operation, _START_TAG_ONLY) for one in carried):
+        return any(one.element.tag in FORMATTING for one in carried) and document.is_misnested
+    return document.is_misnested or not all(_stays_in_place(document, one) for one in carried)
+
+
+def _stays_in_place(document: Document, one: Carried) -> bool:
+    """Whether an operation provably changes nothing but its place, on a page without misnested formatting.
+
+    What reaches far in HTML's parser: formatting left open, tags implied, text thrown out of tables, a body that begins
+    with what is removed, a newline that becomes the first of a `<pre>`. So the tags of the element, of its parent and of
+    what stands before it must be in the source, nothing in it may leave formatting open, and no ancestor may be one
+    that moves what it holds.
+    """
+    operation, element = one
+    if isinstance(operation, _START_TAG_ONLY):
         return True
-    return any(one.element.tag in FORMATTING for one in carried) and document.is_misnested
+    if element.tag == "head":
+        return isinstance(operation, model.Append) and document.end_tag(element) is not None
+    if isinstance(operation, model.RemoveAndKeepContent) or not _is_written(document, element):
+        return False
+    if not _is_between_tags_of_parent(document, element):
+        return False
+    if _MOVES_CONTENT.intersection(chain(element)) or _brings_form(operation) or _was_thrown_out(document, element):
+        return False
+    previous, last = element.previous_sibling, element.children[-1] if element.children else None
+    return all(not isinstance(node, Element) or _is_written(document, node) for node in (previous, last))
+
+
+def _is_between_tags_of_parent(document: Document, element: Element) -> bool:
+    """False where the parser implied a tag of the parent, or the element came after it: behind `</body>`, say."""
+    parent = element.parent
+    own = document.start_tag(element)
+    if not isinstance(parent, Element) or own is None:
+        return False
+    start, end = document.start_tag(parent), document.end_tag(parent)
+    return start is not None and end is not None and start < own < end and own[0] < document.first_end
+
+
+def _was_thrown_out(document: Document, element: Element) -> bool:
+    """Whether the element stands before a table in the tree and inside that table in the source."""
+    at, node = document.start_tag(element), element.next_sibling
+    while node is not None:
+        if isinstance(node, Element) and node.tag == "table":
+            table = document.start_tag(node)
+            return at is None or table is None or table < at
+        node = node.next_sibling
+    return False
+
+
+def _is_written(document: Document, element: Element) -> bool:
+    """Whether the source has all tags of an element, and closes the formatting inside.
+
+    A form's end tag may stand before the end of what it holds, so it says nothing.
+    """
+    if document.start_tag(element) is None or element.tag == "form":
+        return False
+    if not document.has_content(element):
+        return True
+    return document.end_tag(element) is not None and not open_formatting(element)
+
+
+def _brings_form(operation: Operation) -> bool:
+    content = getattr(operation, "content", None)
+    return isinstance(content, Content) and content.html is not None and "<form" in content.html.lower()
 
 
 def holds(document: Document, carried: Sequence[Carried], tags: Mapping[int, TagChanges], page: bytes) -> bool:
     """Whether `page`, the rewritten one, is the document with the accepted operations carried out, and nothing else."""
-    actual = turbohtml.parse(window_of(page, document.charset), scripting=True)
+    actual = turbohtml.parse(window_of(page[document.base :]), scripting=True)
     for one in carried:
         if isinstance(one.operation, _START_TAG_ONLY):
             _set_attributes(document, one, tags)
@@ -123,7 +189,7 @@ def _append(parent: Element | DocumentFragment, nodes: Sequence[Node]) -> None:
 def _nodes(charset: Charset, content: Content, parent: Node | None) -> Sequence[Node]:
     """Content as nodes, in the characters of the page's window."""
     context = context_of(parent) if isinstance(parent, Element) else "div"
-    written = charset.encode(markup_of(content)).decode("latin-1")
+    written = window_of(charset.encode(markup_of(content)))
     return turbohtml.parse_fragment(written, context, scripting=True).children
 
 

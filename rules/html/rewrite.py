@@ -7,6 +7,7 @@ Never: an exception for any bytes; a page that can't be edited comes back as Pas
 from base64 import b64encode
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -62,41 +63,52 @@ def apply_groups(
     charset: str | None,
     nonce: str | None = None,
     page_bytes_max: int = limits.PAGE_BYTES_MAX,
+    prove_all: bool = False,
 ) -> Rewritten | PassedThrough:
-    """Carry out groups, highest precedence first. `charset` is the Content-Type's, `nonce` the page's own for styles."""
+    """Carry out groups, highest precedence first. `charset` is the Content-Type's, `nonce` the page's own for styles.
+
+    `prove_all`: prove also what provably stays in its place; slower, and never another page.
+    """
     if len(page) > page_bytes_max:
         return PassedThrough(reason=Reason.TOO_LARGE, detail=f"{len(page):,} bytes")
     found = charset_of(page, charset)
     if found is None:
         return PassedThrough(reason=Reason.CHARSET, detail=charset or "")
+    manner = _Manner(nonce, prove_all)
     if found.is_wide:
-        return _transcoded(page, groups, found, nonce)
-    return _attempt(page, groups, found, nonce) or _proven_part(page, groups, found, nonce)
+        return _transcoded(page, groups, found, manner)
+    return _changed(page, groups, found, manner)
+
+
+class _Manner(NamedTuple):
+    nonce: str | None
+    prove_all: bool
+
+
+def _changed(page: bytes, groups: Sequence[Group], charset: Charset, manner: _Manner) -> Rewritten | PassedThrough:
+    return _attempt(page, groups, charset, manner) or _proven_part(page, groups, charset, manner)
 
 
 def _attempt(
-    page: bytes, groups: Sequence[Group], charset: Charset, nonce: str | None
+    page: bytes, groups: Sequence[Group], charset: Charset, manner: _Manner
 ) -> Rewritten | PassedThrough | None:
     """All groups on a fresh parse of the page; None if the result has no proof."""
     work = Workspace(Document(page, charset))
     outcomes = tuple(_group(work, group) for group in groups)
-    hashes = _write_styles(work, nonce)
+    hashes = _write_styles(work, manner.nonce)
     if hashes is None:
         outcomes, hashes = _without_styles(outcomes, groups), ()
     edits = work.finished()
     if not edits:
         return PassedThrough(reason=Reason.NOTHING_MATCHED, outcomes=outcomes)
     changed = splice(page, edits)
-    if proof.is_needed(work.document, work.carried) and not proof.holds(
-        work.document, work.carried, work.tags, changed
-    ):
+    needed = manner.prove_all or proof.is_needed(work.document, work.carried)
+    if needed and not proof.holds(work.document, work.carried, work.tags, changed):
         return None
     return Rewritten(page=changed, outcomes=outcomes, edits=edits, style_hashes=hashes, charset=charset.name)
 
 
-def _proven_part(
-    page: bytes, groups: Sequence[Group], charset: Charset, nonce: str | None
-) -> Rewritten | PassedThrough:
+def _proven_part(page: bytes, groups: Sequence[Group], charset: Charset, manner: _Manner) -> Rewritten | PassedThrough:
     """The groups that have a proof together; found by halves, since most pages have one group without, if any."""
     taken: list[int] = []
     best: Rewritten | PassedThrough = PassedThrough(reason=Reason.NOTHING_MATCHED)
@@ -104,7 +116,7 @@ def _proven_part(
     while waiting and attempts < limits.PROOF_ATTEMPTS_MAX:
         some = waiting.pop(0)
         attempts += 1
-        result = _attempt(page, [groups[i] for i in sorted([*taken, *some])], charset, nonce)
+        result = _attempt(page, [groups[i] for i in sorted([*taken, *some])], charset, manner)
         if result is not None:
             taken, best = sorted([*taken, *some]), result
         elif len(some) > 1:
@@ -193,7 +205,7 @@ def _without_styles(outcomes: tuple[Outcome, ...], groups: Sequence[Group]) -> t
     return tuple(map(corrected, outcomes, groups))
 
 
-def _transcoded(page: bytes, groups: Sequence[Group], charset: Charset, nonce: str | None) -> Rewritten | PassedThrough:
+def _transcoded(page: bytes, groups: Sequence[Group], charset: Charset, manner: _Manner) -> Rewritten | PassedThrough:
     """A UTF-16 page by way of UTF-8, if that way leads back to the same bytes."""
     mark, codec = page[: charset.mark_bytes], charset.codec
     try:
@@ -202,14 +214,14 @@ def _transcoded(page: bytes, groups: Sequence[Group], charset: Charset, nonce: s
             return PassedThrough(reason=Reason.CHARSET, detail=f"{charset.name} that does not survive transcoding")
     except UnicodeError:
         return PassedThrough(reason=Reason.CHARSET, detail=f"broken {charset.name}")
-    result = apply_groups(text.encode(), groups, charset="utf-8", nonce=nonce)
+    narrow = text.encode()
+    result = _changed(narrow, groups, Charset("UTF-8", "utf-8", 0), manner)
     if isinstance(result, PassedThrough):
         return result
-
-    def offset(at: int) -> int:
-        return len(mark) + len(text.encode()[:at].decode().encode(codec))
-
-    edits = tuple(
-        Edit(offset(edit.start), offset(edit.end), edit.replacement.decode().encode(codec)) for edit in result.edits
-    )
-    return msgspec.structs.replace(result, page=splice(page, edits), edits=edits, charset=charset.name)
+    edits, read, at = [], 0, len(mark)
+    for edit in result.edits:
+        start = at + len(narrow[read : edit.start].decode().encode(codec))
+        end = start + len(narrow[edit.start : edit.end].decode().encode(codec))
+        edits.append(Edit(start, end, edit.replacement.decode().encode(codec)))
+        read, at = edit.end, end
+    return msgspec.structs.replace(result, page=splice(page, tuple(edits)), edits=tuple(edits), charset=charset.name)

@@ -63,7 +63,7 @@ def tag_edits(document: Document, changes: TagChanges) -> tuple[Edit, ...] | Non
             edits += [Edit(*span, b"")] if span is not None else []
         elif span is None:
             inserted += f' {name}="{escape_attribute(value)}"'
-        elif changes.element.attrs.get(name) != value:
+        elif changes.element.attrs.get(name) != document.charset.window(value):
             edits.append(Edit(*span, document.charset.encode(f'{name}="{escape_attribute(value)}"')))
     if changes.added or changes.removed:
         span = document.attribute(changes.element, "class")
@@ -88,10 +88,12 @@ def _class_edits(document: Document, span: tuple[int, int], changes: TagChanges)
     quoted = bool(opening[1])
     start, end = opening.end(), span[1] - quoted
     names = list(_CLASS_NAME.finditer(source, start, end))
-    kept = [name for name in names if unescape(name[0]) not in changes.removed]
+    window = document.charset.window
+    removed = {window(name) for name in changes.removed}
+    kept = [name for name in names if unescape(name[0]) not in removed]
     edits = [Edit(*gap, b"") for gap in _gaps(names, kept, start)]
     have = {unescape(name[0]) for name in kept}
-    new = [name for name in changes.added if name not in have]
+    new = [name for name in changes.added if window(name) not in have]
     if new:
         text = (" " if kept else "") + escape_attribute(" ".join(new))
         if not quoted:
@@ -137,7 +139,7 @@ def _comes_out(document: Document, tag: tuple[int, int], changes: TagChanges, ed
     for name, value in changes.attributes.items():
         if (name in now) != (value is not None):
             return False
-        if value is not None and value.isascii() and now[name] != value:
+        if value is not None and value.isascii() and now[name] != value.replace("\r\n", "\n").replace("\r", "\n"):
             return False
     classes = set(now.get("class", "").split())
     ascii_added = {name for name in changes.added if name.isascii()}

@@ -1,0 +1,219 @@
+"""What holds for every rules file, every visit and every byte: only expected errors, one order, one answer."""
+
+import random
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rules.bucketing import bucket_ranges, choose_variation, hash_unit
+from rules.compiler import compile_table
+from rules.context import Context
+from rules.decision import decide
+from rules.errors import RulesError, TableError
+from rules.model import RulesFile, decode_mutation, decode_operations, decode_rules
+from rules.table import DecisionTable, seal, unseal
+from rules.targeting import OPERATORS, compile_condition, evaluate
+
+bounded = settings(max_examples=100, deadline=None)
+
+NOW = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+REASONS = {"malformed", "unknown_format", "bad_signature", "too_large", "invalid_rules"}
+TEXTS = st.text(max_size=8) | st.sampled_from(["a", "DE", "*", "/", "/a/*", "1.2.3", "(", "^a", "\udc80", "__proto__"])
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | TEXTS
+KEYS = TEXTS | st.sampled_from([*sorted(OPERATORS), "$and", "$or", "$nor", "$not", "$unknown", "a.b", "country"])
+JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=12
+)
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return msgspec.json.encode(value)
+    except (UnicodeError, msgspec.MsgspecError):
+        return b"{}"
+
+
+def refusal(call: Callable[[], object]) -> RulesError | TableError | None:
+    """The expected error of a call, if it has one; any other fails the test."""
+    try:
+        call()
+    except (RulesError, TableError) as error:
+        return error
+    return None
+
+
+# -- conditions
+
+
+@bounded
+@given(JSON, JSON, JSON)
+def test_a_condition_is_evaluated_or_false(condition: Any, attributes: Any, groups: Any) -> None:
+    groups = groups if isinstance(groups, Mapping) else {}
+    assert evaluate(condition, attributes, groups) in (True, False)
+
+
+@bounded
+@given(st.dictionaries(KEYS, JSON, max_size=4), JSON)
+def test_strict_and_lenient_agree_on_what_compiles(condition: dict[str, Any], attributes: Any) -> None:
+    error = refusal(lambda: compile_condition(condition))
+    if error is None:
+        assert (compile_condition(condition).failing(attributes) is None) is evaluate(condition, attributes)
+    else:
+        assert isinstance(error, RulesError)
+        assert error.path.startswith("$")
+        assert "\n" not in error.problem
+
+
+@bounded
+@given(st.dictionaries(KEYS, JSON, max_size=4), st.dictionaries(KEYS, JSON, max_size=4))
+def test_only_what_it_reads_matters(condition: dict[str, Any], attributes: dict[str, Any]) -> None:
+    compiled = compile_condition(condition, strict=False)
+    seen = {name: value for name, value in attributes.items() if name in compiled.reads}
+    assert compiled.failing(seen) == compiled.failing(attributes)
+
+
+def test_depth_has_an_end() -> None:
+    deep: Any = {"a": 1}
+    for _ in range(50_000):
+        deep = {"$not": deep}
+    assert evaluate(deep, {"a": 1}) in (True, False)
+
+
+# -- bucketing
+
+
+@given(st.text(), st.text(), st.sampled_from([1, 2]))
+def test_a_unit_falls_between_0_and_1(seed: str, value: str, version: int) -> None:
+    position = hash_unit(seed, value, version)
+    assert position is not None
+    assert 0 <= position < 1
+
+
+@given(st.lists(st.floats(0.01, 1), min_size=2, max_size=6), st.floats(0, 1), st.floats(0, 1), st.floats(0, 0.9999))
+def test_more_coverage_moves_nobody(weights: list[float], less: float, more: float, position: float) -> None:
+    less, more = sorted((less, more))
+    shares = [weight / sum(weights) for weight in weights]
+    before = choose_variation(position, bucket_ranges(len(shares), less, shares))
+    after = choose_variation(position, bucket_ranges(len(shares), more, shares))
+    assert before in (-1, after)
+
+
+# -- rules files
+
+
+@given(st.binary(max_size=64) | JSON.map(_json))
+def test_any_bytes_are_rules_or_one_line(data: bytes) -> None:
+    for decode in (decode_rules, decode_mutation, decode_operations):
+        error = refusal(partial(decode, data))
+        assert error is None or isinstance(error, RulesError)
+        assert error is None or error.path.startswith("$")
+        assert "\n" not in str(error)
+
+
+IDS = st.sampled_from([f"m{number}" for number in range(6)])
+SELECTORS = st.sampled_from(["h1", "p", "main > *", "h1["])
+OPERATION = st.fixed_dictionaries({"verb": st.just("remove"), "target": st.fixed_dictionaries({"selector": SELECTORS})})
+VARIANT = st.fixed_dictionaries({"experimentId": st.sampled_from(["e1", "e2"])}).map(
+    lambda payload: {
+        **payload,
+        "variations": {"control": {}, "new": {"operations": [{"verb": "remove", "target": {"selector": "h1"}}]}},
+    }
+)
+COMMON = {
+    "id": IDS,
+    "pageSlug": st.sampled_from(["*", "/", "/a", "/a/*", "/a/**", "/b"]),
+    "site": st.sampled_from(["*", "shop.example", "*.example"]),
+    "conditions": st.sampled_from([{}, {"language": "de"}, {"mobile": True}, {"lm_uid": {"$exists": True}}]),
+    "priority": st.integers(-2, 2),
+    "version": st.integers(1, 3),
+    "layer": st.sampled_from([None, "global", "page", "module", "micro"]),
+    "isActive": st.booleans() | st.just(True),
+}
+MUTATIONS = st.fixed_dictionaries(
+    COMMON
+    | {
+        "mutationType": st.just("set"),
+        "mutationPayload": st.lists(OPERATION, min_size=1, max_size=2).map(lambda found: {"operations": found}),
+    }
+) | st.fixed_dictionaries(COMMON | {"mutationType": st.just("variant"), "mutationPayload": VARIANT})
+EXPERIMENTS = [
+    {"id": name, "variations": [{"key": "control"}, {"key": "new", "weight": 2}], "coverage": coverage}
+    for name, coverage in (("e1", 1.0), ("e2", 0.5))
+]
+FILES = st.lists(MUTATIONS, max_size=6, unique_by=lambda mutation: mutation["id"]).map(
+    lambda mutations: decode_rules(msgspec.json.encode({"mutations": mutations, "experiments": EXPERIMENTS}))
+)
+CONTEXTS = st.builds(
+    Context,
+    site=st.sampled_from(["shop.example", "other.test"]),
+    path=st.sampled_from(["/", "/a", "/a/", "/a/x", "/a/x/y", "/b", "", "//", "/\udc80"]),
+    now=st.datetimes(timezones=st.just(UTC)),
+    attributes=st.dictionaries(st.sampled_from(["language", "mobile", "lm_uid"]), SCALARS)
+    | st.just({"language": "de", "mobile": True, "lm_uid": "u1"}),
+)
+
+
+def compiled(rules_file: RulesFile, version: int = 1) -> DecisionTable | None:
+    try:
+        return compile_table(rules_file, version=version, now=NOW)
+    except RulesError:
+        return None
+
+
+@bounded
+@given(FILES, CONTEXTS, st.randoms())
+def test_the_order_in_the_file_decides_nothing(rules_file: RulesFile, context: Context, chance: random.Random) -> None:
+    table = compiled(rules_file)
+    shuffled = list(rules_file.mutations)
+    chance.shuffle(shuffled)
+    other = compiled(msgspec.structs.replace(rules_file, mutations=shuffled))
+    assert (table is None) == (other is None)
+    if table is not None and other is not None:
+        assert decide(table, context) == decide(other, context)
+
+
+@bounded
+@given(FILES, CONTEXTS)
+def test_a_table_survives_bytes(rules_file: RulesFile, context: Context) -> None:
+    table = compiled(rules_file)
+    if table is None:
+        return
+    again = unseal(seal(table, key_id="k", sign=lambda message: message[:8]), verify=lambda *_: True)
+    assert again == table
+    assert (again.version, again.digest, again.created_at) == (table.version, table.digest, table.created_at)
+    assert decide(again, context) == decide(table, context)
+
+
+@bounded
+@given(st.binary(max_size=64))
+def test_any_bytes_are_a_table_or_refused(data: bytes) -> None:
+    for load in (DecisionTable.from_bytes, lambda sealed: unseal(sealed, verify=lambda *_: True)):
+        error = refusal(partial(load, data))
+        assert isinstance(error, TableError)
+        assert error.reason in REASONS
+
+
+@bounded
+@given(FILES, st.integers(0, 2_000), st.integers(0, 255))
+def test_a_broken_table_is_refused_whole(rules_file: RulesFile, at: int, byte: int) -> None:
+    table = compiled(rules_file)
+    if table is None:
+        return
+    for whole, load in (
+        (table.to_bytes(), DecisionTable.from_bytes),
+        (
+            seal(table, key_id="k", sign=lambda _: b"s"),
+            lambda sealed: unseal(sealed, verify=lambda *_: True),
+        ),
+    ):
+        broken = bytearray(whole)
+        broken[at % len(broken)] = byte
+        for data in (bytes(broken), whole[: at % len(whole)]):
+            error = refusal(partial(load, data))
+            assert error is None or isinstance(error, TableError)
+            assert error is None or error.reason in REASONS

@@ -1,0 +1,62 @@
+"""What may be written where."""
+
+import pytest
+
+from rules import model
+from rules.html.content import closes_ancestor, elements, escape_attribute, escape_text, fits, is_balanced, markup_of
+
+DIV, TABLE, PARAGRAPH = ("html", "body", "div"), ("html", "body", "table"), ("html", "body", "p")
+
+
+@pytest.mark.parametrize(
+    ("ancestors", "markup", "want"),
+    [
+        (DIV, "<p>x</p>", True),
+        (DIV, "text", True),
+        (DIV, "", True),
+        (DIV, "<td>x</td>", False),
+        (DIV, "</div>", False),
+        (DIV, "<!-- c -->", True),
+        (PARAGRAPH, "<b>x</b>", True),
+        (PARAGRAPH, "<div>x</div>", False),
+        (TABLE, "<tr><td>x</td></tr>", False),
+        (TABLE, "<caption>x</caption>", True),
+        (TABLE, "<p>x</p>", False),
+        (("html", "body", "table", "tbody"), "<tr></tr>", True),
+        (("html", "head"), "<style>a</style>", True),
+        (("html", "head"), "<p>x</p>", False),
+        (("html", "body", "svg"), "<circle/>", True),
+        (("html", "body", "svg"), "<p>x</p>", False),
+    ],
+)
+def test_a_fragment_stays_whole_in_its_place(ancestors: tuple[str, ...], markup: str, want: bool) -> None:
+    assert fits(ancestors, markup) is want
+
+
+@pytest.mark.parametrize("markup", ["", "a & b", "<br>", "<td>x</td>", "<option>x</option>", "<li>x</li>", "<p>x</p>"])
+def test_balanced(markup: str) -> None:
+    assert is_balanced(markup)
+
+
+@pytest.mark.parametrize("markup", ["<p>", "</p>", "<b><i></b></i>", "<!--", "<p/>", "<textarea>", "a <b", "<body>"])
+def test_not_balanced(markup: str) -> None:
+    assert not is_balanced(markup)
+
+
+def test_escaping() -> None:
+    assert escape_text('a & <b> "c"') == 'a &amp; &lt;b&gt; "c"'
+    assert escape_attribute('a & <b> "c"') == "a &amp; <b> &quot;c&quot;"
+
+
+def test_content_is_written_with_plain_line_ends() -> None:
+    assert markup_of(model.Content(text="<\r\n\r")) == "&lt;\n\n"
+    assert markup_of(model.Content(html="<b>\r\n</b>")) == "<b>\n</b>"
+
+
+def test_elements_of_any_context() -> None:
+    assert [element.tag for element in elements("<tr><td><a>x</a></td></tr>")] == ["tr", "td", "a"]
+
+
+def test_a_link_closes_a_link() -> None:
+    assert closes_ancestor(("html", "body", "a", "b"), "<i><a>x</a></i>")
+    assert not closes_ancestor(("html", "body", "b"), "<a>x</a>")

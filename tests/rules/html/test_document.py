@@ -1,0 +1,90 @@
+"""Spans are certain or absent."""
+
+import pytest
+
+from rules.html.charset import Charset
+from rules.html.document import Document, chain, context_of, open_formatting, window_of
+from tests.rules.html.making import document
+
+
+def inner(page: str, selector: str) -> str | None:
+    found = document(page)
+    span = found.inner(found.select(selector)[0])
+    return None if span is None else found.source[slice(*span)]
+
+
+def outer(page: str, selector: str) -> str | None:
+    found = document(page)
+    span = found.outer(found.select(selector)[0])
+    return None if span is None else found.source[slice(*span)]
+
+
+@pytest.mark.parametrize(
+    ("page", "selector", "want"),
+    [
+        ("<p>a</p>b", "p", "a"),
+        ("<p>a<p>b", "p", "a"),
+        ("<p>a<p>b", "p + p", "b"),
+        ("<p></p>", "p", ""),
+        ("<ul><li>a <li>b</ul>", "li", "a "),
+        ("<table><tr><td>a<td>b</table>", "td", "a"),
+        ("<my-card><b>x</b></my-card>", "my-card", "<b>x</b>"),
+        ("<pre>\n\nx</pre>", "pre", "\n\nx"),
+        ("<svg><g><path/></g></svg>", "g", "<path/>"),
+        ("<template><p>a</p></template>", "template", "<p>a</p>"),
+        ("<body><p>a</p>\n</body>\n</html>\n", "body", "<p>a</p>\n"),
+        ("<head><title>t</title></head>", "head", "<title>t</title>"),
+        ("<br>", "br", None),
+        ("<svg><path/></svg>", "path", None),
+        ("<title>t</title>", "head", None),
+        ("<p><b>a</p>b", "p + b", None),
+        ("<table>x<tr><td>y</table>", "table", None),
+    ],
+)
+def test_what_is_between_the_tags(page: str, selector: str, want: str | None) -> None:
+    assert inner(page, selector) == want
+
+
+@pytest.mark.parametrize(
+    ("page", "selector", "want"),
+    [
+        ("x<p>a</p>y", "p", "<p>a</p>"),
+        ("x<br/>y", "br", "<br/>"),
+        ("<p>a<p>b", "p", "<p>a"),
+        ("<svg><path/><g/></svg>", "path", "<path/>"),
+        ("<body><p>x</p></body>", "body", None),
+    ],
+)
+def test_the_whole_element(page: str, selector: str, want: str | None) -> None:
+    assert outer(page, selector) == want
+
+
+def test_offsets_are_bytes_behind_the_mark() -> None:
+    found = Document(b"\xef\xbb\xbf<p>\xc3\xa4\r\n</p>", Charset("UTF-8", "utf-8", 3))
+    assert found.inner(found.select("p")[0]) == (3, 7)
+    assert found.base == 3
+    assert len(found.source) == 13 - 0 - 2
+
+
+def test_line_ends_keep_their_length() -> None:
+    assert window_of(b"a\r\nb\rc\n") == "a \nb\nc\n"
+
+
+def test_templates_are_not_searched() -> None:
+    found = document("<template><p>a</p></template><p>b</p>")
+    assert len(found.select("p")) == 1
+    assert found.select("p") is found.select("p")
+
+
+def test_misnested_formatting_is_noticed() -> None:
+    assert document("<p><b>a<p>b</b>").is_misnested
+    assert not document("<p><b>a</b><b>a</b>").is_misnested
+    found = document("<p><b>a</p><p>c</p>")
+    assert open_formatting(found.select("p")[0])
+    assert not open_formatting(document("<p><b>a</b></p>").select("p")[0])
+
+
+def test_ancestors_and_contexts() -> None:
+    found = document("<svg><x-y></x-y><g></g></svg><x-y></x-y><math><mi></mi></math>")
+    assert chain(found.select("g")[0]) == ("html", "body", "svg", "g")
+    assert [context_of(element) for element in found.select("g, body > x-y, mi")] == ["svg g", "div", "math mi"]

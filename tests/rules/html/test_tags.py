@@ -1,0 +1,85 @@
+"""Changes of one start tag, and what two mutations may ask of it."""
+
+import pytest
+
+from rules.html.edits import splice
+from rules.html.tags import TagChanges, tag_edits
+from tests.rules.html.making import document
+
+
+def changed(tag: str, **asked: str | None) -> str | None:
+    found = document(tag)
+    changes = TagChanges(found.root.select("body *")[0])
+    for name, value in asked.items():
+        assert changes.set(name.replace("_", "-"), value)
+    edits = tag_edits(found, changes)
+    return None if edits is None else splice(tag.encode(), edits).decode()
+
+
+@pytest.mark.parametrize(
+    ("tag", "name", "value", "want"),
+    [
+        ("<p>", "id", "x", '<p id="x">'),
+        ("<p >", "id", "x", '<p id="x" >'),
+        ("<br/>", "id", "x", '<br id="x"/>'),
+        ("<p id>", "id", "x", '<p id="x">'),
+        ("<p id=a>", "id", "", '<p id="">'),
+        ("<p id = 'a' b>", "id", 'x"&', '<p id="x&quot;&amp;" b>'),
+        ("<p ID=a>", "id", "a", "<p ID=a>"),
+        ("<p id=a/>", "id", "x", '<p id="x">'),
+        ("<p id=a b>", "id", None, "<p  b>"),
+        ("<p id=a>", "title", None, "<p id=a>"),
+        ("<p id=a id=b>", "id", None, None),
+        ("<p\nid=a>", "id", "é", '<p\nid="é">'),
+        ("<p id=a>", "id", "a\r\nb", '<p id="a\r\nb">'),
+    ],
+)
+def test_an_attribute(tag: str, name: str, value: str | None, want: str | None) -> None:
+    assert changed(tag, **{name: value}) == want
+
+
+@pytest.mark.parametrize(
+    ("tag", "added", "removed", "want"),
+    [
+        ("<p>", ["a"], [], '<p class="a">'),
+        ("<p class>", ["a"], [], '<p class="a">'),
+        ("<p class=''>", ["a"], [], "<p class='a'>"),
+        ("<p class=x>", ["a"], [], '<p class="x a">'),
+        ('<p class=" x\ty ">', ["a"], [], '<p class=" x\ty  a">'),
+        ('<p class="x y z">', [], ["y"], '<p class="x z">'),
+        ('<p class="x y z">', ["a"], ["x", "y", "z"], '<p class="a">'),
+        ("<p class=x>", [], ["x"], "<p class=>"),
+        ('<p class="a&amp;b c">', [], ["a&b"], '<p class=" c">'),
+        ('<p class="é">', ["é"], [], '<p class="é">'),
+        ('<p class="é x">', [], ["é"], '<p class=" x">'),
+        ('<p class="x">', [], ["y"], '<p class="x">'),
+    ],
+)
+def test_classes(tag: str, added: list[str], removed: list[str], want: str) -> None:
+    found = document(tag)
+    changes = TagChanges(found.select("p")[0])
+    assert changes.change_classes(added, removed)
+    edits = tag_edits(found, changes)
+    assert edits is not None
+    assert splice(tag.encode(), edits).decode() == want
+
+
+def test_two_values_for_one_attribute() -> None:
+    changes = TagChanges(document("<p>").select("p")[0])
+    assert changes.set("id", "a")
+    assert changes.set("id", "a")
+    assert not changes.set("id", "b")
+    assert not changes.set("id", None)
+
+
+def test_classes_and_the_whole_class_attribute() -> None:
+    changes = TagChanges(document("<p>").select("p")[0])
+    assert changes.change_classes(["a"], [])
+    assert not changes.change_classes([], ["a"])
+    assert not changes.set("class", "x")
+    other = TagChanges(changes.element)
+    assert other.set("class", "x")
+    assert not other.change_classes(["a"], [])
+    copy = changes.copy()
+    assert copy.change_classes(["b"], [])
+    assert "b" not in changes.added

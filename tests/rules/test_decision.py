@@ -1,0 +1,114 @@
+"""What applies to a visit, and why the rest does not."""
+
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from rules.context import PAGE_ATTRIBUTES
+from rules.decision import NOTHING, decide
+from rules.reasons import Reason
+from tests.rules.making import NOW, experiment, removing, table, variant, visit
+
+
+def reason_of(mutation: dict[str, Any], **fields: Any) -> Reason | None:
+    others = {"modules": [{"id": "hero"}, {"id": "off", "isActive": False}], "experiments": [experiment()]}
+    decision = decide(table(mutation, **others), visit(**fields))
+    return decision.outcomes[0].reason if decision.outcomes else None
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({}, Reason.APPLIED),
+        ({"site": "*.test"}, None),
+        ({"pageSlug": "/a"}, None),
+        ({"layoutId": "home"}, Reason.OTHER_LAYOUT),
+        ({"isActive": False}, Reason.INACTIVE),
+        ({"status": "paused"}, Reason.INACTIVE),
+        ({"status": "experimental"}, Reason.APPLIED),
+        ({"moduleId": "off"}, Reason.SWITCHED_OFF),
+        ({"schedule": {"startsAt": (NOW + timedelta(1)).isoformat()}}, Reason.SCHEDULE),
+        ({"conditions": {"language": "de"}}, Reason.CONDITIONS),
+    ],
+)
+def test_a_reason_for_each_refusal(fields: dict[str, Any], reason: Reason | None) -> None:
+    assert reason_of(removing("m", **fields)) is reason
+
+
+def test_switches_of_a_visit() -> None:
+    mutation = removing("m", moduleId="hero")
+    assert reason_of(mutation, disabled=frozenset({"hero"})) is Reason.SWITCHED_OFF
+    assert reason_of(mutation, disabled=frozenset({"*"})) is Reason.SWITCHED_OFF
+    assert reason_of(mutation, disabled=frozenset({"cta"})) is Reason.APPLIED
+    assert reason_of(mutation, only=frozenset({"cta"})) is Reason.SWITCHED_OFF
+    assert reason_of(mutation, only=frozenset({"hero"})) is Reason.APPLIED
+
+
+def test_an_experiment_splits_visits_by_weight() -> None:
+    split = experiment(variations=[{"key": "control", "weight": 1}, {"key": "new", "weight": 3}], coverage=0.8)
+    found = table(variant("v"), experiments=[split])
+    told = Counter(
+        decide(found, visit(attributes={"lm_uid": f"user{number}"})).outcomes[0].reason for number in range(4_000)
+    )
+    assert told[Reason.CONTROL] == pytest.approx(800, rel=0.15)
+    assert told[Reason.APPLIED] == pytest.approx(2_400, rel=0.1)
+    assert told[Reason.NOT_IN_EXPERIMENT] == pytest.approx(800, rel=0.15)
+
+
+def test_two_mutations_of_one_experiment_agree() -> None:
+    found = table(variant("a"), variant("b", pageSlug="/"), experiments=[experiment()])
+    for number in range(50):
+        decision = decide(found, visit(attributes={"lm_uid": str(number)}))
+        assert len(decision.groups) in (0, 2)
+        assert set(decision.assignments) == {"e"}
+
+
+def test_a_forced_variation_needs_no_unit() -> None:
+    found = table(variant("v"), experiments=[experiment(isActive=False)])
+    assert decide(found, visit(forced={"e": "new"})).assignments == {"e": "new"}
+    assert decide(found, visit(forced={"e": "no such"})).assignments == {}
+
+
+@pytest.mark.parametrize("unit", [None, "", True, 1.5, [], {}])
+def test_without_a_unit_nobody_is_assigned(unit: Any) -> None:
+    decision = decide(table(variant("v"), experiments=[experiment()]), visit(attributes={"lm_uid": unit}))
+    assert decision.outcomes[0].reason is Reason.NOT_IN_EXPERIMENT
+    assert decision.units == {"lm_uid"}
+    assert decision.assignments == {}
+
+
+def test_experiments_in_one_namespace_never_meet() -> None:
+    found = table(
+        variant("a", "first"),
+        variant("b", "second"),
+        experiments=[
+            experiment("first", namespace={"id": "n", "from": 0, "to": 0.5}),
+            experiment("second", namespace={"id": "n", "from": 0.5, "to": 1}),
+        ],
+    )
+    for number in range(200):
+        assert len(decide(found, visit(attributes={"lm_uid": str(number)})).assignments) == 1
+
+
+def test_reading_the_visitor_makes_a_response_private() -> None:
+    page = table(removing("m", conditions={"path": "/", "query.utm": "x"}))
+    assert not decide(page, visit()).private
+    visitor = table(removing("m", conditions={"path": "/", "language": "de"}))
+    decision = decide(visitor, visit())
+    assert decision.private
+    assert decision.groups == ()
+    assert decision.reads - PAGE_ATTRIBUTES == {"language"}
+
+
+def test_rules_of_other_pages_are_not_read() -> None:
+    found = table(removing("m", pageSlug="/a", conditions={"language": "de"}))
+    assert decide(found, visit("/b")) == NOTHING
+
+
+def test_the_key_follows_from_the_groups_alone() -> None:
+    one, other = table(removing("m")), table(removing("m"), removing("n", pageSlug="/n"), version=2)
+    assert decide(one, visit()).key == decide(other, visit()).key != ""
+    assert decide(table(removing("m", "p")), visit()).key != decide(one, visit()).key
+    assert decide(table(removing("m", isActive=False)), visit()).key == ""

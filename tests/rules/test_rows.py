@@ -1,0 +1,90 @@
+"""One mutation becomes one row: payloads become operations, references are resolved and checked."""
+
+from typing import Any
+
+import pytest
+
+from rules import model
+from rules.errors import RulesError
+from rules.rows import check_unique, company_of, compile_row, compile_rows
+from tests.rules.making import experiment, removing, rules_file, variant
+
+TARGET = {"selector": "p"}
+TEXT = {"text": "x"}
+
+
+def operations(kind: str, payload: dict[str, Any], **others: Any) -> tuple[model.Operation, ...]:
+    file = rules_file({"id": "m", "mutationType": kind, "mutationPayload": payload}, **others)
+    group = compile_rows(file)[0].group
+    assert group is not None
+    return group.operations
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "verb"),
+    [
+        ("insert", {"position": "before", "content": TEXT}, model.Before),
+        ("insert", {"position": "after", "content": TEXT}, model.After),
+        ("insert", {"position": "prepend", "content": TEXT}, model.Prepend),
+        ("insert", {"position": "append", "content": TEXT}, model.Append),
+        ("replace", {"content": TEXT}, model.Replace),
+        ("replace", {"content": TEXT, "scope": "inner"}, model.SetInnerContent),
+        ("hide", {}, model.HideByStyle),
+        ("hide", {"mode": "attribute"}, model.SetAttribute),
+        ("hide", {"mode": "remove"}, model.Remove),
+        ("remove", {}, model.Remove),
+        ("remove", {"keepContent": True}, model.RemoveAndKeepContent),
+    ],
+)
+def test_a_payload_stands_for_one_operation(kind: str, payload: dict[str, Any], verb: type) -> None:
+    (operation,) = operations(kind, {"target": TARGET, **payload})
+    assert type(operation) is verb
+    assert operation.target == model.Target(selector="p")
+
+
+def test_a_module_is_named_by_its_selector() -> None:
+    payload = {"target": {"moduleId": "hero", "required": True, "maxMatches": 2}, "mode": "remove"}
+    (unregistered,) = operations("hide", payload)
+    (plain,) = operations("hide", payload, modules=[{"id": "hero"}])
+    (own,) = operations("hide", payload, modules=[{"id": "hero", "selector": ".hero"}])
+    assert unregistered.target.selector == plain.target.selector == '[data-module="hero"]'
+    assert own.target == model.Target(selector=".hero", required=True, max_matches=2)
+
+
+def test_equal_operations_have_equal_digests() -> None:
+    first, second, third = compile_rows(rules_file(removing("a"), removing("b"), removing("c", "p")))
+    assert first.group is not None
+    assert second.group is not None
+    assert third.group is not None
+    assert first.group.digest == second.group.digest != third.group.digest
+
+
+def test_what_a_row_reads() -> None:
+    file = rules_file(
+        variant("v", conditions={"mobile": True}, trigger={"on": "segment", "segment": "s"}),
+        experiments=[experiment(unit="account", conditions={"locale": "de-de"})],
+        segments=[{"id": "s", "conditions": {"language": "de"}}],
+    )
+    assert compile_rows(file)[0].reads == {"mobile", "language", "locale", "account"}
+
+
+def test_weights_are_shares() -> None:
+    file = rules_file(experiments=[experiment(variations=[{"key": "a", "weight": 1}, {"key": "b", "weight": 3}])])
+    assert company_of(file).experiments["e"].ranges == ((0, 0.25), (0.25, 1))
+
+
+def test_rows_stand_in_precedence_order() -> None:
+    rows = compile_rows(rules_file(removing("a"), removing("b", priority=1), removing("c", layer="micro")))
+    assert [row.mutation.id for row in rows] == ["c", "b", "a"]
+
+
+def test_one_mutation_among_its_company() -> None:
+    file = rules_file(experiments=[experiment()])
+    row = compile_row(rules_file(variant("v"), experiments=[experiment()]).mutations[0], company_of(file), "$")
+    assert row.group is None
+    assert set(row.variations) == {"new"}
+
+
+def test_ids_differ() -> None:
+    with pytest.raises(RulesError, match=r"\$\.modules\[1\]\.id: the id 'a' is already used"):
+        check_unique("modules", [model.Module(id="a"), model.Module(id="a")])
