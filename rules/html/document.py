@@ -49,6 +49,7 @@ class Document:
         self.root = turbohtml.parse(self.source, source_locations=True, scripting=True)
         self._selected: dict[str, list[Element]] = {}
         self._inner: dict[int, tuple[int, int] | None] = {}
+        self._searched, self._has_ended = 0, False
 
     def select(self, selector: str) -> list[Element]:
         """Elements in tree order, without those inside templates; each selector is evaluated once per page."""
@@ -70,12 +71,14 @@ class Document:
         formatting = self.root.select(_ANY_FORMATTING)
         return len({element.position for element in formatting}) != len(formatting)
 
-    @cached_property
-    def first_end(self) -> int:
-        """Where the page first says that it ends, be it in a script's text; what follows has rules of its own."""
-        lowered = self.page.lower()
-        ends = (lowered.find(b"</body"), lowered.find(b"</html"))
-        return min((end for end in ends if end >= 0), default=len(lowered)) - self.base
+    def ends_before(self, offset: int) -> bool:
+        """Whether `</body>` or `</html>` stands before an offset, be it in a script's text; what follows has rules of its
+        own. Each byte is looked at once, since most elements stand far from the end."""
+        if offset > self._searched and not self._has_ended:
+            piece = self.page[max(0, self._searched - len(b"</html")) + self.base : offset + self.base].lower()
+            self._searched = offset
+            self._has_ended = b"</body" in piece or b"</html" in piece
+        return self._has_ended
 
     # -- spans, in offsets of `source`
 

@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import turbohtml
-from turbohtml import DocumentFragment, Element, Namespace, Node, Text
+from turbohtml import DocumentFragment, Element, Node, Text
 
 from rules import model
 from rules.html.charset import Charset
 from rules.html.content import markup_of
-from rules.html.document import FORMATTING, Document, chain, context_of, open_formatting, window_of
+from rules.html.document import FORMATTING, STRUCTURE, Document, chain, context_of, open_formatting, window_of
 from rules.html.edits import Edit, splice
 from rules.html.tags import TagChanges, tag_edits
 from rules.model import Content, Operation
@@ -43,6 +43,8 @@ _NO_TEXT = re.compile(r"<!--.*?-->|</html\s*>", re.DOTALL | re.IGNORECASE)
 
 def is_needed(document: Document, carried: Sequence[Carried]) -> bool:
     """Whether the carried operations could reach beyond their places, so that only the whole page can prove them."""
+    if any(isinstance(one.operation, model.RemoveAttribute) and one.element.tag in STRUCTURE for one in carried):
+        return True  # a second <body> or <html> could bring the attribute back
     if all(isinstance(one.operation, _START_TAG_ONLY) for one in carried):
         return any(one.element.tag in FORMATTING for one in carried) and document.is_misnested
     return document.is_misnested or not all(_stays_in_place(document, one) for one in carried)
@@ -78,7 +80,7 @@ def _is_between_tags_of_parent(document: Document, element: Element) -> bool:
     if not isinstance(parent, Element) or own is None:
         return False
     start, end = document.start_tag(parent), document.end_tag(parent)
-    return start is not None and end is not None and start < own < end and own[0] < document.first_end
+    return start is not None and end is not None and start < own < end and not document.ends_before(own[0])
 
 
 def _was_thrown_out(document: Document, element: Element) -> bool:
@@ -201,18 +203,15 @@ def _set_attributes(document: Document, one: Carried, tags: Mapping[int, TagChan
         return
     edits = tuple(Edit(e.start - tag[0], e.end - tag[0], e.replacement) for e in tag_edits(document, changes) or ())
     written = splice(document.source[slice(*tag)].encode("latin-1"), edits).decode("latin-1")
-    if one.element.namespace is Namespace.HTML:
-        attributes: dict[str, str | list[str] | None] = {
-            name: value or "" for name, value in next(iter(turbohtml.tokenize(written))).attrs or ()
-        }
-    else:
-        context = "svg g" if one.element.namespace is Namespace.SVG else "math mrow"
-        alone = turbohtml.parse_fragment(written, context).find_all()[0].attrs
-        attributes = {name: alone[name] for name in alone}
-    for name in [name for name in one.element.attrs if name not in attributes]:
-        del one.element.attrs[name]
-    for name, value in attributes.items():
-        one.element.attrs[name] = value
+    touched = {*changes.attributes, *(["class"] if changes.added or changes.removed else [])}
+    now = {name: value or "" for name, value in next(iter(turbohtml.tokenize(written))).attrs or ()}
+    attributes = one.element.attrs
+    for name in touched:
+        own = next((own for own in attributes if own.lower() == name), name)  # foreign elements have names like viewBox
+        if name in now:
+            attributes[own] = now[name]
+        elif own in attributes:
+            del attributes[own]
 
 
 def _space_behind(document: Document, element: Element) -> Text | None:

@@ -55,6 +55,8 @@ def tag_edits(document: Document, changes: TagChanges) -> tuple[Edit, ...] | Non
     tag = document.start_tag(changes.element)
     if tag is None:
         return None
+    if any(_came_from_elsewhere(document, changes.element, name) for name in _needed(changes)):
+        return None
     edits: list[Edit] = []
     inserted = ""
     for name, value in changes.attributes.items():
@@ -76,6 +78,17 @@ def tag_edits(document: Document, changes: TagChanges) -> tuple[Edit, ...] | Non
         edits.insert(0, Edit(at, at, document.charset.encode(inserted)))
     edits.sort(key=lambda edit: (edit.start, edit.end))
     return tuple(edits) if _comes_out(document, tag, changes, tuple(edits)) else None
+
+
+def _needed(changes: TagChanges) -> list[str]:
+    """The attributes whose present value the changes build on or take away."""
+    classes = ["class"] if changes.added or changes.removed else []
+    return [*classes, *(name for name, value in changes.attributes.items() if value is None)]
+
+
+def _came_from_elsewhere(document: Document, element: Element, name: str) -> bool:
+    """Whether the element has an attribute that its start tag does not: a second `<body class=…>` adds to the first."""
+    return name in element.attrs and document.attribute(element, name) is None
 
 
 def _class_edits(document: Document, span: tuple[int, int], changes: TagChanges) -> list[Edit]:

@@ -1,0 +1,27 @@
+"""The admin's addresses, and which of them a sign-in may return to.
+
+Counterpart: `mounting` gives each address its page. Never: an address of anybody else's.
+"""
+
+import re
+from urllib.parse import quote
+
+PREFIX = "/admin/layout-mutations"
+
+_OWN = re.compile(rf"{PREFIX}(?:[/?][A-Za-z0-9/_.~!$&'()*+,;=:@%?-]*)?")
+_NEXT_CHARACTERS_MAX = 2_000
+
+
+def mutation(mutation_id: str, page: str = "") -> str:
+    """The address of a mutation's page; `page` is what stands below it, for example `edit`."""
+    below = f"/{page}" if page else ""
+    return f"{PREFIX}/mutations/{quote(mutation_id, safe='')}{below}"
+
+
+def own(address: str) -> str:
+    """`address` if it is one of this admin's, else the list: a sign-in never sends anyone elsewhere.
+
+    Browsers read a backslash as a slash and drop line ends, so that only plain characters of RFC 3986 pass.
+    """
+    fits = len(address) <= _NEXT_CHARACTERS_MAX and _OWN.fullmatch(address) is not None
+    return address if fits and "//" not in address.partition("?")[0] and ".." not in address else PREFIX

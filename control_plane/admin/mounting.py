@@ -1,0 +1,56 @@
+"""Puts the admin into the control plane's application: its addresses, and what stands before every one of them.
+
+Counterpart: `control_plane/app.py` calls `routes` once, before the application starts.
+Never: a page; each page or concern has a module of its own.
+"""
+
+from aiohttp import web
+
+from control_plane.admin import (
+    error_pages,
+    guard,
+    history,
+    mutation_form,
+    mutation_list,
+    preview,
+    response_headers,
+    sign_in,
+    static_files,
+    switching,
+)
+from control_plane.admin.addresses import PREFIX
+from control_plane.admin.rendering import TEMPLATES, templates
+from control_plane.services import Services
+
+
+def routes(app: web.Application, services: Services) -> None:
+    """Mount every page below `/admin/layout-mutations`; the application must not have started yet."""
+    files = static_files.StaticFiles.load()
+    app[static_files.FILES] = files
+    app[TEMPLATES] = templates(files, public_url=services.settings.public_url)
+    app[preview.PREVIEWS] = preview.KeptPages()
+    app.middlewares.extend((response_headers.middleware, error_pages.middleware, guard.middleware))
+    app.router.add_get("/admin", _to_the_list)
+    app.router.add_get("/admin/", _to_the_list)
+    app.router.add_get(f"{PREFIX}/", _to_the_list)
+    app.router.add_get(f"{PREFIX}/static/{{name:.+}}", static_files.show)
+    app.router.add_get(f"{PREFIX}/sign-in", sign_in.show)
+    app.router.add_post(f"{PREFIX}/sign-in", sign_in.redeem)
+    app.router.add_post(f"{PREFIX}/sign-out", sign_in.leave)
+    app.router.add_get(PREFIX, mutation_list.show)
+    app.router.add_get(f"{PREFIX}/new", mutation_form.show_new)
+    app.router.add_post(f"{PREFIX}/new", mutation_form.post_new)
+    app.router.add_get(f"{PREFIX}/mutations/{{id}}", history.show)
+    app.router.add_get(f"{PREFIX}/mutations/{{id}}/edit", mutation_form.show_edit)
+    app.router.add_post(f"{PREFIX}/mutations/{{id}}/edit", mutation_form.post_edit)
+    app.router.add_post(f"{PREFIX}/mutations/{{id}}/activate", switching.activate)
+    app.router.add_post(f"{PREFIX}/mutations/{{id}}/deactivate", switching.deactivate)
+    app.router.add_post(f"{PREFIX}/mutations/{{id}}/archive", switching.archive)
+    app.router.add_post(f"{PREFIX}/mutations/{{id}}/rollback", switching.roll_back)
+    app.router.add_get(f"{PREFIX}/preview", preview.show)
+    app.router.add_post(f"{PREFIX}/preview", preview.show_unsaved)
+    app.router.add_get(f"{PREFIX}/preview/{{key}}/{{side:before|after}}", preview.document)
+
+
+async def _to_the_list(request: web.Request) -> web.StreamResponse:
+    raise web.HTTPFound(PREFIX)

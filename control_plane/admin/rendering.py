@@ -1,0 +1,77 @@
+"""Templates -> responses: one Jinja2 environment, everything escaped, a missing name an error.
+
+Counterpart: `templates/`. Never: markup in Python, or a value that a template may print unescaped.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import jinja2
+from aiohttp import web
+
+from control_plane.admin import addresses, wording
+from control_plane.admin.static_files import StaticFiles
+from control_plane.admin.visitor import session_of
+from control_plane.services import SERVICES
+from control_plane.tokens import Permission
+
+FOLDER = Path(__file__).parent / "templates"
+TEMPLATES = web.AppKey("admin templates", jinja2.Environment)
+
+
+def templates(files: StaticFiles, *, public_url: str) -> jinja2.Environment:
+    """The environment that all pages share."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters["moment"] = moment
+    environment.filters["query"] = query
+    environment.globals.update(
+        prefix=addresses.PREFIX,
+        address=addresses.mutation,
+        static=files.address,
+        words=wording,
+        public_url=public_url,
+    )
+    return environment
+
+
+def page(request: web.Request, template: str, *, status: int = 200, **values: Any) -> web.Response:
+    """A page of the admin, with what every page needs: who looks, what they may do, the word for their forms."""
+    session = session_of(request)
+    tokens = request.app[SERVICES].tokens
+    text = (
+        request.app[TEMPLATES]
+        .get_template(template)
+        .render(
+            actor=None if session is None else session.actor,
+            csrf="" if session is None else tokens.csrf(session),
+            may=_may(request),
+            here=request.path,
+            **values,
+        )
+    )
+    return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
+
+
+def moment(value: datetime | None) -> str:
+    """A point in time for people: `23 Nov 2026, 10:58 UTC`; nothing for none."""
+    return "" if value is None else f"{value.astimezone(UTC):%-d %b %Y, %H:%M} UTC"
+
+
+def query(values: dict[str, str | None]) -> str:
+    """A query string with the values that are there, `?` included; empty without any."""
+    given = {name: value for name, value in values.items() if value}
+    return f"?{urlencode(given)}" if given else ""
+
+
+def _may(request: web.Request) -> dict[str, bool]:
+    session = session_of(request)
+    return {permission.value: session is not None and session.actor.may(permission) for permission in Permission}

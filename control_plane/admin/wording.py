@@ -1,0 +1,246 @@
+"""The words of the admin: labels, hints, examples and what each reason means, by the names of the schema.
+
+Counterpart: `form_fields` decides which fields there are; a field without an entry here is labelled by its own name.
+Never: a value that a rule depends on. Tests hold every entry against the schema, so that none outlives its field, and
+every example against the rules.
+"""
+
+# ruff: noqa: RUF001 - sentences for people have real apostrophes
+
+import re
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from control_plane.admin.form_fields import FormField, mutation_types
+from rules.reasons import Reason
+
+LABELS: dict[str, tuple[str, str]] = {
+    "name": ("Name", "What it is for, in your team’s words. Visitors never see it."),
+    "note": ("Note", "Anything the next person should know: the ticket, the brief, what to watch."),
+    "site": ("Site", "shop.example, *.example for all hosts below it, or * for any."),
+    "pageSlug": ("Page", "/ is the front page, /offers/* one level, /blog/** everything below, * any page."),
+    "layoutId": ("Layout", "The page template, if the origin names it in X-Layout-Id; * for any."),
+    "moduleId": ("Module", "The registered module it belongs to; empty for a change to the page as a whole."),
+    "trigger.on": ("Considered", ""),
+    "trigger.segment": ("Segment", "Needed only for visits of a segment."),
+    "conditions": ("Conditions", "A JSON object. {} is everybody."),
+    "priority": ("Priority", "Where two mutations want the same thing, the higher number wins."),
+    "layer": ("Layer", "On the same target the more specific layer wins. By itself, it follows from module and page."),
+    "schedule.startsAt": ("From", "In the time zone below. Empty: at once."),
+    "schedule.endsAt": ("Until", "Empty: until it is switched off."),
+    "schedule.timezone": ("Time zone", "For example Europe/Berlin; summer time is taken care of."),
+    "schedule.daysOfWeek": ("Days", "None ticked is every day."),
+    "schedule.hours.from": ("From hour", ""),
+    "schedule.hours.to": ("To hour", "Not included. Earlier than the first: over midnight."),
+    "mutationPayload.target.selector": ("CSS selector", 'Which elements: h1, .hero p, [data-module="offers"] a.'),
+    "mutationPayload.target.moduleId": ("… or registered module", "Instead of a selector, not beside it."),
+    "mutationPayload.target.required": (
+        "The page must have it",
+        "If nothing matches, the whole mutation does not apply.",
+    ),
+    "mutationPayload.target.maxMatches": ("Matches at most", "If more elements match, nothing happens."),
+    "mutationPayload.position": ("Where it goes", ""),
+    "mutationPayload.scope": ("What is replaced", ""),
+    "mutationPayload.mode": ("How it is hidden", ""),
+    "mutationPayload.keepContent": ("Keep what is inside", "Only the element’s own tags go."),
+    "mutationPayload.content": (
+        "New content",
+        "Text is written as it is. HTML must be a whole piece: every tag closed.",
+    ),
+    "mutationPayload.operations": ("Operations", "A JSON list, carried out in order."),
+    "mutationPayload.experimentId": ("Experiment", "Who sees which variation is decided there."),
+    "mutationPayload.variations": ("Variations", "A JSON object: a key for each variation. The first is the control."),
+}
+
+SERVICE_LABELS = {"isActive": "Switched on", "status": "State", "mutationType": "Type", "delivery": "Delivery"}
+"""Fields that no form has, and histories do."""
+
+CHOICES: dict[str, dict[str, str]] = {
+    "trigger.on": {"pageLoad": "On every page load", "segment": "For visits of a segment"},
+    "layer": {"global": "Global", "page": "Page", "module": "Module", "micro": "Micro"},
+    "schedule.daysOfWeek": {
+        "mon": "Mon", "tue": "Tue", "wed": "Wed", "thu": "Thu", "fri": "Fri", "sat": "Sat", "sun": "Sun",
+    },
+    "mutationPayload.position": {
+        "before": "Before the element",
+        "after": "After the element",
+        "prepend": "Inside it, at the beginning",
+        "append": "Inside it, at the end",
+    },
+    "mutationPayload.scope": {"element": "The element with its tags", "inner": "Only what is inside it"},
+    "mutationPayload.mode": {
+        "style": "By a style rule: the element stays in the page",
+        "attribute": "By the attribute hidden",
+        "remove": "By leaving it out of the page",
+    },
+    "mutationPayload.content": {"text": "Text", "html": "HTML"},
+}  # fmt: skip
+
+PLACEHOLDERS: dict[str, str] = {
+    "name": "Summer headline on the front page",
+    "mutationPayload.target.selector": "h1",
+    "mutationPayload.experimentId": "front-page-headline",
+}
+
+EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
+    "mutationPayload.operations": (
+        (
+            "A new headline, a class on the button, and a notice under it:",
+            """[
+  {"verb": "setText", "target": {"selector": "h1"}, "content": {"text": "Summer is here"}},
+  {"verb": "addClass", "target": {"selector": ".hero .button"}, "names": ["is-large"]},
+  {"verb": "after", "target": {"selector": ".hero .button"}, "content": {"html": "<p>Free returns</p>"}}
+]""",
+        ),
+    ),
+    "mutationPayload.variations": (
+        (
+            "The control stays as it is; the other half of the visits sees another headline:",
+            """{
+  "control": {"operations": []},
+  "warm": {"operations": [
+    {"verb": "setText", "target": {"selector": "h1"}, "content": {"text": "Good to see you"}}
+  ]}
+}""",
+        ),
+    ),
+    "conditions": (
+        ("Visits in German that come back:", '{"language": "de", "returning": true}'),
+        ("From a campaign, on a phone or in one of two languages:",
+         '{"query.utm_source": "summer", "$or": [{"mobile": true}, {"language": {"$in": ["de", "fr"]}}]}'),
+        ("Everybody but those who come from the partner:", '{"$not": {"referrer": {"$regex": "(^|\\\\.)partner\\\\.example$"}}}'),
+    ),
+}  # fmt: skip
+
+REASONS: dict[Reason, str] = {
+    Reason.APPLIED: "Applied",
+    Reason.INACTIVE: "Switched off, or not yet active",
+    Reason.OTHER_SITE: "Belongs to another site",
+    Reason.OTHER_PAGE: "Belongs to another page",
+    Reason.OTHER_LAYOUT: "Belongs to another layout",
+    Reason.SCHEDULE: "Outside its schedule",
+    Reason.TRIGGER: "Its trigger doesn’t fit this visit",
+    Reason.CONDITIONS: "Its conditions don’t fit this visit",
+    Reason.NOT_IN_EXPERIMENT: "This visit isn’t in the experiment",
+    Reason.CONTROL: "This visit is in the control variation",
+    Reason.SWITCHED_OFF: "Its module is switched off",
+    Reason.TARGET_NOT_FOUND: "Nothing on the page matches its target",
+    Reason.TOO_MANY_MATCHES: "More elements match than it allows",
+    Reason.SHADOWED: "A mutation that goes first changes the same place",
+    Reason.AMBIGUOUS_SPAN: "Where its target begins or ends in the source can’t be told for certain",
+    Reason.UNSAFE_TARGET: "Its content can’t be written safely at that place",
+    Reason.NO_CHANGE: "The page is already like that",
+}
+"""What became of one mutation. A reason that concerns the page as a whole is shown as its own word."""
+
+TYPES: dict[str, str] = {
+    "set": "Several operations, one after the other, written as JSON.",
+    "insert": "New content beside an element or inside it.",
+    "replace": "Other content in place of an element.",
+    "hide": "An element that visitors don’t see.",
+    "remove": "An element that is left out of the page.",
+    "variant": "Other operations for each variation of an experiment.",
+}
+
+TONES = {
+    "active": "good", "experimental": "test", "paused": "warn", "draft": "", "archived": "",
+    "applied": "good", "shadowed": "warn", "target_not_found": "warn", "too_many_matches": "warn",
+    "ambiguous_span": "warn", "unsafe_target": "bad",
+}  # fmt: skip
+"""Colour of a state or outcome; the word always stands beside it."""
+
+DONE = {
+    "created": "Saved as a draft. Nothing is shown to visitors until you switch it on.",
+    "saved": "Saved.",
+    "activated": "Switched on.",
+    "deactivated": "Switched off. Visitors get the page as the origin sends it.",
+    "archived": "Archived. Its history stays.",
+    "rolled_back": "Rolled back: the older content is the newest version now.",
+}
+"""What a button did, by the word in the address of the page that follows."""
+
+
+class Section(Struct, frozen=True):
+    """A part of the form. `beginnings` are the first steps of its fields' names."""
+
+    key: str
+    title: str
+    text: str
+    beginnings: tuple[str, ...]
+
+
+SECTIONS = (
+    Section("about", "About", "So that others find it and know what it is for.", ("name", "note")),
+    Section("change", "The change", "What happens to the page, and to which part of it.", ("mutationPayload",)),
+    Section("where", "Where", "On which site and pages it is considered at all.", ("site", "pageSlug", "moduleId", "layoutId")),
+    Section("whom", "For whom", "Which visits see it. A rule that reads something about the visitor keeps the page "
+            "out of shared caches.", ("trigger", "conditions")),
+    Section("when", "When", "Outside these times the page stays as it is.", ("schedule",)),
+    Section("rank", "Precedence", "Who wins where mutations meet.", ("priority", "layer")),
+)  # fmt: skip
+LATE = frozenset({"mutationPayload.target.required", "mutationPayload.target.maxMatches"})
+"""Safety catches: the last of their section."""
+REST = Section("more", "More", "", ())
+
+
+def sections(fields: Iterable[FormField]) -> list[tuple[Section, list[FormField]]]:
+    """The fields in the order of the form; whatever has no section of its own comes last."""
+    filed: dict[str, list[FormField]] = {section.key: [] for section in (*SECTIONS, REST)}
+    for field in fields:
+        first = field.name.partition(".")[0]
+        home = next((section for section in SECTIONS if first in section.beginnings), REST)
+        filed[home.key].append(field)
+    found = [(section, filed[section.key]) for section in (*SECTIONS, REST) if filed[section.key]]
+    return [(section, sorted(inside, key=lambda field: _rank(section, field))) for section, inside in found]
+
+
+def _rank(section: Section, field: FormField) -> int:
+    """The order of `beginnings`; sorting is stable, so that fields below one beginning keep the schema's order."""
+    first = field.name.partition(".")[0]
+    if field.name in LATE:
+        return len(section.beginnings)
+    return section.beginnings.index(first) if first in section.beginnings else 0
+
+
+def label(field: FormField) -> str:
+    """What stands above a field."""
+    return LABELS[field.name][0] if field.name in LABELS else _spaced(field.key)
+
+
+def hint(field: FormField) -> str:
+    """What stands below a field: ours, else the schema's."""
+    return LABELS[field.name][1] if field.name in LABELS else field.hint
+
+
+def choice(name: str, value: str) -> str:
+    """One value of a choice, in words."""
+    return CHOICES.get(name, {}).get(value) or _spaced(value)
+
+
+def reason(value: str) -> str:
+    """What became of a mutation, in words."""
+    return REASONS.get(Reason(value), _spaced(value.replace("_", " "))) if value in set(Reason) else _spaced(value)
+
+
+def type_text(mutation_type: str) -> str:
+    """What a mutation type does: in our words, else in the schema's."""
+    return TYPES.get(mutation_type) or (mutation_types()[mutation_type].__doc__ or "").strip().splitlines()[0]
+
+
+def path_label(path: str) -> str:
+    """A JSON path as the form names it: the label of the field that it is in, and which entry of a list."""
+    if path in SERVICE_LABELS:
+        return SERVICE_LABELS[path]
+    field, bracket, place = path.partition("[")
+    while field not in LABELS and "." in field:
+        field = field.rpartition(".")[0]
+    if field not in LABELS:
+        return path
+    number = place.partition("]")[0]
+    return f"{LABELS[field][0]}, entry {int(number) + 1}" if bracket and number.isdecimal() else LABELS[field][0]
+
+
+def _spaced(name: str) -> str:
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower()
+    return words[:1].upper() + words[1:]

@@ -1,0 +1,104 @@
+"""Handlers that only mutations have: filters, the switch, versions and rollback.
+
+Counterpart: `documents.py` has what all kinds share. Never: a decision; `control_plane.mutations` makes it.
+"""
+
+import msgspec
+from aiohttp import web
+
+from control_plane.api.answers import json_answer, saved, versioned
+from control_plane.api.documents import DocumentHandlers
+from control_plane.api.problems import RequestError
+from control_plane.api.requests import intent_of, query, read_body, read_json
+from control_plane.documents import PAGE_LIMIT
+from control_plane.mutations import Filters, new_id
+from control_plane.services import Services
+from control_plane.tokens import Actor
+from rules.diagnosis import decode
+from rules.model import LayoutMutation, Status
+
+OWNED = frozenset({"version", "createdBy", "timestamp", "rollbackPointer"})
+
+
+class MutationQuery(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Which mutations, and which part of their list."""
+
+    active: bool | None = None
+    status: Status | None = None
+    include_archived: bool = False
+    site: str | None = None
+    layout_id: str | None = None
+    page_slug: str | None = None
+    module_id: str | None = None
+    mutation_type: str | None = None
+    text: str | None = None
+    cursor: str | None = None
+    limit: int = PAGE_LIMIT
+
+
+class Switching(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of `activate` and `deactivate`; it may be left out."""
+
+    reason: str = ""
+
+
+class Rollback(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of `rollback`."""
+
+    version: int
+    """The version whose content comes back."""
+    reason: str = ""
+    """Required, here or as `X-Reason`."""
+
+
+class MutationHandlers(DocumentHandlers[LayoutMutation]):
+    """The handlers of mutations."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda services: services.mutations, LayoutMutation, owned=OWNED, new_id=new_id)
+
+    async def page(self, request: web.Request, services: Services, actor: Actor) -> web.Response:
+        """A part of the list, filtered."""
+        asked = query(request, MutationQuery)
+        if "\0" in request.query_string or "%00" in request.query_string:
+            raise RequestError(400, "bad_parameter", "text may not contain the character U+0000")
+        members = msgspec.structs.asdict(asked)
+        cursor, limit = members.pop("cursor"), members.pop("limit")
+        return json_answer(await services.mutations.page(Filters(**members), cursor=cursor, limit=limit))
+
+    async def activate(self, request: web.Request, services: Services, actor: Actor) -> web.Response:
+        """Switch on."""
+        body, asked = await self._switching(request)
+        intent = intent_of(request, actor, body, reason=asked.reason)
+        return saved(await services.mutations.activate(request.match_info["id"], intent))
+
+    async def deactivate(self, request: web.Request, services: Services, actor: Actor) -> web.Response:
+        """Switch off."""
+        body, asked = await self._switching(request)
+        intent = intent_of(request, actor, body, reason=asked.reason)
+        return saved(await services.mutations.deactivate(request.match_info["id"], intent))
+
+    async def rollback(self, request: web.Request, services: Services, actor: Actor) -> web.Response:
+        """Bring back the content of an older version."""
+        body = await read_json(request)
+        asked: Rollback = decode(body, Rollback)
+        intent = intent_of(request, actor, body, reason=asked.reason)
+        return saved(await services.mutations.rollback(request.match_info["id"], asked.version, intent))
+
+    async def version(self, request: web.Request, services: Services, actor: Actor) -> web.Response:
+        """One version of the history."""
+        number = request.match_info["version"]
+        found = await services.mutations.version(request.match_info["id"], int(number) if len(number) < 10 else 0)
+        return versioned(request, found, found.version)
+
+    async def _switching(self, request: web.Request) -> tuple[bytes, Switching]:
+        """The optional body of a switch."""
+        if not request.body_exists:
+            return b"", Switching()
+        if request.content_type in ("application/octet-stream", "application/x-www-form-urlencoded"):
+            # What clients send along with an empty body.
+            if body := await read_body(request):
+                raise RequestError(415, "unsupported_media_type", "send JSON with `Content-Type: application/json`")
+            return body, Switching()
+        body = await read_json(request)
+        return body, decode(body, Switching)

@@ -1,0 +1,235 @@
+"""The one table of the API: method, path, roles, body and answer of every route.
+
+Counterpart: `mounting.py` mounts it and enforces the roles, `openapi.py` describes it. A route that is not here is not
+there. Never: code that runs per request.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+from aiohttp import web
+from msgspec import Struct
+
+from control_plane.api import deciding, rules_files, watching
+from control_plane.api.documents import DocumentHandlers, PageQuery
+from control_plane.api.mutations import MutationHandlers, MutationQuery, Rollback, Switching
+from control_plane.audit import AuditEntry
+from control_plane.health import HealthReport
+from control_plane.rules_files import Imported
+from control_plane.services import Services
+from control_plane.tokens import Actor, Role
+from rules.model import Experiment, LayoutMutation, Module, RulesFile, Segment
+
+PREFIX = "/api/layout-mutation"
+
+READERS = frozenset({Role.VIEWER, Role.EDITOR, Role.PUBLISHER, Role.ADMIN})
+WRITERS = frozenset({Role.EDITOR, Role.PUBLISHER, Role.ADMIN})
+"""An editor writes what visitors don't see; `publishing.py` refuses the rest (`may_not_publish`)."""
+PUBLISHERS = frozenset({Role.PUBLISHER, Role.ADMIN})
+MACHINES = frozenset({Role.SIDECAR, Role.PEER})
+
+Guarded = Callable[[web.Request, Services, Actor], Awaitable[web.StreamResponse]]
+Open = Callable[[web.Request, Services], Awaitable[web.StreamResponse]]
+Form = Literal["plain", "saved", "page", "history"]
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """One row. `form` says what stands around `answer`: nothing, a publication beside it, a list."""
+
+    method: str
+    path: str
+    summary: str
+    handler: Guarded | Open
+    roles: frozenset[Role] = frozenset()
+    """Empty: open to everybody."""
+    body: Any = None
+    body_required: bool = True
+    query: Any = None
+    answer: Any = None
+    form: Form = "plain"
+    status: int = 200
+
+    @property
+    def writes(self) -> bool:
+        """Whether it takes Idempotency-Key, If-Match and a reason."""
+        return self.form == "saved"
+
+
+MUTATIONS = MutationHandlers()
+EXPERIMENTS = DocumentHandlers[Experiment](
+    lambda services: services.experiments, Experiment, owned=frozenset({"version"})
+)
+MODULES = DocumentHandlers[Module](lambda services: services.modules, Module)
+SEGMENTS = DocumentHandlers[Segment](lambda services: services.segments, Segment)
+
+
+def _documents(name: str, one: str, handlers: DocumentHandlers[Any], kind: Any, page_query: Any) -> tuple[Route, ...]:
+    """The rows that all kinds of documents have."""
+    many, single = f"{PREFIX}/{name}", f"{PREFIX}/{name}/{{id}}"
+    removal = "Archive a mutation" if kind is LayoutMutation else f"Delete a {one} that no mutation needs"
+    return (
+        Route(
+            method="GET",
+            path=many,
+            summary=f"List {name}, the last changed first",
+            handler=handlers.page,
+            roles=READERS,
+            query=page_query,
+            answer=kind,
+            form="page",
+        ),
+        Route(
+            method="POST",
+            path=many,
+            summary=f"Create a {one}",
+            handler=handlers.create,
+            roles=WRITERS,
+            body=kind,
+            answer=kind,
+            form="saved",
+            status=201,
+        ),
+        Route(method="GET", path=single, summary=f"Read a {one}", handler=handlers.get, roles=READERS, answer=kind),
+        Route(
+            method="PUT",
+            path=single,
+            summary=f"Replace a {one}",
+            handler=handlers.put,
+            roles=WRITERS,
+            body=kind,
+            answer=kind,
+            form="saved",
+        ),
+        Route(
+            method="PATCH",
+            path=single,
+            summary=f"Change members of a {one} (JSON merge patch)",
+            handler=handlers.patch,
+            roles=WRITERS,
+            body=dict[str, Any],
+            answer=kind,
+            form="saved",
+        ),
+        Route(
+            method="DELETE",
+            path=single,
+            summary=removal,
+            handler=handlers.delete,
+            roles=WRITERS,
+            answer=kind,
+            form="saved",
+        ),
+        Route(
+            method="GET",
+            path=f"{single}/versions",
+            summary=f"Every version of a {one}, newest first",
+            handler=handlers.versions,
+            roles=READERS,
+            answer=kind,
+            form="history",
+        ),
+    )
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        method="POST",
+        path=f"{PREFIX}/apply",
+        summary="Decide and rewrite one page, without serving it",
+        handler=deciding.apply,
+        roles=READERS | {Role.SIDECAR},
+        body=deciding.ApplyRequest,
+        answer=deciding.ApplyAnswer,
+    ),
+    *_documents("mutations", "mutation", MUTATIONS, LayoutMutation, MutationQuery),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/mutations/{{id}}/versions/{{version:[0-9]+}}",
+        summary="One version of a mutation",
+        handler=MUTATIONS.version,
+        roles=READERS,
+        answer=dict[str, Any],
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/mutations/{{id}}/activate",
+        summary="Switch a mutation on and publish it",
+        handler=MUTATIONS.activate,
+        roles=PUBLISHERS,
+        body=Switching,
+        body_required=False,
+        answer=LayoutMutation,
+        form="saved",
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/mutations/{{id}}/deactivate",
+        summary="Switch a mutation off and publish that",
+        handler=MUTATIONS.deactivate,
+        roles=PUBLISHERS,
+        body=Switching,
+        body_required=False,
+        answer=LayoutMutation,
+        form="saved",
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/mutations/{{id}}/rollback",
+        summary="Save a new version with the content of an older one; a reason is required",
+        handler=MUTATIONS.rollback,
+        roles=PUBLISHERS,
+        body=Rollback,
+        answer=LayoutMutation,
+        form="saved",
+    ),
+    *_documents("experiments", "experiment", EXPERIMENTS, Experiment, PageQuery),
+    *_documents("modules", "module", MODULES, Module, PageQuery),
+    *_documents("segments", "segment", SEGMENTS, Segment, PageQuery),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/import",
+        summary="Create and replace the documents of a rules file, all or nothing",
+        handler=rules_files.load,
+        roles=PUBLISHERS,
+        body=RulesFile,
+        answer=Imported,
+        form="saved",
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/export",
+        summary="Everything, as a rules file",
+        handler=rules_files.export,
+        roles=READERS | {Role.PEER},
+        answer=RulesFile,
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/audit",
+        summary="Who did what, when and why, newest first",
+        handler=watching.audit,
+        roles=READERS,
+        query=watching.AuditQuery,
+        answer=AuditEntry,
+        form="page",
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/fleet",
+        summary="What each sidecar runs",
+        handler=watching.fleet,
+        roles=READERS | {Role.SIDECAR},
+        answer=watching.FleetAnswer,
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/health",
+        summary="What is up and what is not",
+        handler=watching.health,
+        roles=READERS | MACHINES,
+        answer=HealthReport,
+    ),
+    Route(method="GET", path="/healthz", summary="The process lives", handler=watching.healthz),
+    Route(method="GET", path="/readyz", summary="Whether changes can be made; 503 if not", handler=watching.readyz),
+    Route(method="GET", path="/metrics", summary="Counts in the text format of Prometheus", handler=watching.metrics),
+)

@@ -1,0 +1,67 @@
+"""Handlers for those who watch: audit, fleet, health, metrics, and the description of the API itself.
+
+Counterpart: `control_plane.health`, `telemetry`, `audit`. Never: a change.
+"""
+
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from control_plane.api.answers import json_answer
+from control_plane.api.requests import query
+from control_plane.documents import PAGE_LIMIT
+from control_plane.services import Services
+from control_plane.tokens import Actor
+
+
+class AuditQuery(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Which entries, and which part of their list."""
+
+    kind: str | None = None
+    subject: str | None = None
+    cursor: str | None = None
+    limit: int = PAGE_LIMIT
+
+
+class FleetAnswer(msgspec.Struct, frozen=True, rename="camel"):
+    """What each sidecar said last about itself."""
+
+    table_version: int
+    """The version that each should run."""
+    items: list[dict[str, Any]]
+
+
+async def audit(request: web.Request, services: Services, actor: Actor) -> web.Response:
+    """Who did what, newest first."""
+    asked = query(request, AuditQuery)
+    return json_answer(await services.audit.page(**msgspec.structs.asdict(asked)))
+
+
+async def fleet(request: web.Request, services: Services, actor: Actor) -> web.Response:
+    """What the sidecars run."""
+    entries = await services.exchange.fleet()
+    return json_answer(FleetAnswer(services.publishing.state().table_version, entries))
+
+
+async def health(request: web.Request, services: Services, actor: Actor) -> web.Response:
+    """What is up and what is not; 200 as long as the service can say so."""
+    return json_answer(await services.health.report())
+
+
+async def healthz(request: web.Request, services: Services) -> web.Response:
+    """The process lives."""
+    return web.Response(text="ok\n")
+
+
+async def readyz(request: web.Request, services: Services) -> web.Response:
+    """Whether changes can be made, and which parts are up; without details, which are for those with a token."""
+    report = await services.health.report()
+    parts = {"database": report.database.up, "redis": report.redis.up, "published": report.publication.published}
+    return json_answer({"ready": report.ready, "parts": parts}, status=200 if report.ready else 503)
+
+
+async def metrics(request: web.Request, services: Services) -> web.Response:
+    """Counts for Prometheus."""
+    body = services.telemetry.exposition(services.publishing.state())
+    return web.Response(body=body, headers={"Content-Type": services.telemetry.content_type})

@@ -1,0 +1,162 @@
+"""The one place where things are built, started and closed.
+
+The service listens before the database is there: `/healthz` says it lives, `/readyz` says what is missing, and everything
+else answers 503 until the schema is up to date. Counterpart: `__main__.py` runs what is built here.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from control_plane import admin, api
+from control_plane.audit import Audit
+from control_plane.exchange import Exchange
+from control_plane.experiments import Experiments
+from control_plane.health import Health
+from control_plane.modules import Modules, Segments
+from control_plane.mutations import Mutations
+from control_plane.origin_pages import OriginPages
+from control_plane.preview import Preview
+from control_plane.publishing import Publishing
+from control_plane.rewriter import Rewriter
+from control_plane.rules_files import RulesFiles
+from control_plane.schema import address, runner
+from control_plane.services import SERVICES, Services
+from control_plane.settings import ControlPlaneSettings
+from control_plane.signing import Signer
+from control_plane.store import Store, StoreError
+from control_plane.store.postgres import PostgresStore
+from control_plane.table_copy import TableCopy
+from control_plane.telemetry import Telemetry
+from control_plane.tokens import Tokens
+from rules.limits import RULES_FILE_BYTES_MAX
+from service.clock import now
+from service.keys import Keys
+
+START_BACKOFF_S = (0.2, 10.0)  # first and longest pause between tries to reach the database
+
+log = structlog.get_logger("app")
+
+
+def create(settings: ControlPlaneSettings, *, clock: Callable[[], datetime] = now) -> web.Application:
+    """The application with its services; nothing is connected before it starts. Raises ValueError for a bad URL."""
+    place = address.parse(settings.database_url, pooled=settings.database_pooled)
+    store = PostgresStore(place, connections_max=settings.database_connections)
+    exchange = Exchange(settings.redis_url, Keys(settings.layout_mutation_environment))
+    signer = Signer(settings.signing_key)
+    publishing = Publishing(store, exchange, signer, TableCopy(Path(settings.data_dir)), clock=clock)
+    mutations, experiments = Mutations(store, publishing), Experiments(store, publishing)
+    modules, segments = Modules(store, publishing), Segments(store, publishing)
+    pages, rewriter = OriginPages(settings.origins), Rewriter()
+    services = Services(
+        settings=settings,
+        tokens=Tokens(
+            settings.jwt_secret, issuer=settings.jwt_issuer, audience=settings.jwt_audience, use_once=store.use_sign_in
+        ),
+        mutations=mutations,
+        experiments=experiments,
+        modules=modules,
+        segments=segments,
+        audit=Audit(store, clock=clock),
+        publishing=publishing,
+        preview=Preview(store, publishing, pages, rewriter, clock=clock),
+        rules_files=RulesFiles(store, publishing, mutations, experiments, modules, segments),
+        exchange=exchange,
+        health=Health(store, exchange, publishing),
+        telemetry=Telemetry(),
+    )
+    app = web.Application(client_max_size=RULES_FILE_BYTES_MAX)
+    app[SERVICES] = services
+    api.mount(app, services)
+    admin.routes(app, services)
+    app.cleanup_ctx.append(_running(services, store, pages, rewriter))
+    return app
+
+
+def _running(
+    services: Services, store: Store, pages: OriginPages, rewriter: Rewriter
+) -> Callable[[web.Application], AsyncIterator[None]]:
+    """Start in the background, and close in the opposite order."""
+
+    async def context(_: web.Application) -> AsyncIterator[None]:
+        stopping = asyncio.Event()
+        work = asyncio.create_task(_work(services, store, stopping), name="control-plane")
+        work.add_done_callback(_report)
+        yield
+        stopping.set()
+        services.publishing.stop()
+        work.cancel()
+        await asyncio.wait([work])
+        await rewriter.close()
+        await pages.close()
+        await services.exchange.close()
+        await store.close()
+
+    return context
+
+
+async def _work(services: Services, store: Store, stopping: asyncio.Event) -> None:
+    """Wait for the database, bring it up to date, then keep Redis so."""
+    pause, longest = START_BACKOFF_S
+    publishing = asyncio.create_task(services.publishing.keep_published(), name="keep-published")
+    try:
+        while services.health.starting and not stopping.is_set():
+            try:
+                await _begin(services, store)
+            except (StoreError, runner.SchemaError) as error:
+                _log_waiting(services.health, error)
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads services apart
+                pause = min(pause * 2, longest)
+        await publishing
+    finally:
+        publishing.cancel()
+        with suppress(asyncio.CancelledError):
+            await publishing
+
+
+def _report(work: asyncio.Task[None]) -> None:
+    """What nobody foresaw ends up in the log now, and not when the process ends."""
+    if not work.cancelled() and (error := work.exception()) is not None:
+        log.error("start_failed", exc_info=error)
+
+
+async def _begin(services: Services, store: Store) -> None:
+    settings = services.settings
+    applied = await runner.migrate(settings.database_url, pooled=settings.database_pooled)
+    for step in applied:
+        log.info("migration_applied", number=step.number, name=step.name)
+    await store.open()
+    await services.publishing.ensure_table()
+    services.health.starting = ""
+    log.info("ready", address=settings.listen, migrations_applied=len(applied))
+
+
+def _log_waiting(health: Health, error: StoreError | runner.SchemaError) -> None:
+    """Say it once for each reason: a schema needs a person now, a database that is away may come by itself."""
+    if health.starting == str(error):
+        return
+    health.starting = str(error)
+    if isinstance(error, runner.SchemaError):
+        log.error("schema_needs_a_person", problem=str(error))
+    else:
+        log.warning("waiting_for_database", problem=str(error))
+
+
+@asynccontextmanager
+async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
+    """Listen; gives the port, which is chosen freely for 0. Raises OSError where the address is taken."""
+    access_log = None  # `telemetry` counts, and a log of paths would hold what people typed
+    running = web.AppRunner(app, access_log=access_log, shutdown_timeout=5.0, handle_signals=False)
+    await running.setup()
+    try:
+        site = web.TCPSite(running, host, port)
+        await site.start()
+        yield int(running.addresses[0][1])
+    finally:
+        await running.cleanup()

@@ -1,0 +1,258 @@
+"""What all kinds of documents have in common: create, read, replace, delete, history.
+
+Counterpart: `mutations.py`, `experiments.py` and `modules.py` say what is particular about each kind; `publishing.py`
+makes the transaction. Never: SQL, or HTTP.
+"""
+
+import asyncio
+import base64
+import binascii
+import re
+from collections.abc import Awaitable, Callable
+from typing import ClassVar, Generic, TypeVar
+
+import msgspec
+
+from control_plane import codec
+from control_plane.intent import Action, Intent, Page, Saved, Version
+from control_plane.publishing import Change, Publishing
+from control_plane.refusals import Refusal, Refused
+from control_plane.store import Kind, Reader, Store, Stored, StoredVersion
+from rules.compiler import compile_table
+from rules.errors import RulesError
+from rules.model import Experiment, LayoutMutation, Module, RulesFile, Segment, Status
+
+T = TypeVar("T", LayoutMutation, Experiment, Module, Segment)
+
+_ALONE = re.compile(r"^\$\.\w+\[0\]")  # where a document is in a rules file of its own
+
+PAGE_LIMIT = 50
+PAGE_LIMIT_MAX = 200
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """What an idempotency key remembers of a write."""
+
+    id: str
+    version: int
+
+
+class Documents(Generic[T]):
+    """The documents of one kind."""
+
+    kind: ClassVar[Kind]
+
+    def __init__(self, store: Store, publishing: Publishing) -> None:
+        self._store = store
+        self._publishing = publishing
+
+    # ---------------------------------------------------------------- reading
+
+    async def get(self, document_id: str) -> T:
+        """The present version; raises Refused (`not_found`)."""
+        return (await self.head(document_id)).document
+
+    async def head(self, document_id: str) -> "Head[T]":
+        """The present version with its number; raises Refused (`not_found`)."""
+        stored = await self._find(self._store, document_id)
+        return Head(self._decode(stored.content), stored.version)
+
+    async def page(self, *, cursor: str | None = None, limit: int = PAGE_LIMIT) -> Page[T]:
+        """A part of all documents, the last changed first; raises Refused (`bad_cursor`, `bad_parameter`)."""
+        return await self._page({}, cursor, limit)
+
+    async def versions(self, document_id: str) -> tuple[Version[T], ...]:
+        """The history, newest first; raises Refused (`not_found`)."""
+        found = await self._store.versions(self.kind, document_id)
+        if not found:
+            raise self._not_found(document_id)
+        return tuple(self._as_version(one) for one in found)
+
+    async def version(self, document_id: str, version: int) -> Version[T]:
+        """One version of the history; raises Refused (`not_found`)."""
+        return self._as_version(await self._version(self._store, document_id, version))
+
+    # ---------------------------------------------------------------- writing
+
+    async def create(self, document: T, intent: Intent) -> Saved[T]:
+        """Save a new document; raises Refused (`already_exists`), RulesError, StoreError."""
+
+        async def work(change: Change) -> tuple[str, int]:
+            before = await change.transaction.find(self.kind, document.id)
+            if before is not None and not before.deleted:
+                raise Refused(Refusal.ALREADY_EXISTS, f"there is a {self.kind} {document.id} already; save it with PUT")
+            return await self._put(change, document, before, Action.CREATED)
+
+        return await self._write(intent, work)
+
+    async def update(self, document: T, intent: Intent) -> Saved[T]:
+        """Replace the document with this id; raises Refused (`not_found`, `version_conflict`), RulesError, StoreError."""
+
+        async def work(change: Change) -> tuple[str, int]:
+            before = await self._find(change.transaction, document.id)
+            self._check_version(before, intent)
+            return await self._put(change, document, before, Action.UPDATED)
+
+        return await self._write(intent, work)
+
+    async def edit(self, document_id: str, edited: Callable[[T], T], intent: Intent) -> Saved[T]:
+        """Replace a document by what `edited` makes of it, with nobody in between; raises as `update` and `edited` do."""
+
+        async def work(change: Change) -> tuple[str, int]:
+            before = await self._find(change.transaction, document_id)
+            self._check_version(before, intent)
+            return await self._put(change, edited(self._decode(before.content)), before, Action.UPDATED)
+
+        return await self._write(intent, work)
+
+    async def delete(self, document_id: str, intent: Intent) -> Saved[T]:
+        """Remove a document that no mutation needs; its history stays. Raises Refused (`in_use`, …), StoreError."""
+
+        async def work(change: Change) -> tuple[str, int]:
+            before = await self._find(change.transaction, document_id)
+            self._check_version(before, intent)
+            for mutation in codec.decode_all(Kind.MUTATION, await change.transaction.everything(Kind.MUTATION)):
+                if mutation.status is not Status.ARCHIVED and codec.mentions(mutation, document_id):
+                    raise Refused(
+                        Refusal.IN_USE, f"the mutation {mutation.id} needs this {self.kind}; change or archive it first"
+                    )
+            document = self._decode(before.content)
+            await change.put(
+                self.kind, document_id, codec.encode(document), Action.DELETED, before=before.version, deleted=True
+            )
+            return document_id, before.version + 1
+
+        return await self._write(intent, work)
+
+    async def put_imported(self, change: Change, document: T) -> bool:
+        """As part of an import that was checked: create or replace; False where the document is equal already."""
+        before = await change.transaction.find(self.kind, document.id)
+        if before is not None and not before.deleted and self._is_same(document, self._decode(before.content)):
+            return False
+        await self._put(change, document, before, Action.IMPORTED, check=False)
+        return True
+
+    async def check_in(self, document: T, reader: Reader) -> None:
+        """Everything that is wrong with the document itself; raises RulesError with paths from the document."""
+        try:
+            await asyncio.to_thread(compile_table, self.alone(document), version=1, now=self._publishing.now())
+        except RulesError as error:
+            raise RulesError(error.problem, _ALONE.sub("$", error.path)) from None
+
+    # ---------------------------------------------------------------- inside
+
+    def alone(self, document: T) -> RulesFile:
+        """A rules file of nothing but the document."""
+        raise NotImplementedError
+
+    def _stamped(self, document: T, change: Change, version: int, before: Stored | None) -> T:
+        """The document with the fields that the server owns."""
+        return document
+
+    def _is_same(self, document: T, stored: T) -> bool:
+        """Whether nothing but the fields that the server owns differs."""
+        return document == stored
+
+    async def _put(
+        self, change: Change, document: T, before: Stored | None, action: Action, *, check: bool = True
+    ) -> tuple[str, int]:
+        version = 1 if before is None else before.version + 1
+        content = codec.encode(self._stamped(document, change, version, before))
+        if check:
+            await self.check_in(document, change.transaction)
+        await change.put(self.kind, document.id, content, action, before=None if before is None else before.version)
+        return document.id, version
+
+    async def _write(self, intent: Intent, work: Callable[[Change], Awaitable[tuple[str, int]]]) -> Saved[T]:
+        """Run `work` in a change, once for each idempotency key, and give back what it saved."""
+        async with self._publishing.change(intent) as change:
+            earlier = await change.earlier_answer()
+            if earlier is None:
+                answer = _Answer(*await work(change))
+                await change.remember(msgspec.json.encode(answer))
+            else:
+                answer = msgspec.json.decode(earlier, type=_Answer)
+            saved = await self._version(change.transaction, answer.id, answer.version)
+        return Saved(self._decode(saved.content), saved.version, change.publication, replayed=earlier is not None)
+
+    async def _page(self, filters: dict[str, object], cursor: str | None, limit: int) -> Page[T]:
+        before, limit = decode_cursor(cursor), checked_limit(limit)
+        found = await self._store.page(self.kind, filters, before, limit + 1)
+        items = tuple(self._decode(one.content) for one in found[:limit])
+        return Page(items, encode_cursor(found[limit - 1].change) if len(found) > limit else None)
+
+    async def _find(self, reader: Reader, document_id: str) -> Stored:
+        stored = await reader.find(self.kind, document_id) if "\0" not in document_id else None
+        if stored is None or stored.deleted:
+            raise self._not_found(document_id)
+        return stored
+
+    async def _version(self, reader: Reader, document_id: str, version: int) -> StoredVersion:
+        known = 0 < version <= VERSION_MAX and "\0" not in document_id
+        found = await reader.version(self.kind, document_id, version) if known else None
+        if found is None:
+            raise Refused(Refusal.NOT_FOUND, f"there is no version {version} of a {self.kind} {document_id[:80]}")
+        return found
+
+    def _check_version(self, before: Stored, intent: Intent) -> None:
+        if intent.expected_version is not None and intent.expected_version != before.version:
+            raise Refused(
+                Refusal.VERSION_CONFLICT,
+                f"the {self.kind} {before.id} is at version {before.version}, you saw {intent.expected_version}; "
+                "read it again and repeat your change",
+            )
+
+    def _not_found(self, document_id: str) -> Refused:
+        return Refused(Refusal.NOT_FOUND, f"there is no {self.kind} {document_id[:80]}")
+
+    def _decode(self, content: bytes) -> T:
+        document: T = codec.decode(self.kind, content)
+        return document
+
+    def _as_version(self, stored: StoredVersion) -> Version[T]:
+        return Version(
+            document=self._decode(stored.content),
+            version=stored.version,
+            action=Action(stored.action),
+            actor=stored.actor,
+            reason=stored.reason,
+            at=stored.at,
+        )
+
+
+class Head(msgspec.Struct, Generic[T], frozen=True):
+    """A document and the number of its present version, which not every kind carries itself."""
+
+    document: T
+    version: int
+
+
+VERSION_MAX = 2**31 - 1  # what an integer column holds
+
+
+def encode_cursor(number: int) -> str:
+    """A place in a list, as text that clients hand back unread."""
+    return base64.urlsafe_b64encode(number.to_bytes(8, "big")).rstrip(b"=").decode()
+
+
+def decode_cursor(cursor: str | None) -> int | None:
+    """The place; raises Refused (`bad_cursor`) for anything that no list gave out."""
+    if cursor is None:
+        return None
+    try:
+        raw = base64.b64decode(cursor.encode("ascii") + b"=", altchars=b"-_", validate=True)
+    except (binascii.Error, UnicodeEncodeError):
+        raw = b""
+    number = int.from_bytes(raw, "big")
+    if len(raw) != 8 or number >= 2**63:
+        raise Refused(
+            Refusal.BAD_CURSOR, "`cursor` is not one that a list gave as nextCursor; leave it out to begin anew"
+        )
+    return number
+
+
+def checked_limit(limit: int) -> int:
+    """The length of a part of a list; raises Refused (`bad_parameter`) outside 1 to PAGE_LIMIT_MAX."""
+    if not 1 <= limit <= PAGE_LIMIT_MAX:
+        raise Refused(Refusal.BAD_PARAMETER, f"`limit` is 1 to {PAGE_LIMIT_MAX} (got {limit})")
+    return limit

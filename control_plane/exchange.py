@@ -1,0 +1,126 @@
+"""Redis, where the two planes meet: the decision table goes out, what each sidecar runs comes back.
+
+Counterpart: `sidecar.tables` follows what is offered here; `publishing.py` decides what to offer. Never: a table with a
+lower version over a higher one, except over something that was judged not to be ours.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from service.keys import Keys
+
+TIMEOUT_S = 2.0  # connect, and each command: a publisher waits no longer for an answer
+FLEET_ENTRIES_MAX = 10_000
+HEAD_BYTES = 256  # key id and signature of a sealed table need about 120
+
+# SET both and PUBLISH in one step, unless what is there is at least as new. ARGV[3] is a version that was judged void.
+_OFFER = """
+local there = redis.call('GET', KEYS[2])
+local number = there and tonumber(there)
+if number and number >= tonumber(ARGV[1]) and there ~= ARGV[3] and redis.call('EXISTS', KEYS[1]) == 1 then
+    return there
+end
+redis.call('SET', KEYS[1], ARGV[2])
+redis.call('SET', KEYS[2], ARGV[1])
+redis.call('PUBLISH', ARGV[4], ARGV[1])
+return ARGV[1]
+"""
+
+
+class ExchangeError(Exception):
+    """Redis can't be used right now. The message says why, without secrets."""
+
+
+class Seen(Struct, frozen=True):
+    """What is in Redis. `version` as it stands there, None without one; `size` in bytes; `head`: the first bytes.
+
+    The signature stands in the head, so two tables with equal heads and sizes are the same.
+    """
+
+    version: str | None
+    size: int
+    head: bytes
+
+    def is_table(self, version: int, sealed: bytes) -> bool:
+        """Whether this is that table."""
+        return self.number == version and self.size == len(sealed) and sealed.startswith(self.head)
+
+    @property
+    def number(self) -> int | None:
+        """The version as a number, None if it is none."""
+        return (
+            int(self.version)
+            if self.version is not None and self.version.isascii() and self.version.isdecimal()
+            else None
+        )
+
+
+class Exchange:
+    """One Redis or Valkey."""
+
+    def __init__(self, redis_url: str, keys: Keys) -> None:
+        self._keys = keys
+        self._redis: Redis = Redis.from_url(
+            redis_url,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+            retry=Retry(NoBackoff(), 1),  # once more, for a connection that went stale while idle
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+    async def ping(self) -> None:
+        """Raises ExchangeError if Redis is away."""
+        await self._do("PING")
+
+    async def seen(self) -> Seen:
+        """What is there, without the bytes."""
+        version = await self._do("GET", self._keys.table_version)
+        size = await self._do("STRLEN", self._keys.table)
+        head = await self._do("GETRANGE", self._keys.table, 0, HEAD_BYTES - 1)
+        return Seen(None if version is None else version.decode("utf-8", "replace"), int(size), bytes(head))
+
+    async def table(self) -> bytes:
+        """The sealed table that is there, empty if there is none."""
+        return bytes(await self._do("GET", self._keys.table) or b"")
+
+    async def offer(self, version: int, sealed: bytes, *, over: str | None = None) -> str:
+        """Publish unless there is something at least as new; `over` is a version to disregard. The version there now."""
+        keys = self._keys
+        now = await self._do(
+            "EVAL", _OFFER, 2, keys.table, keys.table_version, version, sealed, over or "", keys.tables
+        )
+        return bytes(now).decode("utf-8", "replace")
+
+    async def fleet(self) -> list[dict[str, Any]]:
+        """What each sidecar said last about itself, by instance; entries that are no JSON object are left out."""
+        entries: dict[bytes, bytes] = {}
+        cursor = b"0"
+        while len(entries) < FLEET_ENTRIES_MAX:
+            cursor, found = await self._do("HSCAN", self._keys.fleet, cursor, "COUNT", 1000)
+            entries.update(found if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True))
+            if int(cursor) == 0:
+                break
+        return [entry for _, value in sorted(entries.items()) if (entry := _json_object(value)) is not None]
+
+    async def _do(self, *command: object) -> Any:
+        """One command, and its answer as Redis gives it: bytes."""
+        try:
+            return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
+        except (RedisError, OSError, TimeoutError) as error:
+            raise ExchangeError(f"redis_unreachable: {type(error).__name__}: {error}"[:300]) from error
+
+
+def _json_object(value: bytes) -> dict[str, Any] | None:
+    try:
+        return msgspec.json.decode(value, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return None

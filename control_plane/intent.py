@@ -1,0 +1,84 @@
+"""Who wants a change, why, and seen from which version; and what came of it.
+
+Every write of every service takes an `Intent` and gives a `Saved`, so that audit, conflict check, idempotency and
+publishing are the same everywhere. Never: behaviour.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+from control_plane.tokens import Actor
+
+Document = TypeVar("Document")
+
+
+class Action(StrEnum):
+    """What a change was; the word in histories and in the audit."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    ACTIVATED = "activated"
+    DEACTIVATED = "deactivated"
+    ARCHIVED = "archived"
+    ROLLED_BACK = "rolled_back"
+    DELETED = "deleted"
+    IMPORTED = "imported"
+    PUBLISHED = "published"
+    COUNTER_RAISED = "counter_raised"
+    """Redis held a table of ours that the database did not know; see `publishing.py`."""
+    SIGNED_IN = "signed_in"
+    SIGNED_OUT = "signed_out"
+
+
+class Intent(Struct, frozen=True, kw_only=True):
+    """The circumstances of one change."""
+
+    actor: Actor
+    reason: str = ""
+    expected_version: int | None = None
+    """The version that the author saw; None takes whatever is there."""
+    idempotency_key: str | None = None
+    fingerprint: str = ""
+    """Digest of what was asked; tells a repeated request from another one with the same key."""
+
+
+class Publication(Struct, frozen=True, rename="camel"):
+    """Whether visitors get the present active set."""
+
+    published: bool
+    """The table with the present active set is in Redis."""
+    table_version: int
+    """0 before the first table."""
+    reason: str = ""
+    """Empty: published by this change. Otherwise `unchanged`, or what is in the way; it is then retried."""
+
+
+class Saved(Struct, Generic[Document], frozen=True):
+    """What a write gives back."""
+
+    document: Document
+    version: int
+    publication: Publication
+    replayed: bool = False
+    """Answered from the idempotency key; nothing was done now."""
+
+
+class Version(Struct, Generic[Document], frozen=True, rename="camel"):
+    """One entry of a document's history."""
+
+    document: Document
+    version: int
+    action: Action
+    actor: str
+    reason: str
+    at: datetime
+
+
+class Page(Struct, Generic[Document], frozen=True, rename="camel"):
+    """A part of a list. `next_cursor` asks for the part after it; None at the end."""
+
+    items: tuple[Document, ...]
+    next_cursor: str | None = None

@@ -1,0 +1,30 @@
+"""Modules, the parts of pages that mutations name, and segments, the visits that they are for.
+
+Counterpart: `rules.compiler` resolves both when a table is made. Never: a look at a page.
+"""
+
+from typing import ClassVar
+
+from control_plane.documents import Documents
+from control_plane.store import Kind
+from rules.model import Module, RulesFile, Segment
+
+
+class Modules(Documents[Module]):
+    """The registered modules of this installation."""
+
+    kind: ClassVar[Kind] = Kind.MODULE
+
+    def alone(self, document: Module) -> RulesFile:
+        """A rules file of nothing but the module."""
+        return RulesFile(modules=[document])
+
+
+class Segments(Documents[Segment]):
+    """The segments of this installation."""
+
+    kind: ClassVar[Kind] = Kind.SEGMENT
+
+    def alone(self, document: Segment) -> RulesFile:
+        """A rules file of nothing but the segment."""
+        return RulesFile(segments=[document])

@@ -1,0 +1,174 @@
+"""Mutations: written, switched on and off, rolled back, archived; every version is kept.
+
+The fields `version`, `createdBy`, `timestamp` and `rollbackPointer` belong to the server: whatever a request says about
+them is ignored, so that a document that was read can be sent back. Counterpart: `publishing.py` brings what is switched
+on to visitors. Never: a mutation that `rules.compiler` would refuse, not even as a draft.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import ClassVar
+
+import msgspec
+import uuid_utils
+
+from control_plane import codec
+from control_plane.documents import PAGE_LIMIT, Documents
+from control_plane.intent import Action, Intent, Page, Saved
+from control_plane.publishing import Change
+from control_plane.refusals import Refusal, Refused
+from control_plane.store import Kind, Reader, Stored
+from rules.compiler import check_mutation
+from rules.model import LayoutMutation, RulesFile, Status, VariantMutation
+
+Switch = Callable[[LayoutMutation], LayoutMutation]
+
+
+class Filters(msgspec.Struct, frozen=True, kw_only=True):
+    """Which mutations a list shows; None for any."""
+
+    active: bool | None = None
+    status: Status | None = None
+    """None shows all but archived ones, unless `include_archived`."""
+    include_archived: bool = False
+    site: str | None = None
+    layout_id: str | None = None
+    page_slug: str | None = None
+    module_id: str | None = None
+    mutation_type: str | None = None
+    text: str | None = None
+    """Part of the id, name or note, in any case."""
+
+    def as_conditions(self) -> dict[str, object]:
+        """What `Store.page` understands."""
+        given = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+        archived = given.pop("include_archived")
+        if self.status is not None:
+            given["status"] = self.status.value
+        elif not archived:
+            given["not_status"] = Status.ARCHIVED.value
+        return given
+
+
+ALL = Filters()
+
+
+def new_id() -> str:
+    """A UUIDv7 (RFC 9562): unique without asking anybody, and in the order of time."""
+    return str(uuid_utils.uuid7())
+
+
+class Mutations(Documents[LayoutMutation]):
+    """The mutations of this installation."""
+
+    kind: ClassVar[Kind] = Kind.MUTATION
+
+    async def page(
+        self, filters: Filters = ALL, *, cursor: str | None = None, limit: int = PAGE_LIMIT
+    ) -> Page[LayoutMutation]:
+        """A part of a list, the last changed first; raises Refused (`bad_cursor`, `bad_parameter`)."""
+        if filters.text is not None and "\0" in filters.text:
+            return Page(())
+        return await self._page(filters.as_conditions(), cursor, limit)
+
+    async def check(self, mutation: LayoutMutation) -> None:
+        """Raises RulesError for whatever `create` and `update` would refuse; saves nothing."""
+        codec.encode(mutation)
+        await self.check_in(mutation, self._store)
+
+    async def activate(self, mutation_id: str, intent: Intent) -> Saved[LayoutMutation]:
+        """Switch on; raises Refused (`archived`, `not_found`, `version_conflict`, `may_not_publish`), RulesError."""
+
+        def switched_on(mutation: LayoutMutation) -> LayoutMutation:
+            if mutation.status is Status.ARCHIVED:
+                raise Refused(
+                    Refusal.ARCHIVED, f"the mutation {mutation_id} is archived; roll it back to a version that was not"
+                )
+            status = mutation.status
+            if status in (Status.DRAFT, Status.PAUSED):
+                status = Status.EXPERIMENTAL if isinstance(mutation, VariantMutation) else Status.ACTIVE
+            return msgspec.structs.replace(mutation, is_active=True, status=status)
+
+        return await self._switch(mutation_id, intent, Action.ACTIVATED, switched_on)
+
+    async def deactivate(self, mutation_id: str, intent: Intent) -> Saved[LayoutMutation]:
+        """Switch off; raises Refused (`not_found`, `version_conflict`, `may_not_publish`)."""
+
+        def switched_off(mutation: LayoutMutation) -> LayoutMutation:
+            running = mutation.status in (Status.ACTIVE, Status.EXPERIMENTAL)
+            return msgspec.structs.replace(
+                mutation, is_active=False, status=Status.PAUSED if running else mutation.status
+            )
+
+        return await self._switch(mutation_id, intent, Action.DEACTIVATED, switched_off)
+
+    async def archive(self, mutation_id: str, intent: Intent) -> Saved[LayoutMutation]:
+        """Switch off and put away; raises Refused as `deactivate`."""
+
+        def archived(mutation: LayoutMutation) -> LayoutMutation:
+            return msgspec.structs.replace(mutation, is_active=False, status=Status.ARCHIVED)
+
+        return await self._switch(mutation_id, intent, Action.ARCHIVED, archived)
+
+    async def delete(self, document_id: str, intent: Intent) -> Saved[LayoutMutation]:
+        """Mutations are archived and never removed."""
+        return await self.archive(document_id, intent)
+
+    async def rollback(self, mutation_id: str, to_version: int, intent: Intent) -> Saved[LayoutMutation]:
+        """A new version with the content of an older one; raises Refused (`reason_required`, `not_found`, …)."""
+        if not intent.reason.strip():
+            raise Refused(Refusal.REASON_REQUIRED, "say why you roll back: `reason`")
+
+        async def work(change: Change) -> tuple[str, int]:
+            before = await self._find(change.transaction, mutation_id)
+            self._check_version(before, intent)
+            target = await self._version(change.transaction, mutation_id, to_version)
+            return await self._put(change, self._decode(target.content), before, Action.ROLLED_BACK)
+
+        return await self._write(intent, work)
+
+    async def check_in(self, document: LayoutMutation, reader: Reader) -> None:
+        """Every check of the compiler, in the company of all experiments, modules and segments; raises RulesError."""
+        company = RulesFile(
+            experiments=codec.decode_all(Kind.EXPERIMENT, await reader.everything(Kind.EXPERIMENT)),
+            modules=codec.decode_all(Kind.MODULE, await reader.everything(Kind.MODULE)),
+            segments=codec.decode_all(Kind.SEGMENT, await reader.everything(Kind.SEGMENT)),
+        )
+        await asyncio.to_thread(check_mutation, document, company)
+
+    async def _switch(
+        self, mutation_id: str, intent: Intent, action: Action, switched: Switch
+    ) -> Saved[LayoutMutation]:
+        """Save what `switched` makes of the mutation; nothing where that is what it is already."""
+
+        async def work(change: Change) -> tuple[str, int]:
+            before = await self._find(change.transaction, mutation_id)
+            self._check_version(before, intent)
+            mutation = self._decode(before.content)
+            changed = switched(mutation)
+            if changed == mutation:
+                return mutation_id, before.version
+            # What is switched off needs no check: a mutation that became unusable must still be possible to stop.
+            return await self._put(change, changed, before, action, check=changed.is_active)
+
+        return await self._write(intent, work)
+
+    def alone(self, document: LayoutMutation) -> RulesFile:
+        """A rules file of nothing but the mutation."""
+        return RulesFile(mutations=[document])
+
+    def _stamped(self, document: LayoutMutation, change: Change, version: int, before: Stored | None) -> LayoutMutation:
+        return msgspec.structs.replace(
+            document,
+            version=version,
+            created_by=change.intent.actor.subject,
+            timestamp=change.at,
+            rollback_pointer=None if before is None else before.version,
+        )
+
+    def _is_same(self, document: LayoutMutation, stored: LayoutMutation) -> bool:
+        return _without_stamp(document) == _without_stamp(stored)
+
+
+def _without_stamp(mutation: LayoutMutation) -> LayoutMutation:
+    return msgspec.structs.replace(mutation, version=1, created_by="", timestamp=None, rollback_pointer=None)

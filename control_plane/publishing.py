@@ -1,0 +1,394 @@
+"""Changes of rules, and the decision table that follows from them.
+
+A change is one transaction: documents, audit and, where the active set altered, the next table, numbered and signed
+while every other writer waits. After the commit the table goes to Redis; if Redis is away the change stands, its answer
+says so, and the loop in `keep_published` brings the table there later.
+Counterpart: `exchange.py` carries tables out, `sidecar.tables` takes them in. Never: a table in Redis that is not saved.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import msgspec
+import structlog
+
+from control_plane import codec
+from control_plane.exchange import Exchange, ExchangeError, Seen
+from control_plane.intent import Action, Intent, Publication
+from control_plane.refusals import Refusal, Refused
+from control_plane.signing import Signer
+from control_plane.store import (
+    Kind,
+    Reader,
+    Store,
+    StoredAnswer,
+    StoredAudit,
+    StoredTable,
+    StoredVersion,
+    StoreError,
+    Transaction,
+)
+from control_plane.table_copy import TableCopy
+from control_plane.tokens import Actor, Permission, Role
+from rules.compiler import compile_table
+from rules.errors import RulesError, TableError
+from rules.model import RulesFile
+from rules.table import DecisionTable, unseal
+
+CHECK_INTERVAL_S = 1.0  # how soon an emptied Redis is noticed
+BACKOFF_S_MAX = 5.0
+DELIVERY_TIMEOUT_S = 4.0  # an author waits no longer to hear whether Redis took the table
+FORGET_INTERVAL_S = 3_600.0
+SYSTEM = Actor("control-plane", Role.ADMIN)
+NOT_PUBLISHED = Publication(published=False, table_version=0, reason="nothing is published yet")
+
+log = structlog.get_logger("publishing")
+
+
+class Change:
+    """What happens inside one transaction. `publication` is known when the block has ended."""
+
+    def __init__(self, transaction: Transaction, intent: Intent, at: datetime) -> None:
+        self.transaction = transaction
+        self.intent = intent
+        self.at = at
+        self.publication = NOT_PUBLISHED
+        self.entries: list[StoredAudit] = []
+        self.altered = False
+        """Documents changed: the active set may have too."""
+
+    async def put(
+        self, kind: Kind, document_id: str, content: bytes, action: Action, *, before: int | None, deleted: bool = False
+    ) -> None:
+        """Save a document as the version after `before`, and note it for the audit."""
+        version, intent = (before or 0) + 1, self.intent
+        entry = StoredVersion(
+            version=version,
+            content=content,
+            action=action,
+            actor=intent.actor.subject,
+            reason=intent.reason,
+            at=self.at,
+        )
+        await self.transaction.put(kind, document_id, entry, deleted=deleted)
+        self.note(action, kind, document_id, before, version)
+        self.altered = True
+
+    def note(
+        self, action: Action, kind: str, subject: str, before: int | None = None, after: int | None = None
+    ) -> None:
+        """Put something into the audit, when the transaction ends."""
+        self.entries.append(
+            StoredAudit(
+                at=self.at,
+                actor=self.intent.actor.subject,
+                role=self.intent.actor.role,
+                action=action,
+                kind=kind,
+                subject=subject,
+                reason=self.intent.reason,
+                version_before=before,
+                version_after=after,
+            )
+        )
+
+    async def earlier_answer(self) -> bytes | None:
+        """What came of this very request before; raises Refused if its key came with another one."""
+        if self.intent.idempotency_key is None:
+            return None
+        stored = await self.transaction.answer(self.intent.actor.subject, self.intent.idempotency_key)
+        if stored is None:
+            return None
+        if stored.fingerprint != self.intent.fingerprint:
+            raise Refused(
+                Refusal.IDEMPOTENCY_KEY_REUSED,
+                "this Idempotency-Key came before with another request; choose a new one",
+            )
+        return stored.answer
+
+    async def remember(self, answer: bytes) -> None:
+        """Keep what came of the request, if it has a key."""
+        if self.intent.idempotency_key is not None:
+            stored = StoredAnswer(self.intent.fingerprint, answer)
+            await self.transaction.remember(self.intent.actor.subject, self.intent.idempotency_key, stored)
+
+
+class Publishing:
+    """The one way to change rules, and the keeper of what is in Redis."""
+
+    def __init__(
+        self, store: Store, exchange: Exchange, signer: Signer, copy: TableCopy, *, clock: Callable[[], datetime]
+    ) -> None:
+        self._store = store
+        self._exchange = exchange
+        self._signer = signer
+        self._copy = copy
+        self._clock = clock
+        self._latest: StoredTable | None = None
+        self._decoded: DecisionTable | None = None
+        self._state = NOT_PUBLISHED
+        self._foreign = 0
+        """Version of a table of ours in Redis that the database does not know: it lost a part of its history."""
+        self._delivering = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._stopped = False
+
+    def state(self) -> Publication:
+        """What is known about Redis right now; no I/O."""
+        return self._state
+
+    def now(self) -> datetime:
+        """The clock that changes are dated by."""
+        return self._clock()
+
+    async def current(self) -> DecisionTable | None:
+        """The newest published table, None before the first; raises StoreError."""
+        latest = await self._newest()
+        if latest is None:
+            return None
+        if self._decoded is None or self._decoded.version != latest.version:
+            # It comes from our own database, so an older key of ours is as good as the present one.
+            self._decoded = await asyncio.to_thread(unseal, latest.sealed, verify=lambda *_: True)
+        return self._decoded
+
+    @asynccontextmanager
+    async def change(self, intent: Intent) -> AsyncIterator[Change]:
+        """Change rules: all of the block or nothing of it, and then publish.
+
+        Raises:
+            Refused: the role may only write, and this would alter what visitors see; or another document would break.
+            StoreError: nothing was saved.
+        """
+        async with self._store.transaction() as transaction:
+            change = Change(transaction, intent, self._clock())
+            yield change
+            table = await self._next_table(change) if change.altered else None
+            for entry in change.entries:
+                after = None if table is None else table.version
+                await transaction.add_audit(msgspec.structs.replace(entry, table_version=after))
+        if table is None:
+            change.publication = msgspec.structs.replace(self._state, reason=self._state.reason or "unchanged")
+        else:
+            self._latest = table
+            change.publication = await self.deliver()
+
+    async def ensure_table(self) -> None:
+        """Publish what the database has if that never happened, or with another key; raises StoreError."""
+        try:
+            async with self.change(Intent(actor=SYSTEM, reason="start of the control plane")) as change:
+                change.altered = True
+        except (RulesError, Refused) as error:
+            # The last table stays in force; a person has to mend the mutation that is named.
+            log.error("rules_do_not_compile", problem=str(error))  # noqa: TRY400 - no bug of ours: no traceback
+
+    async def deliver(self) -> Publication:
+        """Bring Redis up to date now, and say what came of it; never raises for a Redis or database that is away."""
+        try:
+            async with asyncio.timeout(DELIVERY_TIMEOUT_S):
+                state = await self._reconcile()
+        except ExchangeError as error:
+            state = self._not_published(str(error))
+        except TimeoutError:
+            state = self._not_published("redis_unreachable: no answer in time")
+        if not state.published:
+            self._wake.set()
+        self._remember_state(state)
+        return state
+
+    async def keep_published(self) -> None:
+        """Until `stop`: see that Redis has the newest table, also after it lost everything."""
+        failures, forgot_at = 0, 0.0
+        while not self._stopped:
+            try:
+                state = await self.deliver()
+                failures = 0 if state.published else failures + 1
+                now = asyncio.get_running_loop().time()
+                if now - forgot_at > FORGET_INTERVAL_S:
+                    await self._store.forget_old()
+                    forgot_at = now
+            except StoreError:
+                pass  # whoever asks for the health of the database hears it; tables go on
+            except Exception as error:  # a loop that an unforeseen error can end would leave Redis empty
+                failures += 1
+                log.exception("publishing_failed", error=type(error).__name__)
+            await self._pause(failures)
+
+    def stop(self) -> None:
+        """End `keep_published` at its next turn. Cancelling alone is not sure: a client may take it for a time-out."""
+        self._stopped = True
+        self._wake.set()
+
+    async def _pause(self, failures: int) -> None:
+        if self._stopped:
+            return
+        self._wake.clear()
+        longest = min(BACKOFF_S_MAX, 0.1 * 2**failures) if failures else CHECK_INTERVAL_S
+        seconds = longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads services apart, hides nothing
+        try:
+            # Not wait_for: before Python 3.12 it can lose a cancellation that comes together with its end.
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        await asyncio.sleep(0.05)  # woken by a failure: not at once again
+
+    async def _next_table(self, change: Change) -> StoredTable | None:
+        """The table that follows from the change, saved; None if the active set is as before."""
+        transaction, intent = change.transaction, change.intent
+        served = await active_rules(transaction)
+        digest = await asyncio.to_thread(codec.digest, served)
+        before = await transaction.latest_table()
+        if before is not None and before.digest == digest and before.key_id == self._signer.key_id:
+            return None
+        if not intent.actor.may(Permission.PUBLISH):
+            raise Refused(
+                Refusal.MAY_NOT_PUBLISH,
+                "this would change what visitors see, which takes the role publisher; save it with isActive false, "
+                "and let a publisher activate it",
+            )
+        version = await transaction.raise_table_version(self._foreign + 1)
+        sealed = await asyncio.to_thread(self._compile, served, version, change.at)
+        table = StoredTable(
+            version=version,
+            digest=digest,
+            key_id=self._signer.key_id,
+            sealed=sealed,
+            mutations=len(served.mutations),
+            actor=intent.actor.subject,
+            reason=intent.reason,
+            at=change.at,
+        )
+        await transaction.add_table(table)
+        change.note(Action.PUBLISHED, "table", str(version), None if before is None else before.version, version)
+        return table
+
+    def _compile(self, served: RulesFile, version: int, now: datetime) -> bytes:
+        try:
+            return self._signer.seal(compile_table(served, version=version, now=now))
+        except RulesError as error:
+            culprit = _culprit(served, error.path)
+            raise Refused(
+                Refusal.IN_USE, f"{culprit} would no longer be usable: {error.problem} (at {error.path})"
+            ) from error
+
+    async def _reconcile(self) -> Publication:
+        """One look at Redis, and what it takes to bring it up to date; raises ExchangeError."""
+        async with self._delivering:
+            # Redis first: whatever is there was committed before it was offered, so the database can't be older by chance.
+            seen = await self._exchange.seen()
+            known = await self._newest_known()
+            if known is None:
+                return NOT_PUBLISHED
+            latest, certain = known
+            there, over = seen.number, None
+            if seen.is_table(latest.version, latest.sealed):
+                return await self._published(latest)
+            if seen.size and there is not None and there >= latest.version:
+                theirs = await self._our_version(await self._exchange.table())
+                if theirs > latest.version or theirs == latest.version == there:
+                    return self._newer_in_redis(theirs, certain=certain)
+                over = seen.version
+            elif there is None:
+                over = seen.version
+            await self._exchange.offer(latest.version, latest.sealed, over=over)
+            log.info("table_published", version=latest.version, digest=latest.digest, found=_described(seen))
+            return await self._published(latest)
+
+    async def _published(self, latest: StoredTable) -> Publication:
+        self._foreign = 0
+        if self._state.table_version != latest.version or not self._state.published:
+            try:
+                await asyncio.to_thread(self._copy.write, latest.sealed)
+            except OSError as error:
+                log.warning("table_copy_not_written", error=str(error))
+        return Publication(published=True, table_version=latest.version)
+
+    def _newer_in_redis(self, theirs: int, *, certain: bool) -> Publication:
+        """A table of ours that is newer than what we know: nothing to do, unless the database should have known it.
+
+        Then the database was replaced or restored. What visitors get stays until a person changes something: that
+        change is numbered above it. Publishing by ourselves could empty a site because its database was emptied.
+        """
+        if not certain:
+            return Publication(published=True, table_version=theirs)
+        if self._foreign != theirs:
+            log.error(
+                "database_lost_history", table_in_redis=theirs, advice="restore the database, or import an export"
+            )
+        self._foreign = theirs
+        reason = f"database_behind: Redis holds table {theirs}, which this database does not know; the next change replaces it"
+        return Publication(published=False, table_version=theirs, reason=reason)
+
+    async def _our_version(self, sealed: bytes) -> int:
+        """The version of a table that our key signed, 0 for anything else."""
+        try:
+            return (await asyncio.to_thread(self._signer.unseal, sealed)).version
+        except TableError:
+            return 0
+
+    async def _newest_known(self) -> tuple[StoredTable, bool] | None:
+        """The newest table and whether the database says so; out of memory or the copy on disk where it is away."""
+        try:
+            newest = await self._newest()
+        except StoreError:
+            if self._latest is None:
+                self._latest = await asyncio.to_thread(self._from_copy)
+            return None if self._latest is None else (self._latest, False)
+        return None if newest is None else (newest, True)
+
+    async def _newest(self) -> StoredTable | None:
+        version = await self._store.table_version()
+        if self._latest is None or self._latest.version != version:
+            self._latest = await self._store.latest_table()
+        return self._latest
+
+    def _from_copy(self) -> StoredTable | None:
+        sealed = self._copy.read()
+        try:
+            table = self._signer.unseal(sealed)
+        except TableError:
+            return None
+        return StoredTable(
+            version=table.version,
+            digest=codec.digest(table.rules),
+            key_id=self._signer.key_id,
+            sealed=sealed,
+            mutations=len(table.rules.mutations),
+            actor=SYSTEM.subject,
+            reason="",
+            at=table.created_at,
+        )
+
+    def _not_published(self, reason: str) -> Publication:
+        return Publication(published=False, table_version=self._latest.version if self._latest else 0, reason=reason)
+
+    def _remember_state(self, state: Publication) -> None:
+        if state.published != self._state.published:
+            (log.info if state.published else log.warning)("publication", **msgspec.structs.asdict(state))
+        self._state = state
+
+
+async def active_rules(reader: Reader) -> RulesFile:
+    """The mutations that are switched on, with what they refer to; raises StoreError."""
+    mutations = codec.decode_all(Kind.MUTATION, await reader.served())
+    experiments = codec.decode_all(Kind.EXPERIMENT, await reader.everything(Kind.EXPERIMENT))
+    modules = codec.decode_all(Kind.MODULE, await reader.everything(Kind.MODULE))
+    segments = codec.decode_all(Kind.SEGMENT, await reader.everything(Kind.SEGMENT))
+    return codec.referenced(mutations, experiments, modules, segments)
+
+
+def _culprit(rules: RulesFile, path: str) -> str:
+    """Which document a path such as `$.mutations[3].conditions` is about."""
+    name, _, rest = path.removeprefix("$.").partition("[")
+    index = rest.partition("]")[0]
+    documents = getattr(rules, name, [])
+    if not index.isdecimal() or int(index) >= len(documents):
+        return "the active set"
+    return f"the {name.removesuffix('s')} {documents[int(index)].id}"
+
+
+def _described(seen: Seen) -> str:
+    return "nothing" if seen.version is None else f"version {seen.version[:20]}"

@@ -1,0 +1,43 @@
+"""What handlers work with: every service of the control plane, built once.
+
+Counterpart: `app.py` builds them; `api/` and `admin/` use them. Never: a service that reaches for another through here.
+"""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from control_plane.audit import Audit
+from control_plane.exchange import Exchange
+from control_plane.experiments import Experiments
+from control_plane.health import Health
+from control_plane.modules import Modules, Segments
+from control_plane.mutations import Mutations
+from control_plane.preview import Preview
+from control_plane.publishing import Publishing
+from control_plane.rules_files import RulesFiles
+from control_plane.settings import ControlPlaneSettings
+from control_plane.telemetry import Telemetry
+from control_plane.tokens import Tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """All services of one process."""
+
+    settings: ControlPlaneSettings
+    tokens: Tokens
+    mutations: Mutations
+    experiments: Experiments
+    modules: Modules
+    segments: Segments
+    audit: Audit
+    publishing: Publishing
+    preview: Preview
+    rules_files: RulesFiles
+    exchange: Exchange
+    health: Health
+    telemetry: Telemetry
+
+
+SERVICES = web.AppKey("services", Services)

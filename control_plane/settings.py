@@ -1,0 +1,131 @@
+"""What the control plane is told from outside, once, at its start.
+
+Counterpart: `service.settings` reads the variables; `.env.example` is generated from this struct. Never: a default for
+a secret.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+from urllib.parse import urlsplit
+
+from msgspec import Meta, Struct
+
+from service.settings import SECRET
+
+JWT_SECRET_CHARACTERS_MIN = 32  # RFC 7518 3.2: an HS256 key has at least the size of the hash
+SIGNING_KEY_BYTES = 32
+
+
+class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
+    """The variables `CONTROL_PLANE_*`, and those that both planes share."""
+
+    prefix: ClassVar[str] = "CONTROL_PLANE_"
+    unprefixed: ClassVar[frozenset[str]] = frozenset(
+        {"database_url", "redis_url", "layout_mutation_environment", "log_level"}
+    )
+
+    database_url: Annotated[
+        str,
+        Meta(
+            description="PostgreSQL, for example postgresql://user:password@host:5432/layout_mutation. "
+            "A transaction pooler is recognised by port 6543, `pooler` in the host, or `?pgbouncer=true`.",
+            extra=SECRET,
+        ),
+    ]
+    redis_url: Annotated[
+        str, Meta(description="Redis or Valkey, for example redis://127.0.0.1:6379/0.", extra=SECRET)
+    ] = "redis://127.0.0.1:6379/0"
+    layout_mutation_environment: Annotated[
+        str,
+        Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="Name of the installation; part of every name in Redis."),
+    ] = "local"
+    log_level: Annotated[str, Meta(description="debug, info, warning or error.")] = "info"
+
+    listen: Annotated[
+        str,
+        Meta(
+            description="Address of the API and the admin pages, HOST:PORT. Loopback unless a proxy with TLS is in front."
+        ),
+    ] = "127.0.0.1:8081"
+    data_dir: Annotated[
+        str,
+        Meta(
+            description="Folder of its own; holds a copy of the last published table, for the day the database is gone."
+        ),
+    ] = ".layout-mutation/control-plane"
+    signing_key: Annotated[
+        str,
+        Meta(
+            description="Base64 of the 32 raw bytes of the Ed25519 private key that signs decision tables.",
+            extra=SECRET,
+        ),
+    ]
+    jwt_secret: Annotated[
+        str, Meta(description="Secret of the bearer tokens (HS256), at least 32 characters.", extra=SECRET)
+    ]
+    jwt_issuer: Annotated[str, Meta(min_length=1, description="`iss` that a token must carry.")] = "layout-mutation"
+    jwt_audience: Annotated[str, Meta(min_length=1, description="`aud` that a token must carry.")] = (
+        "layout-mutation-control-plane"
+    )
+    public_url: Annotated[
+        str, Meta(description="How people reach this service, for links; for example https://mutations.shop.example.")
+    ] = "http://127.0.0.1:8081"
+    origins: Annotated[
+        dict[str, str],
+        Meta(
+            description="JSON object: host of a site -> base URL of its origin, which preview may fetch pages from; "
+            'the key * is the site of addresses without a host. For example {"shop.example": "http://10.0.0.5:3000"}.'
+        ),
+    ] = {}
+    database_pooled: Annotated[
+        bool | None,
+        Meta(description="Whether DATABASE_URL leads to a transaction pooler; found out from the URL where empty."),
+    ] = None
+    database_connections: Annotated[int, Meta(ge=1, le=100, description="Connections to PostgreSQL at most.")] = 8
+
+    def __post_init__(self) -> None:
+        _check_listen(self.listen)
+        _check_signing_key(self.signing_key)
+        if len(self.jwt_secret) < JWT_SECRET_CHARACTERS_MIN:
+            raise ValueError(f"CONTROL_PLANE_JWT_SECRET needs at least {JWT_SECRET_CHARACTERS_MIN} characters")
+        if urlsplit(self.public_url).scheme not in ("http", "https"):
+            raise ValueError("CONTROL_PLANE_PUBLIC_URL must begin with http:// or https://")
+        _check_origins(self.origins)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of `listen`."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+def _check_listen(listen: str) -> None:
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise ValueError(f"CONTROL_PLANE_LISTEN must be HOST:PORT, for example 127.0.0.1:8081 (got {listen[:80]!r})")
+
+
+def _check_signing_key(text: str) -> None:
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raw = b""
+    if len(raw) != SIGNING_KEY_BYTES:
+        raise ValueError("CONTROL_PLANE_SIGNING_KEY must be the base64 of 32 raw bytes of an Ed25519 private key")
+
+
+def _check_origins(origins: Mapping[str, str]) -> None:
+    for site, origin in origins.items():
+        parts = urlsplit(origin)
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.query
+            or parts.fragment
+            or parts.username
+        ):
+            raise ValueError(
+                f"CONTROL_PLANE_ORIGINS: the origin of {site[:80]!r} must be an http(s) URL of host, port and path only"
+            )

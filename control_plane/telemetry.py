@@ -1,0 +1,45 @@
+"""Counts for `/metrics`, in the text format of Prometheus.
+
+Counterpart: `api/problems.py` counts each answer. Never: an id, a path or a person in a label; labels are closed lists.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from control_plane.intent import Publication
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+class Telemetry:
+    """The counters of one process."""
+
+    content_type = "text/plain; version=0.0.4; charset=utf-8"
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._answers = Counter(
+            "control_plane_answers",
+            "Answers of the API and the admin pages.",
+            ("method", "route", "status"),
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "control_plane_answer_seconds", "Time to an answer.", ("route",), registry=self._registry, buckets=SECONDS
+        )
+        self._published = Gauge(
+            "control_plane_published", "1 if Redis has the newest decision table.", registry=self._registry
+        )
+        self._version = Gauge(
+            "control_plane_table_version", "Version of the newest decision table known here.", registry=self._registry
+        )
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count an answer; `route` is the pattern, not the path."""
+        self._answers.labels(method, route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def exposition(self, publication: Publication) -> bytes:
+        """Everything as text."""
+        self._published.set(publication.published)
+        self._version.set(publication.table_version)
+        return generate_latest(self._registry)

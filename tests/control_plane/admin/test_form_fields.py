@@ -1,0 +1,48 @@
+"""Fields follow the schema: nothing of it is missing from the forms, and nothing is written down a second time."""
+
+from typing import get_args
+
+import pytest
+
+from control_plane.admin.form_fields import SERVICE_FIELDS, FormField, Kind, fields_for, mutation_types
+from rules import model
+
+
+def field(mutation_type: str, name: str) -> FormField:
+    return next(field for field in fields_for(mutation_type) if field.name == name)
+
+
+def test_every_mutation_type_of_the_schema_has_a_form() -> None:
+    assert len(mutation_types()) == len(get_args(model.LayoutMutation))
+    for mutation_type in mutation_types():
+        assert any(field.name.startswith("mutationPayload") for field in fields_for(mutation_type))
+
+
+def test_choices_and_defaults_are_those_of_the_schema() -> None:
+    scope = field("replace", "mutationPayload.scope")
+    assert scope.kind is Kind.CHOICE
+    assert scope.choices == tuple(member.value for member in model.Scope)
+    assert scope.default == model.Scope.ELEMENT
+    assert field("hide", "schedule.daysOfWeek").choices == get_args(model.Day)
+    assert field("set", "priority").minimum == -1_000_000
+
+
+def test_what_the_service_owns_is_never_typed() -> None:
+    for mutation_type in mutation_types():
+        assert not {field.name for field in fields_for(mutation_type)} & SERVICE_FIELDS
+
+
+def test_a_tagged_union_is_a_choice_and_the_fields_of_its_members() -> None:
+    on = field("set", "trigger.on")
+    assert on.default == "pageLoad"
+    assert field("set", "trigger.segment").only_when == ("trigger.on", "segment")
+
+
+def test_content_is_one_field_with_the_schemas_ways() -> None:
+    content = field("insert", "mutationPayload.content")
+    assert (content.kind, content.choices) == (Kind.CONTENT, ("text", "html"))
+
+
+def test_a_choice_of_one_is_no_choice() -> None:
+    with pytest.raises(StopIteration):
+        field("set", "delivery")

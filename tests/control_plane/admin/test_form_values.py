@@ -1,0 +1,132 @@
+"""What is typed becomes JSON and comes back; a refusal finds its field."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import MultiDict
+
+from control_plane.admin.form_fields import fields_for, mutation_types
+from control_plane.admin.form_values import (
+    Typed,
+    defaults,
+    field_of,
+    mutation_json,
+    problem_at,
+    typed_from,
+    typed_of,
+)
+from rules.model import decode_mutation
+
+WHOLE: dict[str, Any] = {
+    "id": "m-1",
+    "mutationType": "insert",
+    "name": "Größe",
+    "site": "shop.example",
+    "pageSlug": "/offers/*",
+    "layoutId": "*",
+    "moduleId": "hero",
+    "layer": "micro",
+    "trigger": {"on": "segment", "segment": "fans"},
+    "conditions": {"language": "de", "$or": [{"mobile": True}]},
+    "priority": -3,
+    "note": "two\nlines",
+    "schedule": {
+        "startsAt": "2027-03-01T09:00:00+01:00",
+        "endsAt": "2027-07-01T09:00:00+02:00",
+        "timezone": "Europe/Berlin",
+        "daysOfWeek": ["mon", "sun"],
+        "hours": {"from": "22:00", "to": "02:00"},
+    },
+    "mutationPayload": {
+        "target": {"selector": "main > h1", "required": True, "maxMatches": 2},
+        "position": "after",
+        "content": {"html": "<p>\n&amp; more</p>"},
+    },
+}
+
+
+def test_a_mutation_survives_the_form() -> None:
+    mutation = decode_mutation(msgspec.json.encode(WHOLE))
+    fields = fields_for("insert")
+    found, problems = mutation_json(typed_of(msgspec.to_builtins(mutation), fields), fields)
+    assert problems == {}
+    again = decode_mutation(msgspec.json.encode({"id": "m-1", "mutationType": "insert", **found}))
+    assert again == mutation
+
+
+@pytest.mark.parametrize("mutation_type", sorted(mutation_types()))
+def test_an_empty_form_says_nothing_of_a_schedule_and_names_what_is_needed(mutation_type: str) -> None:
+    fields = fields_for(mutation_type)
+    found, problems = mutation_json(defaults(fields), fields)
+    assert "schedule" not in found
+    assert set(problems) == {field.name for field in fields if field.required and not field.default}
+
+
+def test_moments_are_the_schedules_clock() -> None:
+    fields = fields_for("hide")
+    typed: Typed = defaults(fields) | {"schedule.startsAt": "2027-07-01T09:00", "schedule.timezone": "Europe/Berlin"}
+    found, _ = mutation_json(typed, fields)
+    assert found["schedule"]["startsAt"] == "2027-07-01T09:00:00+02:00"
+    unknown, _ = mutation_json(typed | {"schedule.timezone": "Middle/Earth"}, fields)
+    assert unknown["schedule"]["timezone"] == "Middle/Earth"  # the rules refuse it in their own words
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fragment"),
+    [
+        ("priority", "high", "whole number"),
+        ("conditions", "{language: de}", "line 1, column 2"),
+        ("conditions", '{"a": NaN}', "NaN is not JSON"),
+        ("conditions", "[" * 100_000, "deeply"),
+        ("schedule.startsAt", "tomorrow", "2027-03-01T09:00"),
+    ],
+)
+def test_what_cant_be_json_is_refused_at_its_field(name: str, text: str, fragment: str) -> None:
+    fields = fields_for("hide")
+    typed: Typed = {**defaults(fields), name: text}
+    _, problems = mutation_json(typed, fields)
+    assert list(problems) == [name]
+    assert fragment in problems[name]
+
+
+def test_line_ends_of_browsers_are_line_ends() -> None:
+    fields = fields_for("replace")
+    posted = MultiDict({"mutationPayload.content": "html", "mutationPayload.content.value": "<p>\r\n</p>"})
+    found, _ = mutation_json(typed_from(posted, fields), fields)
+    assert found["mutationPayload"]["content"] == {"html": "<p>\n</p>"}
+
+
+@pytest.mark.parametrize(
+    ("mutation_type", "path", "name"),
+    [
+        ("replace", "$.mutationPayload.target.selector", "mutationPayload.target.selector"),
+        ("replace", "$.mutationPayload.target", "mutationPayload.target.selector"),
+        ("replace", "$.mutationPayload.content.html", "mutationPayload.content"),
+        ("set", "$.mutationPayload.operations[2].target.selector", "mutationPayload.operations"),
+        ("variant", "$.mutationPayload.variations.warm.operations[0]", "mutationPayload.variations"),
+        ("set", '$.conditions["query.utm"].$regex', "conditions"),
+        ("set", "$.schedule", "schedule.startsAt"),
+        ("set", "$.trigger.segment", "trigger.segment"),
+        ("set", "$", ""),
+        ("set", "$.id", ""),
+    ],
+)
+def test_a_path_finds_its_field(mutation_type: str, path: str, name: str) -> None:
+    assert field_of(path, fields_for(mutation_type)) == name
+
+
+def test_a_problem_inside_a_json_field_says_where() -> None:
+    found = problem_at("$.mutationPayload.operations[2].verb", "no such verb", fields_for("set"))
+    assert found == {"mutationPayload.operations": "[2].verb: No such verb"}
+
+
+@given(st.dictionaries(st.sampled_from([field.name for field in fields_for("set")]), st.text()))
+def test_any_text_gives_json_or_a_problem(texts: dict[str, str]) -> None:
+    fields = fields_for("set")
+    found, problems = mutation_json({**defaults(fields), **texts}, fields)
+    json.dumps(found)
+    assert set(problems) <= {field.name for field in fields}

@@ -1,0 +1,29 @@
+"""One mutation and its versions: who, when, why, what changed, and the way back."""
+
+from control_plane.admin.addresses import mutation
+from control_plane.services import Services
+from tests.control_plane.admin.person import Person
+from tests.control_plane.admin.writing import write
+
+FORM = "form[data-typed]"
+
+
+async def test_history_and_roll_back(admin: Person, services: Services) -> None:
+    saved = await write(admin)
+    form = await admin.open(mutation(saved.id, "edit"))
+    changed = {"mutationPayload.content.value": "Winter is here", "reason": "first frost"}
+    page = await admin.submit(form, FORM, changed, button="save")
+    assert page.words(".changes del") == "Summer"
+    assert page.words(".changes ins") == "Winter"
+    assert page.words(".versions blockquote") == "first frost"
+    refused = await admin.submit(page, "form[action$=rollback]", {"reason": "  "})
+    assert refused.status == 409
+    assert "why" in refused.words("[role=alert]")
+    back = await admin.submit(page, "form[action$=rollback]", {"reason": "warm again"})
+    assert "Rolled back" in back.words("[role=status]")
+    newest = await services.mutations.get(saved.id)
+    assert (newest.version, newest.rollback_pointer) == (3, 2)
+    compared = await admin.open(f"{mutation(saved.id)}?from=1&to=3")
+    assert "say the same" in compared.words("[aria-labelledby=changes-title]")
+    for query in ("?from=9&to=7", "?from=x&to=%00", "?done=<script>"):
+        assert (await admin.open(f"{mutation(saved.id)}{query}")).status == 200

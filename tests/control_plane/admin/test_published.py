@@ -1,0 +1,58 @@
+"""The strip above the list: what is published, and what the sidecars say about it."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from redis.asyncio import Redis
+
+from control_plane.admin.published import counted
+from control_plane.services import Services
+from tests.control_plane.admin.person import Person
+from tests.control_plane.admin.writing import write
+
+SWITCH = "details.turn form"
+
+
+async def test_the_strip_counts_the_sidecars(
+    admin: Person, services: Services, redis_url: str, redis_environment: str
+) -> None:
+    saved = await write(admin)
+    await admin.submit(saved.page, SWITCH)
+    version = services.publishing.state().table_version
+    now = datetime.now(UTC).isoformat()
+    async with Redis.from_url(redis_url) as redis:
+        fleet = f"{{lm:{redis_environment}}}:fleet"
+        await redis.hset(fleet, "a", f'{{"instance": "a", "version": {version}, "state": "ACK", "seenAt": "{now}"}}')
+        nack = f'{{"instance": "b", "version": 1, "state": "NACK", "reason": "bad_<b>signature", "seenAt": "{now}"}}'
+        await redis.hset(fleet, "b", nack)
+        await redis.hset(fleet, "c", "not json")
+    page = await admin.open()
+    assert "1 run it" in page.words(".strip")
+    assert "1 refused it" in page.words(".strip")
+    assert "b: bad_<b>signature" in page.words("[role=alert]")
+
+
+def test_only_what_was_heard_of_lately_counts() -> None:
+    now = datetime(2026, 11, 23, tzinfo=UTC)
+    recent, old = now.isoformat(), (now - timedelta(hours=1)).isoformat()
+    reports: list[dict[str, Any]] = [
+        {"version": 5, "state": "ACK", "seenAt": recent},
+        {"version": 4, "state": "ACK", "seenAt": recent},
+        {"version": 5, "state": "ACK", "seenAt": old},
+        {"version": 5, "state": "ACK", "seenAt": "yesterday"},
+        {"version": 5, "state": "ACK"},
+        {"instance": "x", "state": "NACK", "reason": "r" * 1_000, "seenAt": recent},
+    ]
+    accepted, behind, refusals = counted(reports, 5, now)
+    assert (accepted, behind, len(refusals)) == (1, 1, 1)
+    assert len(refusals[0][1]) == 200
+
+
+async def test_redis_away_is_said_and_the_list_still_there(admin: Person, services: Services) -> None:
+    await write(admin)
+    await services.exchange.close()
+    async with asyncio.timeout(10):
+        page = await admin.open()
+    assert page.status == 200
+    assert page.all_words("a.title") == ["Summer headline"]

@@ -1,0 +1,35 @@
+"""A control plane on a real PostgreSQL and a real Valkey."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from control_plane.settings import ControlPlaneSettings
+from service.keys import Keys
+from tests.control_plane.plane import Plane, running, settings_of
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str, redis_environment: str, tmp_path: Path) -> ControlPlaneSettings:
+    return settings_of(database_url, redis_url, redis_environment, tmp_path / "data")
+
+
+@pytest.fixture
+async def plane(settings: ControlPlaneSettings) -> AsyncIterator[Plane]:
+    """An instance that is ready."""
+    async with running(settings) as instance:
+        yield instance
+
+
+@pytest.fixture
+def keys(redis_environment: str) -> Keys:
+    return Keys(redis_environment)
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    """Redis as a sidecar sees it."""
+    async with Redis.from_url(redis_url) as client:
+        yield client

@@ -1,0 +1,23 @@
+"""What is up and what is not."""
+
+from tests.control_plane.plane import Plane
+
+
+async def test_when_all_is_well_it_says_so(plane: Plane) -> None:
+    report = (await plane.ask("GET", "health")).json()
+    assert report == {
+        "ready": True,
+        "database": {"up": True, "detail": ""},
+        "redis": {"up": True, "detail": ""},
+        "publication": {"published": True, "tableVersion": 1, "reason": ""},
+    }
+    ready = await plane.ask("GET", "/readyz", role=None)
+    assert ready.json() == {"ready": True, "parts": {"database": True, "redis": True, "published": True}}
+
+
+async def test_before_the_schema_is_there_it_is_not_ready(plane: Plane) -> None:
+    plane.services.health.starting = "waiting for a reason"
+    answer = await plane.ask("GET", "/readyz", role=None)
+    assert answer.status == 503
+    assert b"reason" not in answer.body, "details are for those with a token"
+    assert (await plane.ask("GET", "health", role="sidecar")).json()["database"]["detail"] == "waiting for a reason"

@@ -1,0 +1,99 @@
+"""A page before and after, over HTTP and for the admin."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from control_plane.preview import Visit
+from rules.errors import RulesError
+from rules.model import decode_mutation
+from tests.control_plane.plane import Plane, headline, running, settings_of
+
+PAGE = b"<!doctype html><html><body><h1>Old</h1></body></html>"
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[str]:
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(body=PAGE, content_type="text/html")
+
+    application = web.Application()
+    application.router.add_get("/{path:.*}", page)
+    async with TestServer(application) as server:
+        yield str(server.make_url("")).rstrip("/")
+
+
+@pytest.fixture
+async def plane(
+    database_url: str, redis_url: str, redis_environment: str, tmp_path: Path, origin: str
+) -> AsyncIterator[Plane]:
+    settings = settings_of(database_url, redis_url, redis_environment, tmp_path, origins={"shop.example": origin})
+    async with running(settings) as instance:
+        yield instance
+
+
+async def test_a_page_that_is_handed_in(plane: Plane) -> None:
+    await plane.create(headline("Neu", id="de", conditions={"locale": "de-de"}, pageSlug="/x"))
+    body = {"url": "https://shop.example/x", "html": "<h1>Grüße</h1>", "context": {"attributes": {"locale": "de-de"}}}
+    applied = (await plane.ask("POST", "apply", body)).json()
+    assert applied["html"] == "<h1>Neu</h1>"
+    assert applied["outcomes"] == [{"mutationId": "de", "reason": "applied", "detail": "1 element"}]
+    assert (applied["passed"], applied["tableVersion"]) == ("", 2)
+    passed = (await plane.ask("POST", "apply", {**body, "context": {}})).json()
+    assert (passed["html"], passed["passed"], passed["outcomes"][0]["reason"]) == (
+        "<h1>Grüße</h1>",
+        "no_rules",
+        "conditions",
+    )
+
+
+async def test_a_page_of_a_registered_origin(plane: Plane) -> None:
+    await plane.create()
+    applied = (await plane.ask("POST", "apply", {"url": "https://shop.example/"})).json()
+    assert applied["html"] == PAGE.decode().replace("Old", "New")
+    refused = await plane.ask("POST", "apply", {"url": "http://127.0.0.1:5432/"})
+    assert (refused.status, refused.json()["type"].rpartition(":")[2]) == (422, "preview_address")
+
+
+async def test_an_experiment_is_forced_and_assigned(plane: Plane) -> None:
+    await plane.ask("POST", "experiments", {"id": "ab", "variations": [{"key": "control"}, {"key": "b"}]})
+    operations = headline("B")["mutationPayload"]["operations"]
+    payload = {"experimentId": "ab", "variations": {"control": {}, "b": {"operations": operations}}}
+    await plane.create({"mutationType": "variant", "mutationPayload": payload})
+    for key, html in (("b", "<h1>B</h1>"), ("control", "<h1>Old</h1>")):
+        body = {"url": "https://shop.example/", "html": "<h1>Old</h1>", "context": {"forced": {"ab": key}}}
+        applied = (await plane.ask("POST", "apply", body)).json()
+        assert (applied["html"], applied["assignments"]) == (html, {"ab": key})
+
+
+async def test_a_draft_is_shown_as_if_it_were_on_and_nothing_is_saved(plane: Plane) -> None:
+    await plane.create(id="welcome")
+    draft = decode_mutation(
+        b'{"id":"welcome","isActive":false,"status":"draft","mutationType":"hide",'
+        b'"mutationPayload":{"target":{"selector":"h1"},"mode":"remove"}}'
+    )
+    shown = await plane.services.preview.page("https://shop.example/", draft=draft)
+    assert (shown.before, shown.after) == (PAGE, PAGE.replace(b"<h1>Old</h1>", b""))
+    assert (await plane.ask("GET", "mutations/welcome")).json()["version"] == 1
+    assert plane.services.preview.sites().keys() == {"shop.example"}
+
+
+async def test_an_unusable_draft_is_refused_at_its_field(plane: Plane) -> None:
+    draft = decode_mutation(
+        b'{"id":"a","mutationType":"hide","mutationPayload":{"target":{"selector":"p"}},"conditions":{"a":{"$no":1}}}'
+    )
+    with pytest.raises(RulesError) as caught:
+        await plane.services.preview.html(PAGE, url="/", draft=draft)
+    assert caught.value.path.startswith("$.conditions")
+
+
+async def test_the_layout_of_a_page_comes_from_the_visit_where_it_is_given(plane: Plane) -> None:
+    await plane.create(layoutId="home")
+    for layout, after in (("home", b"New"), ("shop", b"Old")):
+        shown = await plane.services.preview.html(
+            PAGE, url="https://shop.example/", visit=Visit(layout_id=layout), charset="utf-8"
+        )
+        assert after in shown.after

@@ -1,0 +1,62 @@
+"""Import and export over HTTP."""
+
+from typing import Any
+
+from tests.control_plane.plane import Plane, headline
+
+
+def rules() -> dict[str, Any]:
+    operations = headline("B")["mutationPayload"]["operations"]
+    payload = {"experimentId": "ab", "variations": {"control": {}, "b": {"operations": operations}}}
+    return {
+        "mutations": [
+            headline(id="one", trigger={"on": "segment", "segment": "germans"}, moduleId="hero"),
+            {"id": "two", "mutationType": "variant", "mutationPayload": payload},
+        ],
+        "experiments": [{"id": "ab", "variations": [{"key": "control"}, {"key": "b"}]}],
+        "modules": [{"id": "hero", "selector": "h1"}],
+        "segments": [{"id": "germans", "conditions": {"language": "de"}}],
+    }
+
+
+async def test_a_file_is_loaded_whole_and_a_second_time_nothing_changes(plane: Plane) -> None:
+    first = (await plane.ask("POST", "import", rules())).json()
+    assert first["mutations"] == {"changed": 2, "unchanged": 0}
+    assert first["publication"] == {"published": True, "tableVersion": 2, "reason": ""}
+    second = (await plane.ask("POST", "import", rules())).json()
+    assert [second[kind] for kind in rules()] == [{"changed": 0, "unchanged": len(rules()[kind])} for kind in rules()]
+    assert second["publication"]["reason"] == "unchanged"
+    assert (await plane.ask("GET", "mutations/one")).json()["version"] == 1
+
+
+async def test_what_is_exported_can_be_imported_elsewhere_and_here(plane: Plane) -> None:
+    await plane.ask("POST", "import", rules())
+    exported = await plane.ask("GET", "export", role="peer")
+    assert "attachment" in exported.headers["content-disposition"]
+    again = (await plane.ask("POST", "import", exported.json())).json()
+    assert again["mutations"] == {"changed": 0, "unchanged": 2}
+    assert again["experiments"] == {"changed": 0, "unchanged": 1}
+
+
+async def test_a_file_with_one_error_changes_nothing_and_the_path_is_of_the_file(plane: Plane) -> None:
+    file = rules()
+    file["mutations"][1]["mutationPayload"]["experimentId"] = "missing"
+    answer = await plane.ask("POST", "import", file)
+    assert (answer.status, answer.json()["errors"][0]["path"]) == (422, "$.mutations[1].mutationPayload.experimentId")
+    file = rules()
+    file["modules"][0]["name"] = "a\x00"
+    answer = await plane.ask("POST", "import", file)
+    assert answer.json()["errors"][0]["path"] == "$.modules[0].name"
+    assert (await plane.ask("GET", "export")).json() == {kind: [] for kind in rules()}
+
+
+async def test_an_import_with_a_key_is_done_once(plane: Plane) -> None:
+    answers = [await plane.ask("POST", "import", rules(), headers={"Idempotency-Key": "seed"}) for _ in range(2)]
+    assert [answer.json()["mutations"] for answer in answers] == [{"changed": 2, "unchanged": 0}] * 2
+
+
+async def test_a_file_may_refer_to_what_is_stored(plane: Plane) -> None:
+    await plane.ask("POST", "segments", rules()["segments"][0])
+    answer = await plane.ask("POST", "import", {"mutations": [rules()["mutations"][0]]})
+    assert answer.status == 200
+    assert (await plane.ask("GET", "segments/germans")).headers["etag"] == '"1"'

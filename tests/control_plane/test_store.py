@@ -1,0 +1,167 @@
+"""The store on a real PostgreSQL, directly and through a transaction pooler."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from control_plane.schema import address, runner
+from control_plane.store import Kind, StoredAnswer, StoredAudit, StoredTable, StoredVersion, StoreError
+from control_plane.store.postgres import TABLES_KEPT, PostgresStore
+from layout_mutation.embedded.ports import free_port
+from tests.control_plane.plane import headline, running, settings_of, until
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def version(number: int, content: bytes = b'{"id":"a"}') -> StoredVersion:
+    return StoredVersion(version=number, content=content, action="created", actor="me", reason="", at=NOW)
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[PostgresStore]:
+    await runner.migrate(database_url)
+    opened = PostgresStore(address.parse(database_url), connections_max=4)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+async def test_before_it_is_open_and_after_it_is_closed_it_says_so(database_url: str) -> None:
+    store = PostgresStore(address.parse(database_url), connections_max=1)
+    with pytest.raises(StoreError, match="not connected"):
+        await store.ping()
+    await store.open()
+    await store.ping()
+    await store.close()
+    await store.close()
+    with pytest.raises(StoreError):
+        await store.ping()
+
+
+async def test_documents_come_back_byte_for_byte(store: PostgresStore) -> None:
+    content = '{"id":"a","z":1.0,"a":{"long key":1,"b":2},"t":"Grüße \U0001f600"}'.encode()
+    async with store.transaction() as transaction:
+        await transaction.put(Kind.SEGMENT, "a", version(1, content))
+    found = await store.find(Kind.SEGMENT, "a")
+    assert found is not None
+    assert (found.content, found.version, found.deleted) == (content, 1, False)
+    assert await store.versions(Kind.SEGMENT, "a") == [version(1, content)]
+    assert await store.find(Kind.MODULE, "a") is None
+
+
+async def test_a_transaction_that_fails_leaves_nothing(store: PostgresStore) -> None:
+    async def fail(with_id: str, error: Exception | None) -> None:
+        async with store.transaction() as transaction:
+            await transaction.put(Kind.MODULE, with_id, version(1))
+            if error is not None:
+                raise error
+
+    with pytest.raises(KeyError):
+        await fail("a", KeyError())
+    assert await store.everything(Kind.MODULE) == []
+    with pytest.raises(StoreError, match="modules_id_is_in_content"):
+        await fail("b", None)
+
+
+async def test_transactions_wait_for_each_other(store: PostgresStore) -> None:
+    entry = StoredAudit(at=NOW, actor="me", role="admin", action="created", kind="module", subject="a")
+
+    async def work() -> int:
+        async with store.transaction() as transaction:
+            await transaction.add_audit(entry)
+            return await transaction.raise_table_version(0)
+
+    assert sorted(await asyncio.gather(*(work() for _ in range(12)))) == list(range(1, 13))
+    entries = await store.audit_page(None, "a", None, 20)
+    assert [one.number for one in entries] == list(range(12, 0, -1))
+    assert [one.number for one in await store.audit_page("module", None, 4, 2)] == [3, 2]
+
+
+async def test_a_version_number_can_leap_but_not_fall(store: PostgresStore) -> None:
+    async with store.transaction() as transaction:
+        assert await transaction.raise_table_version(50) == 50
+        assert await transaction.raise_table_version(3) == 51
+
+
+async def test_what_happens_once_is_remembered_and_in_time_forgotten(store: PostgresStore, database_url: str) -> None:
+    assert await store.use_sign_in("a", NOW)
+    assert not await store.use_sign_in("a", NOW)
+    assert await store.use_sign_in("old", datetime.now(UTC) - timedelta(days=3))
+    async with store.transaction() as transaction:
+        await transaction.remember("me", "k", StoredAnswer("f", b'{"n":1}'))
+        assert await transaction.answer("me", "k") == StoredAnswer("f", b'{"n":1}')
+        assert await transaction.answer("you", "k") is None
+        for number in range(1, TABLES_KEPT + 3):
+            await transaction.add_table(
+                StoredTable(
+                    version=number, digest="0" * 64, key_id="k", sealed=b"s", mutations=0, actor="me", reason="", at=NOW
+                )
+            )
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("UPDATE layout_mutation.idempotency_keys SET at = at - interval '30 days'")
+    await store.forget_old()
+    kept = await connection.fetchval("SELECT count(sealed) FROM layout_mutation.published_tables")
+    await connection.close()
+    assert kept == TABLES_KEPT
+    assert await store.use_sign_in("old", NOW), "the link is expired anyway"
+    async with store.transaction() as transaction:
+        assert await transaction.answer("me", "k") is None
+    assert await store.table_version() == TABLES_KEPT + 2
+
+
+async def test_a_lost_connection_is_a_store_error_and_the_next_question_is_answered(
+    store: PostgresStore, database_url: str
+) -> None:
+    await store.ping()
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    await connection.close()
+
+    async def answers() -> bool:
+        with suppress(StoreError):
+            await store.ping()
+            return True
+        return False
+
+    await until(answers)
+
+
+async def test_through_a_transaction_pooler(
+    database_url: str, redis_url: str, redis_environment: str, server_folder: Path, missing: Callable[[str, str], str]
+) -> None:
+    program = missing("pgbouncer", "pgbouncer")
+    parts, port = urlsplit(database_url), free_port()
+    users = server_folder / "users"
+    users.write_text(f'"{parts.username}" "{parts.password}"\n')
+    configuration = server_folder / "pgbouncer.ini"
+    configuration.write_text(
+        f"[databases]\n* = host={parts.hostname} port={parts.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+        f"listen_port = {port}\nauth_type = plain\nauth_file = {users}\npool_mode = transaction\n"
+        "default_pool_size = 3\nunix_socket_dir =\n"
+    )
+    for file in (users, configuration):
+        file.chmod(0o644)
+    as_user = ["-u", "nobody"] if os.geteuid() == 0 else []
+    quiet = asyncio.subprocess.DEVNULL
+    pooler = await asyncio.create_subprocess_exec(program, *as_user, str(configuration), stdout=quiet, stderr=quiet)
+    url = urlunsplit(parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{port}")) + "?pgbouncer=true"
+    try:
+        settings = settings_of(url, redis_url, redis_environment, server_folder / "data", database_connections=8)
+        async with running(settings) as plane:
+            answers = await asyncio.gather(*(plane.ask("POST", "mutations", headline(id=f"m{n}")) for n in range(20)))
+            assert {answer.status for answer in answers} == {201}
+            reads = await asyncio.gather(*(plane.ask("GET", f"mutations/m{n % 20}") for n in range(100)))
+            assert {answer.status for answer in reads} == {200}
+    finally:
+        pooler.terminate()
+        await pooler.wait()
