@@ -80,6 +80,18 @@ class Document:
             self._has_ended = b"</body" in piece or b"</html" in piece
         return self._has_ended
 
+    @cached_property
+    def has_thrown_out(self) -> bool:
+        """Some table threw an element out: it stands before the table in the tree and inside it in the source."""
+        for table in self.root.select("table"):
+            node = table.previous_sibling
+            while isinstance(node, Text):
+                node = node.previous_sibling
+            inner, outer = self.start_tag(node) if isinstance(node, Element) else None, self.start_tag(table)
+            if inner is not None and outer is not None and inner > outer:
+                return True
+        return False
+
     # -- spans, in offsets of `source`
 
     def start_tag(self, element: Element) -> tuple[int, int] | None:

@@ -47,11 +47,14 @@ def is_needed(document: Document, carried: Sequence[Carried]) -> bool:
         return True  # a second <body> or <html> could bring the attribute back
     if all(isinstance(one.operation, _START_TAG_ONLY) for one in carried):
         return any(one.element.tag in FORMATTING for one in carried) and document.is_misnested
-    return document.is_misnested or not all(_stays_in_place(document, one) for one in carried)
+    return (
+        document.is_misnested or document.has_thrown_out or not all(_stays_in_place(document, one) for one in carried)
+    )
 
 
 def _stays_in_place(document: Document, one: Carried) -> bool:
-    """Whether an operation provably changes nothing but its place, on a page without misnested formatting.
+    """Whether an operation provably changes nothing but its place, on a page without misnested formatting
+    or tables that throw something out.
 
     What reaches far in HTML's parser: formatting left open, tags implied, text thrown out of tables, a body that begins
     with what is removed, a newline that becomes the first of a `<pre>`. So the tags of the element, of its parent and of
@@ -67,7 +70,7 @@ def _stays_in_place(document: Document, one: Carried) -> bool:
         return False
     if not _is_between_tags_of_parent(document, element):
         return False
-    if _MOVES_CONTENT.intersection(chain(element)) or _brings_form(operation) or _was_thrown_out(document, element):
+    if _MOVES_CONTENT.intersection(chain(element)) or _brings_form(operation):
         return False
     previous, last = element.previous_sibling, element.children[-1] if element.children else None
     return all(not isinstance(node, Element) or _is_written(document, node) for node in (previous, last))
@@ -81,17 +84,6 @@ def _is_between_tags_of_parent(document: Document, element: Element) -> bool:
         return False
     start, end = document.start_tag(parent), document.end_tag(parent)
     return start is not None and end is not None and start < own < end and not document.ends_before(own[0])
-
-
-def _was_thrown_out(document: Document, element: Element) -> bool:
-    """Whether the element stands before a table in the tree and inside that table in the source."""
-    at, node = document.start_tag(element), element.next_sibling
-    while node is not None:
-        if isinstance(node, Element) and node.tag == "table":
-            table = document.start_tag(node)
-            return at is None or table is None or table < at
-        node = node.next_sibling
-    return False
 
 
 def _is_written(document: Document, element: Element) -> bool:
@@ -114,9 +106,9 @@ def _brings_form(operation: Operation) -> bool:
 def holds(document: Document, carried: Sequence[Carried], tags: Mapping[int, TagChanges], page: bytes) -> bool:
     """Whether `page`, the rewritten one, is the document with the accepted operations carried out, and nothing else."""
     actual = turbohtml.parse(window_of(page[document.base :]), scripting=True)
-    for one in carried:
-        if isinstance(one.operation, _START_TAG_ONLY):
-            _set_attributes(document, one, tags)
+    changed = [one.element for one in carried if isinstance(one.operation, _START_TAG_ONLY)]
+    for element, now in [(element, _new_attributes(document, element, tags)) for element in changed]:
+        _set_attributes(element, now)
     _carry_out(document, [one for one in carried if not isinstance(one.operation, _START_TAG_ONLY)])
     if (root := document.root.root) is not None:
         root.normalize()
@@ -195,23 +187,27 @@ def _nodes(charset: Charset, content: Content, parent: Node | None) -> Sequence[
     return turbohtml.parse_fragment(written, context, scripting=True).children
 
 
-def _set_attributes(document: Document, one: Carried, tags: Mapping[int, TagChanges]) -> None:
-    """Give an element of the tree the attributes of its changed start tag."""
-    tag = document.start_tag(one.element)
+def _new_attributes(document: Document, element: Element, tags: Mapping[int, TagChanges]) -> dict[str, str | None]:
+    """What the changed start tag of an element says about the attributes that were touched; None: it has no such one."""
+    tag = document.start_tag(element)
     changes = tags.get(tag[0]) if tag is not None else None
     if tag is None or changes is None:
-        return
+        return {}
     edits = tuple(Edit(e.start - tag[0], e.end - tag[0], e.replacement) for e in tag_edits(document, changes) or ())
     written = splice(document.source[slice(*tag)].encode("latin-1"), edits).decode("latin-1")
-    touched = {*changes.attributes, *(["class"] if changes.added or changes.removed else [])}
-    now = {name: value or "" for name, value in next(iter(turbohtml.tokenize(written))).attrs or ()}
-    attributes = one.element.attrs
-    for name in touched:
-        own = next((own for own in attributes if own.lower() == name), name)  # foreign elements have names like viewBox
-        if name in now:
-            attributes[own] = now[name]
-        elif own in attributes:
-            del attributes[own]
+    said = {name: value or "" for name, value in next(iter(turbohtml.tokenize(written))).attrs or ()}
+    classes = ["class"] if changes.added or changes.removed else []
+    return {name: said.get(name) for name in (*changes.attributes, *classes)}
+
+
+def _set_attributes(element: Element, now: Mapping[str, str | None]) -> None:
+    """Give an element of the tree attributes, or take them; foreign elements have some in mixed case, like viewBox."""
+    for name, value in now.items():
+        own = next((own for own in element.attrs if own.lower() == name), name)
+        if value is not None:
+            element.attrs[own] = value
+        elif own in element.attrs:
+            del element.attrs[own]
 
 
 def _space_behind(document: Document, element: Element) -> Text | None:

@@ -50,7 +50,8 @@ def test_a_child_is_on_record_while_it_runs(tmp_path: Path) -> None:
     assert child.pid is not None
     assert (tmp_path / "record").read_text() == f"{child.pid} {tether.identity(child.pid)}\n"
     child.stop()
-    assert child.pid is None
+    stopped: int | None = child.pid
+    assert stopped is None
     assert not (tmp_path / "record").exists()
     child.stop()
 

@@ -13,7 +13,10 @@ from tests.rules.making import NOW, experiment, removing, table, variant, visit
 
 
 def reason_of(mutation: dict[str, Any], **fields: Any) -> Reason | None:
-    others = {"modules": [{"id": "hero"}, {"id": "off", "isActive": False}], "experiments": [experiment()]}
+    others: dict[str, Any] = {
+        "modules": [{"id": "hero"}, {"id": "off", "isActive": False}],
+        "experiments": [experiment()],
+    }
     decision = decide(table(mutation, **others), visit(**fields))
     return decision.outcomes[0].reason if decision.outcomes else None
 

@@ -102,7 +102,8 @@ def test_values_that_are_no_json_are_forgiven() -> None:
 
 
 def test_types_and_versions() -> None:
-    assert [type_name(value) for value in (None, True, 1, "a", [], {})] == [
+    values: list[object] = [None, True, 1, "a", [], {}]
+    assert [type_name(value) for value in values] == [
         "null",
         "boolean",
         "number",
