@@ -30,7 +30,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmarks import pages
-from benchmarks.processes import sidecar
+from benchmarks.processes import sidecar, stop_cleanly
 
 _CLONE = Path(__file__).resolve().parent.parent
 SCRIPT = _CLONE.parent / "shared" / "bench" / "peers" / "run.sh"
@@ -49,6 +49,7 @@ _ROW = re.compile(r"^(\S+)\s+(p[0-9]+)\s+([0-9]+)\s")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the comparison. Exit code 0, 3 where it can't run."""
     options = _options(arguments)
+    stop_cleanly()
     trouble = _trouble(options.peers)
     if trouble:
         print(f"benchmarks.peers: {trouble}", file=sys.stderr)

@@ -8,6 +8,7 @@ Counterparts: `proxy`, `peers`. Never: Redis or PostgreSQL; the table is a snaps
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -42,6 +43,11 @@ class Running(Struct, frozen=True):
         process = psutil.Process(self.pid)
         times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
         return float(sum(time.user + time.system for time in times))
+
+
+def stop_cleanly() -> None:
+    """Let SIGTERM end this program as Ctrl-C does: what it has started is stopped too."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 @contextmanager

@@ -33,7 +33,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from benchmarks import load, pages
-from benchmarks.processes import LOAD_CPU, PROXY_CPU, Running, sidecar, started
+from benchmarks.processes import LOAD_CPU, PROXY_CPU, Running, sidecar, started, stop_cleanly
 
 ORIGIN = "origin, direct"
 FLOOR = "bare proxy"
@@ -60,6 +60,7 @@ class Row(Struct, frozen=True):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, return the exit code: 1 if something answered with an error."""
     options = _options(arguments)
+    stop_cleanly()
     with tempfile.TemporaryDirectory(prefix="layout-mutation-bench-") as folder, _subjects(Path(folder)) as subjects:
         results: dict[int, dict[str, Row]] = {}
         for size in options.sizes:

@@ -6,11 +6,12 @@ Never: a process, a signal or the internal listener; those are the supervisor's.
 
 import asyncio
 import socket
-import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+
+import uuid_utils
 
 from service.keys import Keys
 from sidecar.connections import VisitorServer
@@ -34,7 +35,7 @@ class Application:
         tables: TableSource,
         rewriting: PageRewriter,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        new_unit: Callable[[], str] = lambda: str(uuid.uuid4()),
+        new_unit: Callable[[], str] = lambda: str(uuid_utils.uuid4()),
     ) -> None:
         self._settings = settings
         self._upstream = Upstream(settings)

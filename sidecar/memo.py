@@ -4,15 +4,16 @@ Counterpart: `rewriting.py` looks here before it asks the child. A hit compares 
 100 KB), never a digest of them, so a wrong page cannot be served.
 
 Only what was seen twice is kept. A page that differs in every response (a token in a form) would push out pages that
-repeat and would never be hit itself; for it the memo costs one checksum (20 µs for 100 KB by zlib, beside about a
+repeat and would never be hit itself; for it the memo costs one checksum (2 µs for 100 KB by isal, beside about a
 millisecond of rewriting) and eight bytes of memory. Measured in `benchmarks/isolation.py`.
 
 Never: time, I/O, or an answer that a slow or broken child gave.
 """
 
-import zlib
 from collections import OrderedDict
 from typing import NamedTuple
+
+from isal import isal_zlib
 
 from rules.html import PassedThrough, Rewritten
 
@@ -90,7 +91,7 @@ class Memo:
         size = _size(body, answer)
         if size * ENTRY_SHARE_MAX > self.bytes_max:
             return
-        if not self._doorkeeper.saw(hash((key, len(body), zlib.crc32(body)))):
+        if not self._doorkeeper.saw(hash((key, len(body), isal_zlib.crc32(body)))):
             return
         replaced = self._entries.pop(key, None)
         if replaced is not None:

@@ -92,6 +92,17 @@ class Document:
                 return True
         return False
 
+    @cached_property
+    def mentions_frames(self) -> bool:
+        """A `<frameset>` stands somewhere, taken or ignored: that depends on all the content before it.
+
+        Behind a `<body>` in the source it is always ignored (HTML standard, "frameset-ok flag").
+        """
+        body = self.root.select_one("body")
+        if body is not None and self.start_tag(body) is not None:
+            return False
+        return b"<frameset" in self.page.lower()
+
     # -- spans, in offsets of `source`
 
     def start_tag(self, element: Element) -> tuple[int, int] | None:

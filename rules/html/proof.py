@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import turbohtml
-from turbohtml import DocumentFragment, Element, Node, Text
+from turbohtml import DocumentFragment, Element, Namespace, Node, Text
 
 from rules import model
 from rules.html.charset import Charset
@@ -37,6 +37,13 @@ _MOVES_CONTENT = frozenset(
     "marquee noscript frameset ruby".split()
 )
 """Elements in which, or behind which, the parser moves, drops or closes by rules of their own."""
+_FLOWING = frozenset(
+    "a abbr address article aside b bdi bdo blockquote cite code dd del div dt em figcaption footer h1 h2 h3 h4 h5 h6 "
+    "header i ins kbd label legend li main mark nav p q s samp section small span strong sub summary sup td th time u "
+    "var".split()
+)
+"""Elements in which text, white space or not, is only text."""
+_STYLE = re.compile(r"<style(?: [^<>\0]*)?>[^<\0]*</style>")
 _WHITE_SPACE = " \t\n\f\r"
 _NO_TEXT = re.compile(r"<!--.*?-->|</html\s*>", re.DOTALL | re.IGNORECASE)
 
@@ -47,14 +54,40 @@ def is_needed(document: Document, carried: Sequence[Carried]) -> bool:
         return True  # a second <body> or <html> could bring the attribute back
     if all(isinstance(one.operation, _START_TAG_ONLY) for one in carried):
         return any(one.element.tag in FORMATTING for one in carried) and document.is_misnested
-    return (
-        document.is_misnested or document.has_thrown_out or not all(_stays_in_place(document, one) for one in carried)
-    )
+    others = [one for one in carried if not _keeps_state(document, one)]
+    if not others:
+        return False
+    odd = document.is_misnested or document.has_thrown_out or document.mentions_frames
+    return odd or not all(_stays_in_place(document, one) for one in others)
+
+
+def _keeps_state(document: Document, one: Carried) -> bool:
+    """Whether the parser is, behind the edit, in exactly the state that it was in there before, however odd the page.
+
+    That holds for start tags that it does not copy; for text that becomes other text, no tag among either: formatting
+    that the old one was to open again is open already, or its span would not be certain; and for a style right before
+    the tag that ends the head. (`<select>` copies what its options hold.)
+    """
+    operation, element = one
+    if isinstance(operation, _START_TAG_ONLY):
+        return element.tag not in FORMATTING or not document.is_misnested
+    if element.namespace is not Namespace.HTML or document.end_tag(element) is None:
+        return False
+    if isinstance(operation, model.Append):
+        return element.tag == "head" and _STYLE.fullmatch(markup_of(operation.content)) is not None
+    if not isinstance(operation, model.SetInnerContent | model.SetText):
+        return False
+    inner, body = document.inner(element), document.root.select_one("body")
+    if inner is None or inner[0] == inner[1] or body is None or document.start_tag(body) is None:
+        return False
+    if element.tag not in _FLOWING or "select" in chain(element):
+        return False
+    written = markup_of(operation.content)
+    return document.source.find("<", *inner) < 0 and "<" not in written and "\0" not in written and written != ""
 
 
 def _stays_in_place(document: Document, one: Carried) -> bool:
-    """Whether an operation provably changes nothing but its place, on a page without misnested formatting
-    or tables that throw something out.
+    """Whether an operation provably changes nothing but its place, on a page that is not odd.
 
     What reaches far in HTML's parser: formatting left open, tags implied, text thrown out of tables, a body that begins
     with what is removed, a newline that becomes the first of a `<pre>`. So the tags of the element, of its parent and of
@@ -110,8 +143,10 @@ def holds(document: Document, carried: Sequence[Carried], tags: Mapping[int, Tag
     for element, now in [(element, _new_attributes(document, element, tags)) for element in changed]:
         _set_attributes(element, now)
     _carry_out(document, [one for one in carried if not isinstance(one.operation, _START_TAG_ONLY)])
+    if document.root.equals(actual):
+        return True
     if (root := document.root.root) is not None:
-        root.normalize()
+        root.normalize()  # an edit may have put texts side by side
     return document.root.equals(actual)
 
 

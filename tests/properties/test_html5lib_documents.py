@@ -130,7 +130,7 @@ def test_a_verb_does_what_it_does_in_a_browser_or_is_refused(seed: int) -> None:
         told["applied" if judges[document] else "not judged"] += 1
         assert_as_in_a_browser(document, element, operation, result, judges[document])
     assert not documents or told["applied"] > 2_500, told
-    assert told["not judged"] < told["applied"] / 10, told
+    assert told["not judged"] <= told["applied"] / 10, told
 
 
 def assert_as_in_a_browser(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rules.bucketing import hash_unit
 from rules.context import PAGE_ATTRIBUTES
 from rules.decision import NOTHING, decide
 from rules.reasons import Reason
@@ -58,6 +59,19 @@ def test_an_experiment_splits_visits_by_weight() -> None:
     assert told[Reason.CONTROL] == pytest.approx(800, rel=0.15)
     assert told[Reason.APPLIED] == pytest.approx(2_400, rel=0.1)
     assert told[Reason.NOT_IN_EXPERIMENT] == pytest.approx(800, rel=0.15)
+
+
+@pytest.mark.parametrize("hash_version", [1, 2])
+def test_the_seed_decides_and_without_one_the_id(hash_version: int) -> None:
+    seeded = table(variant("v"), experiments=[experiment(seed="fixed", hashVersion=hash_version)])
+    plain = table(variant("v"), experiments=[experiment(hashVersion=hash_version)])
+    for number in range(100):
+        unit = f"user{number}"
+        for found, seed in ((seeded, "fixed"), (plain, "e")):
+            position = hash_unit(seed, unit, hash_version)
+            assert position is not None
+            key = "control" if position < 0.5 else "new"
+            assert decide(found, visit(attributes={"lm_uid": unit})).assignments == {"e": key}
 
 
 def test_two_mutations_of_one_experiment_agree() -> None:

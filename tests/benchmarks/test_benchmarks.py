@@ -1,0 +1,52 @@
+"""The benchmarks run and say what they should; how fast anything is, no test asks."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import decide, load, pages, rewrite
+from benchmarks.processes import LOAD_CPU, started
+
+WRK = """\
+  Latency Distribution
+     50%  158.00us
+     75%    2.01ms
+     99%    1.50s
+  1234 requests in 1.10s, 2.77GB read
+  Socket errors: connect 0, read 1, write 0, timeout 2
+  Non-2xx or 3xx responses: 4
+Requests/sec:   1121.50
+"""
+
+
+@pytest.mark.parametrize("kilobytes", [10, 50, 100])
+def test_a_page_has_about_the_size_asked_for_and_one_token(kilobytes: int) -> None:
+    page = pages.listing(kilobytes)
+    assert abs(len(page) - kilobytes * 1000) < 1000
+    assert page.count(pages.TOKEN) == 1
+
+
+def test_the_figures_of_wrk_are_read_in_any_unit() -> None:
+    assert load._of_wrk(WRK) == load.Figures(1121.5, 0.158, 1500.0, 1234, 7)
+
+
+async def test_our_own_load_finds_the_origin_faultless() -> None:
+    with started("benchmarks.origin", cpu=LOAD_CPU) as origin:
+        host, port = origin.address.removeprefix("http://").split(":")
+        for kind in ("plain", "same", "token"):
+            figures = await load._load(host, int(port), f"/{kind}/10", 0.2, 4)
+            assert figures.requests > 10
+            assert figures.errors == 0
+        assert (await load._load(host, int(port), "/nothing", 0.1, 1)).errors > 0
+
+
+def test_the_rewriter_and_the_decision_are_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_bytes(pages.listing(10))
+    assert rewrite.main(["--pages", str(tmp_path), "--rounds", "1", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["pages"] == 1
+    assert told["passedThrough"] == 0
+    assert len(told["rows"]) == 3
+    assert decide.main(["--rounds", "1", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 12

@@ -1,0 +1,42 @@
+"""What is wrong with an operation on any page. The table of refusals is in tests/rules/test_bad_rules.py."""
+
+import pytest
+
+from rules import limits, model
+from rules.errors import RulesError
+from rules.html.checks import check_operation, check_selector
+from tests.rules.html.making import at, html, text
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        model.Append(target=at("main > h1:not(.a), [data-x='é']"), content=html("<a href='/x?a=javascript:'>y</a>")),
+        model.Append(target=at("p"), content=html("<td>x</td>")),
+        model.Append(target=at("p"), content=text("{{}} { x } <script>")),
+        model.SetAttribute(target=at("a"), name="href", value="https://example.org/"),
+        model.SetAttribute(target=at("p"), name="title", value="javascript: a language"),
+        model.HideByStyle(target=at("[data-module='é']")),
+    ],
+)
+def test_sound_operations_pass(operation: model.Operation) -> None:
+    check_operation(operation, "$")
+
+
+@pytest.mark.parametrize("selector", ["h1[", "p::before", ">", "p,,a", "p:unknown-thing(", ""])
+def test_a_selector_that_does_not_parse(selector: str) -> None:
+    with pytest.raises(RulesError) as caught:
+        check_selector(selector, "$.target.selector")
+    assert caught.value.path == "$.target.selector"
+
+
+def test_a_selector_has_a_length() -> None:
+    with pytest.raises(RulesError, match="at most"):
+        check_selector("a" * (limits.SELECTOR_CHARACTERS_MAX + 1), "$")
+
+
+@pytest.mark.parametrize("value", ["javascript:x", " \x01JavaScript:x", "java\tscr\nipt:x", "vbscript :x"])
+def test_an_address_that_runs_a_script(value: str) -> None:
+    for name in ("href", "SRC", "formaction", "xlink:href"):
+        with pytest.raises(RulesError, match="runs a script"):
+            check_operation(model.SetAttribute(target=at("a"), name=name, value=value), "$")

@@ -1,0 +1,93 @@
+"""Each verb, and why it is refused. Exact pages are in tests/corpus; here the reasons, and what a workspace keeps."""
+
+import pytest
+
+from rules import model
+from rules.html.edits import Side
+from rules.html.operations import Workspace, perform
+from rules.reasons import Reason
+from tests.rules.html.making import at, document, html, reasons, rewritten, text
+
+NEW = html("<b>n</b>")
+
+
+@pytest.mark.parametrize(
+    ("page", "operation", "reason"),
+    [
+        ("<script>a</script>", model.SetText(target=at("script"), content=text("x")), Reason.UNSAFE_TARGET),
+        ("<style>a</style>", model.Append(target=at("style"), content=text("x")), Reason.UNSAFE_TARGET),
+        ("<noscript>a</noscript>", model.RemoveAndKeepContent(target=at("noscript")), Reason.UNSAFE_TARGET),
+        ("<title>a</title>", model.Append(target=at("title"), content=NEW), Reason.UNSAFE_TARGET),
+        ("<ul><li>a</ul>", model.Before(target=at("li"), content=html("<td>x</td>")), Reason.UNSAFE_TARGET),
+        ("<p>a</p>", model.Append(target=at("p"), content=html("<div>x</div>")), Reason.UNSAFE_TARGET),
+        ("<a><b>x</b></a>", model.Append(target=at("b"), content=html("<a>y</a>")), Reason.UNSAFE_TARGET),
+        ("<body><p>x</p></body>", model.Remove(target=at("body")), Reason.UNSAFE_TARGET),
+        ("<body><p>x</p></body>", model.RemoveAndKeepContent(target=at("body")), Reason.UNSAFE_TARGET),
+        ("<body><p>x</p></body>", model.After(target=at("body"), content=NEW), Reason.UNSAFE_TARGET),
+        ("<br>", model.Prepend(target=at("br"), content=NEW), Reason.UNSAFE_TARGET),
+        ("<br>", model.RemoveAndKeepContent(target=at("br")), Reason.UNSAFE_TARGET),
+        ("<table><tr><td>x</table>", model.RemoveAndKeepContent(target=at("table")), Reason.UNSAFE_TARGET),
+        ("<p integrity=x>a</p>", model.SetText(target=at("p"), content=text("x")), Reason.UNSAFE_TARGET),
+        ("<input type=text>", model.SetAttribute(target=at("input"), name="TYPE", value="x"), Reason.UNSAFE_TARGET),
+        ("<p>x", model.SetAttribute(target=at("html"), name="id", value="x"), Reason.AMBIGUOUS_SPAN),
+        ("<b><p>x</b>y</p>", model.AddClass(target=at("p b"), names=["a"]), Reason.AMBIGUOUS_SPAN),
+        ("<table>x<tr><td>y</table>", model.Before(target=at("table"), content=NEW), Reason.AMBIGUOUS_SPAN),
+        ("<p><b>a</p>c", model.SetText(target=at("p"), content=text("x")), Reason.AMBIGUOUS_SPAN),
+        ("<p class=a>x", model.AddClass(target=at("p"), names=["a"]), Reason.NO_CHANGE),
+    ],
+)
+def test_a_refusal(page: str, operation: model.Operation, reason: Reason) -> None:
+    assert reasons(page, operation) == [reason]
+    assert rewritten(page, operation) == page
+
+
+@pytest.mark.parametrize(
+    ("page", "want"),
+    [
+        ("<p>a<p>b", "<p>a</p><i>n</i><p>b"),
+        ("<p>a</p>b", "<p>a</p><i>n</i>b"),
+        ("<div><p>a</div>", "<div><p>a</p><i>n</i></div>"),
+        ("<p>a\n<p>b", "<p>a\n</p><i>n</i><p>b"),
+    ],
+)
+def test_what_stands_behind_an_open_element_gives_it_an_end_tag(page: str, want: str) -> None:
+    assert rewritten(page, model.After(target=at("p:first-child"), content=html("<i>n</i>"))) == want
+
+
+def test_an_end_tag_goes_with_its_element() -> None:
+    after, gone = model.After(target=at("#a"), content=html("<i>n</i>")), model.Remove(target=at("#a"))
+    assert rewritten("<p id=a>a<p>b", after, gone) == "<i>n</i><p>b"
+
+
+def test_a_second_body_adds_attributes_that_no_one_edits() -> None:
+    page = "<body id=a><p>x</p><body id=b class=c>"
+    assert reasons(page, model.AddClass(target=at("body"), names=["n"])) == ["ambiguous_span"]
+    assert reasons(page, model.RemoveAttribute(target=at("body"), name="class")) == ["ambiguous_span"]
+    assert reasons(page, model.RemoveAttribute(target=at("body"), name="id")) == ["ambiguous_span"]
+    assert rewritten(page, model.SetAttribute(target=at("body"), name="class", value="n")) == page.replace(
+        "<body id=a>", '<body class="n" id=a>'
+    )
+
+
+def test_a_workspace_comes_back_to_a_mark() -> None:
+    work = Workspace(document("<h1></h1><p class=a>x<p>y"))
+    h1, first, second = work.document.select("h1, p")
+    mark = work.mark()
+    assert perform(work, model.SetText(target=at("h1"), content=text("n")), h1) is None
+    assert perform(work, model.AddClass(target=at("p"), names=["b"]), first) is None
+    assert perform(work, model.Before(target=at("p"), content=html("<i>n</i>")), second) is None
+    assert perform(work, model.HideByStyle(target=at("h1")), h1) is None
+    assert work.finished() != ()
+    work.rollback(mark)
+    assert work.finished() == ()
+    assert (work.hidden, work.tags, work.closings, work.filled, work.carried) == ([], {}, {}, set(), [])
+    assert perform(work, model.SetText(target=at("h1"), content=text("n")), h1) is None
+
+
+def test_an_edit_inside_an_accepted_one_is_shadowed() -> None:
+    work = Workspace(document("<p>abc</p>"))
+    (p,) = work.document.select("p")
+    assert work.place(0, 10, "x", Side.RANGE, p) is None
+    assert work.place(3, 6, "y", Side.RANGE, p) is Reason.SHADOWED
+    assert work.place(4, 4, "y", Side.BEFORE, p) is Reason.SHADOWED
+    assert work.change_tag(p, lambda changes: changes.set("id", "a")) is Reason.SHADOWED

@@ -1,0 +1,101 @@
+"""The proof: true for what the operations ask, false for a page that is anything else."""
+
+import pytest
+
+from rules import model
+from rules.html import proof
+from rules.html.edits import splice
+from rules.html.operations import Workspace, perform
+from tests.rules.html.making import at, document, html, text
+
+
+def worked(page: str, operation: model.Operation) -> tuple[Workspace, bytes]:
+    work = Workspace(document(page))
+    for element in work.document.select(operation.target.selector or ""):
+        assert perform(work, operation, element) is None
+    return work, splice(page.encode(), work.finished())
+
+
+OPERATIONS = [
+    model.Before(target=at("p"), content=html("<b>n</b>")),
+    model.After(target=at("p"), content=text("n")),
+    model.Prepend(target=at("p"), content=text("n")),
+    model.Append(target=at("p"), content=text("ü")),
+    model.SetText(target=at("p"), content=text("a < b")),
+    model.SetInnerContent(target=at("p"), content=html("")),
+    model.Replace(target=at("p"), content=html("<h1>n</h1>")),
+    model.Remove(target=at("p")),
+    model.RemoveAndKeepContent(target=at("p")),
+    model.SetAttribute(target=at("p"), name="id", value='"é"'),
+    model.RemoveAttribute(target=at("p"), name="class"),
+    model.AddClass(target=at("p"), names=["z"]),
+    model.Append(target=at("body"), content=html("<footer>f</footer>")),
+    model.SetAttribute(target=at("svg"), name="viewbox", value="1"),
+]
+PAGE = "<body><p class='a b'>x<i>y</i></p><template><b>t</b></template><svg viewBox=0></svg>\n</body>\n</html>\n"
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: f"{type(one).__name__} {one.target.selector}")
+def test_what_was_asked_holds_and_nothing_else(operation: model.Operation) -> None:
+    work, page = worked(PAGE, operation)
+    assert proof.holds(work.document, work.carried, work.tags, page)
+    for other in (PAGE.encode(), page + b"<p>more</p>", page.replace(b"<svg", b"<svg id=x"), b""):
+        again, _ = worked(PAGE, operation)
+        assert not proof.holds(again.document, again.carried, again.tags, other)
+
+
+def test_several_changes_of_one_tag() -> None:
+    work = Workspace(document("<p class=a id=b>x</p>"))
+    (p,) = work.document.select("p")
+    for operation in (
+        model.SetAttribute(target=at("p"), name="id", value="c"),
+        model.SetAttribute(target=at("p"), name="title", value="t"),
+        model.AddClass(target=at("p"), names=["z"]),
+    ):
+        assert perform(work, operation, p) is None
+    page = splice(work.document.page, work.finished())
+    assert page == b'<p title="t" class="a z" id="c">x</p>'
+    assert proof.holds(work.document, work.carried, work.tags, page)
+
+
+REMOVE, RENAME = model.Remove(target=at("#x")), model.SetAttribute(target=at("#x"), name="title", value="t")
+SAY = model.SetText(target=at("#x"), content=model.Content(text="other"))
+WHOLE = "<html><head></head><body>%s</body></html>"
+
+
+@pytest.mark.parametrize(
+    ("inside", "operation", "needed"),
+    [
+        ("<div><p id=x>a</p></div>", REMOVE, False),
+        ("<div><p id=x>a</p></div>", RENAME, False),
+        ("<div><p>a<p id=x>b</p></div>", REMOVE, True),
+        ("<div><p id=x>a</div>", REMOVE, True),
+        ("<table><tr><td id=x>a</td></tr></table>", REMOVE, True),
+        ("<table><tr><td id=x>a</td></tr></table>", RENAME, False),
+        ("<p><b>a</p><div><p id=x>b</p></div>", REMOVE, True),
+        ("<p><b>a</p><div><p id=x>b</p></div>", RENAME, False),
+        ("<table><div><p id=x>b</p></div></table>", REMOVE, True),
+        ("<div><p id=x>b</p></div><FRAMESET>", REMOVE, False),
+        ("<div><p><b id=x>a</b><p>c</div>", SAY, False),
+        ("<p><b>a</p><div><p id=x>b</p></div>", SAY, True),
+        ("<p><b>a</b></p><i>b<p>c</i>d</p><h1 id=x>e</h1>", SAY, False),
+        ("<table><div><p id=x>b</p></div></table>", SAY, False),
+        ("<h1 id=x>a<i>b</i></h1><p><b>c<p>d", SAY, True),
+        ("<form id=x></form>", REMOVE, True),
+        ("<div><p id=x>a</p></div>", model.RemoveAndKeepContent(target=at("#x")), True),
+        ("<div><p id=x>a</p></div>", model.Append(target=at("#x"), content=html("<form></form>")), True),
+        ("", model.Append(target=at("head"), content=html("<style></style>")), False),
+        ("", model.RemoveAttribute(target=at("body"), name="class"), True),
+    ],
+)
+def test_where_a_proof_is_needed(inside: str, operation: model.Operation, needed: bool) -> None:
+    page = document(WHOLE % inside)
+    carried = [proof.Carried(operation, element) for element in page.select(operation.target.selector or "")]
+    assert carried
+    assert proof.is_needed(page, carried) is needed
+
+
+def test_a_frameset_matters_where_the_body_is_implied() -> None:
+    page = document("<html><head></head><div><p id=x>b</p></div><FRAMESET></html>")
+    carried = [proof.Carried(REMOVE, element) for element in page.select("#x")]
+    assert proof.is_needed(page, carried)

@@ -1,0 +1,137 @@
+"""Groups on a page: outcomes, styles, limits, and finding the group that has no proof."""
+
+from base64 import b64encode
+from hashlib import sha256
+
+import pytest
+
+from rules import limits, model
+from rules.decision import Group, Outcome
+from rules.errors import RulesError
+from rules.html import PassedThrough, Rewritten, apply_groups, rewrite
+from rules.html.rewrite import css_escaped
+from rules.reasons import Reason
+from tests.rules.html.making import at, html, reasons, text
+
+REMOVE_P = model.Remove(target=at("p"))
+
+
+def hidden(page: str, *selectors: str, nonce: str | None = None, charset: str = "utf-8") -> Rewritten:
+    groups = [Group(selector, (model.HideByStyle(target=at(selector)),)) for selector in selectors]
+    result = apply_groups(page.encode(), groups, charset=charset, nonce=nonce)
+    assert isinstance(result, Rewritten)
+    return result
+
+
+def test_an_operation_that_fits_no_page_is_an_error_with_its_index() -> None:
+    broken = model.Append(target=at("p"), content=html("<b>"))
+    with pytest.raises(RulesError) as caught:
+        rewrite(b"<p>", [REMOVE_P, broken])
+    assert caught.value.path == "$[1].content.html"
+
+
+def test_a_page_has_a_size() -> None:
+    page = bytes(limits.PAGE_BYTES_MAX + 1)
+    assert apply_groups(page, [], charset=None) == PassedThrough(reason=Reason.TOO_LARGE, detail=f"{len(page):,} bytes")
+    assert apply_groups(b"<p>", [], charset=None, page_bytes_max=2) == PassedThrough(
+        reason=Reason.TOO_LARGE, detail="3 bytes"
+    )
+
+
+def test_an_encoding_that_can_not_be_edited() -> None:
+    assert apply_groups(b"<p>", [Group("a", (REMOVE_P,))], charset="iso-2022-jp") == PassedThrough(
+        reason=Reason.CHARSET, detail="iso-2022-jp"
+    )
+
+
+def test_outcomes_say_how_many_and_which() -> None:
+    result = apply_groups(
+        b"<p>a</p><p>b</p>",
+        [Group("both", (REMOVE_P,)), Group("none", (REMOVE_P, model.Remove(target=at("h1"))))],
+        charset="utf-8",
+    )
+    assert result.outcomes == (
+        Outcome("both", Reason.APPLIED, "2 elements"),
+        Outcome("none", Reason.SHADOWED, "operation 1: p"),
+    )
+
+
+def test_required_counts_every_element() -> None:
+    target = model.Target(selector="p", required=True)
+    group = Group("g", (model.AddClass(target=at("h1"), names=["a"]), model.SetText(target=target, content=text("x"))))
+    whole = apply_groups(b"<h1>h</h1><p>a</p>", [group], charset="utf-8")
+    assert isinstance(whole, Rewritten)
+    assert whole.page == b'<h1 class="a">h</h1><p>x</p>'
+    part = apply_groups(b"<h1>h</h1><p>a</p><p><b>b</p>c", [group], charset="utf-8")
+    assert isinstance(part, PassedThrough)
+
+
+def test_required_is_content_with_what_already_is() -> None:
+    target = model.Target(selector="p", required=True)
+    group = Group("g", (model.AddClass(target=target, names=["a"]), model.Remove(target=at("h1"))))
+    result = apply_groups(b"<h1>h</h1><p class=a>x</p>", [group], charset="utf-8")
+    assert isinstance(result, Rewritten)
+    assert result.page == b"<p class=a>x</p>"
+
+
+def test_a_style_block_hides_and_has_a_hash() -> None:
+    result = hidden("<head></head><p>a</p><i>b</i>", "p", "i", "p")
+    css = "p{display:none!important}i{display:none!important}"
+    assert result.page.decode() == f"<head><style data-layout-mutation>{css}</style></head><p>a</p><i>b</i>"
+    assert result.style_hashes == (b64encode(sha256(css.encode()).digest()).decode(),)
+    assert hidden("<head></head><p>a</p>", "p", nonce='"x').page.startswith(
+        b'<head><style data-layout-mutation nonce="&quot;x">'
+    )
+
+
+def test_a_style_block_is_ascii_in_any_encoding() -> None:
+    assert css_escaped("[a=é]") == "[a=\\e9 ]"
+    assert b"[title=\\e9 ]{" in hidden("<head></head><p title=\u00e9>a</p>", "[title=é]").page
+
+
+def test_what_only_hides_fails_without_a_head() -> None:
+    hide = model.HideByStyle(target=at("p"))
+    groups = [Group("hides", (hide,)), Group("more", (hide, model.SetText(target=at("p"), content=text("x"))))]
+    result = apply_groups(b"<p>a</p>", groups, charset="utf-8")
+    assert isinstance(result, Rewritten)
+    assert result.page == b"<p>x</p>"
+    assert [outcome.reason for outcome in result.outcomes] == [Reason.AMBIGUOUS_SPAN, Reason.APPLIED]
+    assert result.style_hashes == ()
+
+
+def test_the_one_group_without_proof_is_found() -> None:
+    page = b"<pre><i id=x>c</i></pre>" + b"".join(b"<h2 id=h%d>t</h2>" % number for number in range(9))
+    good = [Group(f"g{n}", (model.SetText(target=at(f"#h{n}"), content=text("n")),)) for n in range(9)]
+    bad = Group("bad", (model.Before(target=at("#x"), content=text("\ny")),))
+    for place in (0, 4, 9):
+        groups = [*good[:place], bad, *good[place:]]
+        result = apply_groups(page, groups, charset="utf-8")
+        assert isinstance(result, Rewritten)
+        told = {outcome.mutation_id: outcome.reason for outcome in result.outcomes}
+        assert [outcome.mutation_id for outcome in result.outcomes] == [group.mutation_id for group in groups]
+        assert told.pop("bad") is Reason.AMBIGUOUS_SPAN
+        assert set(told.values()) == {Reason.APPLIED}
+
+
+def test_a_utf_16_page_has_edits_in_its_own_bytes() -> None:
+    page = b"\xfe\xff" + "<p>ä</p>😀<p>b</p>".encode("utf-16-be")
+    result = rewrite(page, [model.SetText(target=at("p"), content=text("漢😀"))])
+    assert isinstance(result, Rewritten)
+    assert result.page == b"\xfe\xff" + "<p>漢😀</p>😀<p>漢😀</p>".encode("utf-16-be")
+    assert [page[edit.start : edit.end].decode("utf-16-be") for edit in result.edits] == ["ä", "b"]
+    assert result.charset == "UTF-16BE"
+
+
+def test_many_edits_of_a_utf_16_page_take_no_longer_each() -> None:
+    page = ("<p>ä</p>" * 9_000).encode("utf-16-le")
+    result = rewrite(page, [model.SetAttribute(target=at("p"), name="id", value="x")], charset="utf-16le")
+    assert isinstance(result, Rewritten)
+    assert len(result.edits) == 9_000
+
+
+def test_too_many_matches() -> None:
+    page = "<i></i>" * (limits.MATCHES_MAX + 1)
+    assert reasons(page, model.Remove(target=at("i"))) == ["too_many_matches"]
+    assert reasons("<i></i><i></i>", model.Remove(target=model.Target(selector="i", max_matches=1))) == [
+        "too_many_matches"
+    ]
