@@ -194,6 +194,10 @@ class Hours(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
     since: Clock
     until: Clock
 
+    def __post_init__(self) -> None:
+        if self.since == self.until:
+            raise ValueError("`from` and `to` must differ; leave `hours` out for the whole day")
+
 
 class Schedule(Record, frozen=True, kw_only=True):
     """When a mutation may apply, in the author's time zone, across daylight saving."""

@@ -66,6 +66,12 @@ def _check_content(content: Content, path: str) -> None:
             raise RulesError(
                 f"<{element.tag}> is not allowed in content: it could run scripts past the site's policy", at
             )
+        if element.tag == "meta" and "http-equiv" in element.attrs:
+            raise RulesError("<meta http-equiv> is not allowed in content: it speaks for the whole page", at)
+        if element.tag == "iframe" and str(element.attrs.get("src", "")).strip().lower().startswith("data:"):
+            raise RulesError(
+                "a data: address in an <iframe> is not allowed: it holds a page with scripts of its own", at
+            )
         for name, value in element.attrs.items():
             _check_attribute(name, value if isinstance(value, str) else " ".join(value or ()), name_at=at, value_at=at)
 

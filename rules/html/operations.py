@@ -331,6 +331,9 @@ def _change(work: Workspace, element: Element, change: Callable[[TagChanges], bo
 
 def _hide(work: Workspace, operation: model.HideByStyle, element: Element) -> Reason | None:
     selector = operation.target.selector or ""
+    head = work.document.root.select_one("head")
+    if head is None or work.document.inner(head) is None:
+        return Reason.AMBIGUOUS_SPAN  # no certain place for the style block
     if selector in work.hidden:
         return None
     work.hidden.append(selector)

@@ -96,8 +96,6 @@ def _attempt(
     work = Workspace(Document(page, charset))
     outcomes = tuple(_group(work, group) for group in groups)
     hashes = _write_styles(work, manner.nonce)
-    if hashes is None:
-        outcomes, hashes = _without_styles(outcomes, groups), ()
     edits = work.finished()
     if not edits:
         return PassedThrough(reason=Reason.NOTHING_MATCHED, outcomes=outcomes)
@@ -170,19 +168,19 @@ def _operation(work: Workspace, operation: Operation) -> tuple[Reason | None, in
     return refused, changed
 
 
-def _write_styles(work: Workspace, nonce: str | None) -> tuple[str, ...] | None:
-    """One style block at the end of `<head>` for all that is hidden; its hash. None if it can't be placed."""
-    if not work.hidden:
-        return ()
+def _write_styles(work: Workspace, nonce: str | None) -> tuple[str, ...]:
+    """One style block at the end of `<head>` for all that is hidden; its hash.
+
+    The place is certain, or nothing would be hidden; and no verb replaces a head, so the block is never shadowed.
+    """
     head = work.document.root.select_one("head")
-    css = "".join(f"{css_escaped(selector)}{{display:none!important}}" for selector in work.hidden)
-    inner = work.document.inner(head) if head is not None else None
+    inner = work.document.inner(head) if head is not None and work.hidden else None
     if head is None or inner is None:
-        return None
+        return ()
+    css = "".join(f"{css_escaped(selector)}{{display:none!important}}" for selector in work.hidden)
     attribute = f' nonce="{escape_attribute(nonce)}"' if nonce else ""
     markup = f"<style data-layout-mutation{attribute}>{css}</style>"
-    if work.place(inner[1], inner[1], markup, Side.CLOSING, head) is not None:
-        return None
+    work.place(inner[1], inner[1], markup, Side.CLOSING, head)
     written = model.Append(target=Target(selector="head"), content=Content(html=markup))
     work.carried.append(Carried(written, head))
     return (b64encode(sha256(css.encode()).digest()).decode(),)
@@ -191,18 +189,6 @@ def _write_styles(work: Workspace, nonce: str | None) -> tuple[str, ...] | None:
 def css_escaped(selector: str) -> str:
     """A selector as it can stand in a style block of any encoding: non-ASCII characters as CSS escapes."""
     return "".join(character if character.isascii() else f"\\{ord(character):x} " for character in selector)
-
-
-def _without_styles(outcomes: tuple[Outcome, ...], groups: Sequence[Group]) -> tuple[Outcome, ...]:
-    """Mutations that only hide did not apply after all: there is no certain end of `<head>`."""
-
-    def corrected(outcome: Outcome, group: Group) -> Outcome:
-        only_hides = all(isinstance(operation, model.HideByStyle) for operation in group.operations)
-        if outcome.reason is Reason.APPLIED and only_hides:
-            return Outcome(outcome.mutation_id, Reason.AMBIGUOUS_SPAN, "the page has no certain end of <head>")
-        return outcome
-
-    return tuple(map(corrected, outcomes, groups))
 
 
 def _transcoded(page: bytes, groups: Sequence[Group], charset: Charset, manner: _Manner) -> Rewritten | PassedThrough:

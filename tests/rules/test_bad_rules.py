@@ -79,6 +79,7 @@ TABLE: list[tuple[Any, str, str]] = [
     ),
     (of(schedule={"daysOfWeek": ["monday"]}), f"{FIRST}.schedule.daysOfWeek[0]", "did you mean `mon`?"),
     (of(schedule={"hours": {"from": "9:00", "to": "10:00"}}), f"{FIRST}.schedule.hours.from", "HH:MM"),
+    (of(schedule={"hours": {"from": "09:00", "to": "09:00"}}), f"{FIRST}.schedule.hours", "must differ"),
     (of(conditions=[]), f"{FIRST}.conditions", "Expected `object`, got `array`"),
     (of(conditions={"a": {"$foo": 1}}), f"{FIRST}.conditions.a.$foo", "unknown operator `$foo`; allowed: $all"),
     (of(conditions={"$foo": []}), f"{FIRST}.conditions.$foo", "allowed: $and, $or, $nor, $not"),

@@ -40,3 +40,15 @@ def test_an_address_that_runs_a_script(value: str) -> None:
     for name in ("href", "SRC", "formaction", "xlink:href"):
         with pytest.raises(RulesError, match="runs a script"):
             check_operation(model.SetAttribute(target=at("a"), name=name, value=value), "$")
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "<meta http-equiv=refresh content='0;url=https://elsewhere.example/'>",
+        "<iframe src=' DATA:text/html,x'></iframe>",
+    ],
+)
+def test_content_that_speaks_for_the_page_or_brings_one_along(markup: str) -> None:
+    with pytest.raises(RulesError, match="is not allowed"):
+        check_operation(model.Append(target=at("p"), content=html(markup)), "$")

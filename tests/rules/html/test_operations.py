@@ -70,7 +70,7 @@ def test_a_second_body_adds_attributes_that_no_one_edits() -> None:
 
 
 def test_a_workspace_comes_back_to_a_mark() -> None:
-    work = Workspace(document("<h1></h1><p class=a>x<p>y"))
+    work = Workspace(document("<head></head><h1></h1><p class=a>x<p>y"))
     h1, first, second = work.document.select("h1, p")
     mark = work.mark()
     assert perform(work, model.SetText(target=at("h1"), content=text("n")), h1) is None
