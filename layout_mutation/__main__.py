@@ -7,6 +7,7 @@ Exit codes: 0 fine, 1 the answer is no, 2 wrong usage or an input that can't be 
 
 import argparse
 import importlib
+import os
 import sys
 
 from layout_mutation.inputs import UnusableError
@@ -42,11 +43,15 @@ def main(argv: list[str] | None = None) -> int:
     module = importlib.import_module(COMMANDS[arguments.command][0])
     try:
         code: int = module.run(arguments)
+        sys.stdout.flush()
     except UnusableError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
-        sys.stderr.close()
+        # Whoever read the output has left. What is still buffered goes nowhere, or Python complains of it at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 3
+    except KeyboardInterrupt:
         return 3
     return code
 

@@ -2,11 +2,13 @@
 
 import argparse
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 from control_plane.schema import documentation as migrations
 from layout_mutation.documentation import dotenv, reference
+from layout_mutation.inputs import UnusableError
 
 EXAMPLES = """\
 examples:
@@ -15,8 +17,11 @@ examples:
   layout-mutation docs --check
       say what is out of date, change nothing
 
-exit codes: 0 all fresh (or written), 1 --check found stale files, 2 the current folder is no checkout
+exit codes: 0 all fresh (or written), 1 --check found stale files, 2 the current folder is no checkout,
+3 a file can't be read or written
 """
+
+PROJECT = "layout-mutation-engine"
 
 FILES: dict[str, Callable[[], str]] = {
     ".env.example": dotenv.render,
@@ -33,19 +38,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write or check. The exit code of the contract."""
-    if not Path("pyproject.toml").exists():
-        print("error: run this in the checkout: there is no pyproject.toml here", file=sys.stderr)
-        return 2
-    stale = [name for name, render in FILES.items() if not _is_fresh(Path(name), render())]
+    if _project_here() != PROJECT:
+        raise UnusableError(f"run this in a checkout: the pyproject.toml of {PROJECT} is not in this folder")
+    try:
+        return _check() if arguments.check else _write()
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 3
+
+
+def _project_here() -> str | None:
+    """The name of the project in this folder: another one's files are not ours to write."""
+    try:
+        name = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8")).get("project", {}).get("name")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return name if isinstance(name, str) else None
+
+
+def _check() -> int:
+    stale = _stale()
     for name in stale:
-        if arguments.check:
-            print(f"{name} is out of date; run `layout-mutation docs`", file=sys.stderr)
-        else:
-            Path(name).parent.mkdir(parents=True, exist_ok=True)
-            Path(name).write_text(FILES[name](), encoding="utf-8")
-            print(f"wrote {name}")
-    return 1 if stale and arguments.check else 0
+        print(f"{name} is out of date; run `layout-mutation docs`", file=sys.stderr)
+    return 1 if stale else 0
+
+
+def _write() -> int:
+    for name, text in _stale().items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(text.encode())
+        print(f"wrote {name}")
+    return 0
+
+
+def _stale() -> dict[str, str]:
+    """Name -> text of the files that are not what they should be, to the byte."""
+    texts = {name: render() for name, render in FILES.items()}
+    return {name: text for name, text in texts.items() if not _is_fresh(Path(name), text)}
 
 
 def _is_fresh(path: Path, text: str) -> bool:
-    return path.exists() and path.read_text(encoding="utf-8") == text
+    return path.exists() and path.read_bytes() == text.encode()

@@ -10,7 +10,7 @@ import base64
 import http.client
 import ssl
 import sys
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 import msgspec
 import redis
@@ -19,7 +19,7 @@ from multidict import CIMultiDict
 from control_plane.schema.runner import plan
 from control_plane.store import StoreError
 from layout_mutation.environment import add_data_dir, read_environment
-from layout_mutation.inputs import UnusableError
+from layout_mutation.inputs import read_address
 from rules import limits
 from rules.errors import TableError
 from rules.html.charset import charset_of
@@ -31,6 +31,9 @@ from sidecar import codings, eligibility
 from sidecar.tables import verifier
 
 ANSWER_S_MAX = 20.0
+MODULES_SHOWN_MAX = 20
+_AS_IT_IS = "%/:?#[]@!$&'()*+,;=~"
+"""What may stand in the path and query of an address (RFC 3986, 3.3 and 3.4), as a browser leaves it."""
 
 EXAMPLES = """\
 examples:
@@ -75,8 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.url:
         try:
             checks = page_checks(arguments.url)
-        except (OSError, http.client.HTTPException) as error:
-            print(f"error: {arguments.url} can't be fetched: {error}", file=sys.stderr)
+        except (OSError, http.client.HTTPException, UnicodeError) as error:  # the last: no host is called so
+            # What a broken server said may have line ends in it.
+            print(f"error: {arguments.url} can't be fetched: {' '.join(str(error).split())}", file=sys.stderr)
             return 3
     else:
         checks = installation_checks(read_environment(arguments.data_dir))
@@ -98,7 +102,7 @@ def page_checks(url: str) -> list[Check]:
     asked = CIMultiDict({"Accept": "text/html"})
     reason = eligibility.refusal("GET", status, asked, headers, bytes_max=limits.PAGE_BYTES_MAX)
     if reason is not None:
-        return [*checks, _refused(reason)]
+        return [*checks, _refused(reason, _led_away(headers) if reason is Reason.STATUS else "")]
     try:
         page = codings.undo(body, eligibility.coding_of(headers) or "", bytes_max=limits.PAGE_BYTES_MAX)
     except codings.BrokenBodyError as error:
@@ -123,14 +127,27 @@ def _document_checks(document: Document) -> list[Check]:
             certain = document.inner(found) is not None
         detail = use if certain else f"the page has no certain <{selector}>; mutations of it are refused"
         checks.append(Check(f"<{selector}>", certain, detail))
-    modules = {element.attrs["data-module"] for element in document.select("[data-module]")}
-    named = (
-        ", ".join(sorted(str(module) for module in modules)[:20]) or "none marked with data-module; use CSS selectors"
-    )
-    checks.append(Check("modules", True, named))
+    modules = {
+        _as_read(str(element.attrs["data-module"] or ""), document) for element in document.select("[data-module]")
+    }
+    named = ", ".join(sorted(filter(None, modules))[:MODULES_SHOWN_MAX])
+    checks.append(Check("modules", True, named or "none marked with data-module; use CSS selectors"))
     if document.is_misnested:
         checks.append(Check("nesting", True, "formatting tags are misnested; edits near them may be refused"))
     return checks
+
+
+def _as_read(text: str, document: Document) -> str:
+    """A name out of the document's Latin-1 window, in the page's charset and on one line."""
+    try:
+        told = text.encode("latin-1").decode("utf-8" if document.charset.codec == "ascii" else document.charset.codec)
+    except UnicodeError:  # written with character references, or not in the charset it claims
+        told = text
+    return " ".join(told.split())
+
+
+def _led_away(headers: CIMultiDict[str]) -> str:
+    return f"ask for {headers['Location']} instead" if "Location" in headers else ""
 
 
 def _refused(reason: Reason, detail: str = "") -> Check:
@@ -139,20 +156,20 @@ def _refused(reason: Reason, detail: str = "") -> Check:
 
 
 def _fetch(url: str) -> tuple[int, CIMultiDict[str], bytes]:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UnusableError(f"--url {url}: an address such as http://127.0.0.1:3000/offers is expected")
+    parts = read_address("--url", url, example="http://127.0.0.1:3000/offers")
     connection = (
         http.client.HTTPSConnection(parts.netloc, timeout=ANSWER_S_MAX, context=ssl.create_default_context())
         if parts.scheme == "https"
         else http.client.HTTPConnection(parts.netloc, timeout=ANSWER_S_MAX)
     )
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    path = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_AS_IT_IS)
     try:
         asked = {"Accept": "text/html", "Accept-Encoding": "gzip, br, zstd", "User-Agent": "layout-mutation-doctor"}
         connection.request("GET", path, headers=asked)
         response = connection.getresponse()
         body = response.read(limits.PAGE_BYTES_MAX + 1)
+        if response.length and len(body) <= limits.PAGE_BYTES_MAX:
+            raise http.client.IncompleteRead(body, response.length)
         return response.status, CIMultiDict(response.getheaders()), body
     finally:
         connection.close()
@@ -172,7 +189,7 @@ def _database(environ: dict[str, str]) -> Check:
         return Check("database", False, "DATABASE_URL is not set")
     try:
         found = asyncio.run(plan(url))
-    except StoreError as error:
+    except (StoreError, ValueError) as error:
         return Check("database", False, str(error))
     if found.problem:
         return Check("database", False, found.problem)
@@ -188,14 +205,21 @@ def _published(environ: dict[str, str]) -> list[Check]:
     try:
         with redis.Redis.from_url(url, socket_timeout=ANSWER_S_MAX, socket_connect_timeout=ANSWER_S_MAX) as client:
             sealed = client.get(keys.table)
-    except (redis.RedisError, ValueError) as error:
+    except ValueError:
+        return [Check("redis", False, "REDIS_URL is no address such as redis://127.0.0.1:6379/0")]
+    except redis.RedisError as error:
         return [Check("redis", False, f"can't be reached: {type(error).__name__}")]
     answer = Check("redis", True, "answers")
     if not isinstance(sealed, bytes):
         return [answer, Check("table", False, "none is published")]
     try:
-        table = unseal(sealed, verify=verifier(_public_keys(environ)))
-    except (TableError, ValueError) as error:
+        verify = verifier(_public_keys(environ))
+    except ValueError:
+        unusable = "SIDECAR_TABLE_PUBLIC_KEYS must hold base64 of 32 bytes each, separated by commas"
+        return [answer, Check("table", False, unusable)]
+    try:
+        table = unseal(sealed, verify=verify)
+    except TableError as error:
         return [answer, Check("table", False, str(error))]
     return [answer, Check("table", True, f"version {table.version} with {len(table.rows)} mutations, signature fine")]
 

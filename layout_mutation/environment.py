@@ -20,15 +20,20 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
 
 
 def read_environment(data_dir: Path | None) -> dict[str, str]:
-    """Every variable a command may need."""
+    """Every variable a command may need; an empty one counts as absent, wherever it stands, as it does for the planes."""
+    layers = (_dotenv(installation(data_dir).dotenv), _dotenv(Path(".env")), os.environ)
+    return {name: value for layer in layers for name, value in layer.items() if value}
+
+
+def _dotenv(path: Path) -> dict[str, str]:
     try:
-        return {
-            **read_dotenv(installation(data_dir).dotenv),
-            **read_dotenv(Path(".env")),
-            **{name: value for name, value in os.environ.items() if value},
-        }
-    except (SettingsError, OSError) as error:
+        return read_dotenv(path)
+    except SettingsError as error:
         raise UnusableError(str(error)) from None
+    except UnicodeDecodeError:
+        raise UnusableError(f"{path}: this is not text in UTF-8") from None
+    except OSError as error:
+        raise UnusableError(f"{path}: {error.strerror or error}") from None
 
 
 def require(environ: dict[str, str], name: str) -> str:

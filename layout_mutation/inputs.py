@@ -1,4 +1,4 @@
-"""Files that commands are given: read whole, checked once, and one line when they can't be used.
+"""Files and addresses that commands are given: read whole, checked once, and one line when they can't be used.
 
 Never: a traceback for what a person typed or wrote.
 """
@@ -6,6 +6,7 @@ Never: a traceback for what a person typed or wrote.
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 from rules import limits
 from rules.compiler import compile_table
@@ -21,14 +22,33 @@ class UnusableError(Exception):
 
 
 def read_file(path: Path, *, bytes_max: int = limits.RULES_FILE_BYTES_MAX) -> bytes:
-    """The bytes of a file; `-` is standard input."""
+    """The bytes of a file; `-` is standard input. UnusableError where it can't be read or has more than `bytes_max`."""
     try:
         if str(path) == "-":
-            return sys.stdin.buffer.read(bytes_max + 1)
-        with path.open("rb") as file:
-            return file.read(bytes_max + 1)
+            data = sys.stdin.buffer.read(bytes_max + 1)
+        else:
+            with path.open("rb") as file:
+                data = file.read(bytes_max + 1)
     except OSError as error:
-        raise UnusableError(f"{path}: {error.strerror or error}") from None
+        raise UnusableError(f"{_named(path)}: {error.strerror or error}") from None
+    if len(data) > bytes_max:
+        raise UnusableError(f"{_named(path)}: it has more than {bytes_max:,} bytes, the most that is read")
+    return data
+
+
+def read_address(option: str, url: str, *, example: str) -> SplitResult:
+    """The parts of a web address; UnusableError, naming the option, for anything else or one with a password in it."""
+    expected = UnusableError(f"{option} {url}: an address such as {example} is expected")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # brackets without an IPv6 address in them, a port that is no number
+        raise expected from None
+    if parts.username is not None:
+        raise UnusableError(f"{option}: an address without user and password is expected, such as {example}")
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise expected
+    return parts
 
 
 def read_rules(path: Path) -> RulesFile:
@@ -36,7 +56,7 @@ def read_rules(path: Path) -> RulesFile:
     try:
         return decode_rules(read_file(path))
     except RulesError as error:
-        raise UnusableError(f"{path}: {error}") from None
+        raise UnusableError(f"{_named(path)}: {error}") from None
 
 
 def read_table(path: Path) -> DecisionTable:
@@ -45,7 +65,7 @@ def read_table(path: Path) -> DecisionTable:
     try:
         return compile_table(rules_file, version=1, now=now())
     except RulesError as error:
-        raise UnusableError(f"{path}: {error}") from None
+        raise UnusableError(f"{_named(path)}: {error}") from None
 
 
 def read_json(path: Path, kind: Any) -> Any:
@@ -53,4 +73,8 @@ def read_json(path: Path, kind: Any) -> Any:
     try:
         return decode(read_file(path), kind)
     except RulesError as error:
-        raise UnusableError(f"{path}: {error}") from None
+        raise UnusableError(f"{_named(path)}: {error}") from None
+
+
+def _named(path: Path) -> str:
+    return "standard input" if str(path) == "-" else str(path)

@@ -6,9 +6,11 @@ import sys
 
 import msgspec
 
+from control_plane.schema import address
 from control_plane.schema.runner import Plan, SchemaError, Step, migrate, plan
 from control_plane.store import StoreError
 from layout_mutation.environment import add_data_dir, read_environment, require
+from layout_mutation.inputs import UnusableError
 
 EXAMPLES = """\
 examples:
@@ -18,8 +20,8 @@ examples:
       create the database and the schema where they are missing, apply what is pending
 
 README_migration.md says of each migration what it does, why, and how to undo it.
-exit codes: 0 up to date, 1 --check found pending migrations or the schema needs a person, 2 DATABASE_URL is not set,
-3 the database can't be reached
+exit codes: 0 up to date, 1 --check found pending migrations or the schema needs a person, 2 DATABASE_URL is not set
+or no address, 3 the database can't be reached
 """
 
 
@@ -33,6 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Migrate or show the plan. The exit code of the contract."""
     url = require(read_environment(arguments.data_dir), "DATABASE_URL")
+    try:
+        address.parse(url)
+    except ValueError as error:
+        raise UnusableError(str(error)) from None
     try:
         if arguments.check:
             return _check(asyncio.run(plan(url)), as_json=arguments.json)

@@ -8,11 +8,11 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import msgspec
 
-from layout_mutation.inputs import UnusableError, read_file, read_json, read_table
+from layout_mutation.inputs import read_address, read_file, read_json, read_table
 from rules import limits
 from rules.context import Context
 from rules.decision import Decision, Outcome, decide
@@ -77,11 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def context_of(url: str, file: Path | None) -> Context:
     """The visit of a page: the address's own attributes, and over them those of the context file."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UnusableError(f"--url {url}: an address such as https://shop.example/offers is expected")
+    parts = read_address("--url", url, example="https://shop.example/offers")
     visit: Visit = read_json(file, Visit) if file is not None else Visit()
-    site, path = visit.site or parts.hostname, visit.path or parts.path or "/"
+    site, path = visit.site or parts.hostname or "", visit.path or parts.path or "/"
     query: dict[str, str] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         query.setdefault(name, value)

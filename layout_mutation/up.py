@@ -148,7 +148,7 @@ def require_keys(place: Installation, environ: Mapping[str, str]) -> None:
 
 def token_command(data_dir: Path | None) -> str:
     """What to type for a bearer token of this installation."""
-    command = "layout-mutation token --role editor"
+    command = "layout-mutation token --role publisher"
     return command if data_dir is None else f"{command} --data-dir {shlex.quote(str(data_dir))}"
 
 

@@ -82,6 +82,8 @@ def read_dotenv(path: Path) -> dict[str, str]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path}: this is not text in UTF-8") from None
     found: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
@@ -97,8 +99,8 @@ def read_dotenv(path: Path) -> dict[str, str]:
 
 
 def environment(dotenv: Path = Path(".env")) -> dict[str, str]:
-    """The process's environment over the assignments of a `.env` file: real variables win."""
-    return {**read_dotenv(dotenv), **os.environ}
+    """The process's environment over the assignments of a `.env` file: real variables win, empty ones count as absent."""
+    return {**read_dotenv(dotenv), **{name: value for name, value in os.environ.items() if value}}
 
 
 def _meta(annotated: object) -> msgspec.Meta:

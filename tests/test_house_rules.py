@@ -30,7 +30,7 @@ BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base
 
 TESTED_ELSEWHERE = {
     "control_plane/__main__.py": "a process of its own: tests/end_to_end starts it",
-    "demo/__main__.py": "a process of its own: tests/end_to_end starts it",
+    "layout_mutation/ensemble.py": "it is all of `up`: tests/layout_mutation/test_up.py starts and ends whole ones",
     "sidecar/__main__.py": "a process of its own: tests/end_to_end starts it",
 }
 """Source modules without a test file of their name, and where their test is."""

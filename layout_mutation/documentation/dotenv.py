@@ -21,7 +21,7 @@ def render() -> str:
     """The whole file."""
     sidecar, control_plane = list(variables(SidecarSettings)), list(variables(ControlPlaneSettings))
     shared_names = {one.name for one in sidecar} & {one.name for one in control_plane}
-    shared = [one for one in control_plane if one.name in shared_names or not one.name.startswith("CONTROL_PLANE_")]
+    shared = [one for one in control_plane if one.name in shared_names]
     groups = (
         ("both planes", shared),
         ("sidecar", [one for one in sidecar if one.name not in shared_names]),

@@ -72,7 +72,7 @@ def test_the_addresses_are_shown_once_all_is_ready(up: RunningUp) -> None:
         f"Admin               http://127.0.0.1:{admin}/admin/layout-mutations",
         f"Sign in, once       http://127.0.0.1:{admin}/admin/layout-mutations/sign-in?token=",
         f"OpenAPI             http://127.0.0.1:{admin}/api/openapi.json",
-        f"API token           layout-mutation token --role editor --data-dir {up.data}",
+        f"API token           layout-mutation token --role publisher --data-dir {up.data}",
         f"Data, keys, logs    {up.data}",
     ):
         assert line in up.text
