@@ -21,7 +21,8 @@ HOP_BY_HOP = frozenset(
 OWN_PREFIX = b"x-layout-mutation"
 _REQUEST_DROPPED = HOP_BY_HOP | {b"host", b"accept-encoding", b"expect", b"content-length"}
 _FORWARDING = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
-_SHARED_CACHE_FIELDS = frozenset({b"surrogate-control", b"cdn-cache-control"})
+_SHARED_CACHE_FIELDS = frozenset({b"surrogate-control", b"cdn-cache-control", b"x-accel-expires", b"edge-control"})
+"""What some shared caches prefer to Cache-Control: RFC 9213 and its forerunners, nginx's, Akamai's."""
 _AFTER_AN_EDIT_WRONG = frozenset(
     {
         b"content-length",

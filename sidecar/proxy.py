@@ -75,7 +75,7 @@ class Proxy:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; the response has left when this returns."""
         exchange = Exchange(request, request.headers.get("Host", ""))
-        visitor = Visitor(request, draining=self.draining)
+        visitor = Visitor(request, draining=self.draining, stall_s=self._settings.stall_s)
         self._telemetry.in_progress.inc()
         try:
             refused = _refusal(request, exchange)
@@ -178,6 +178,7 @@ class Proxy:
             return await upgrade.splice(request, origin, [(_HEADER, _PASSED[Reason.STATUS])])
         response = await self._guarded(exchange, self._response(exchange, origin), None)
         if isinstance(response, Page):
+            exchange.prefix = b""  # the origin's bytes have done their part; a slow visitor need not hold them
             written = await visitor.send(response.status, response.reason, response.fields, response.body)
             self._responded(exchange, visitor, Reason.APPLIED.value, response.status)
             return written
@@ -211,6 +212,8 @@ class Proxy:
             request.method, origin.status, request.headers, origin.headers, bytes_max=self._settings.page_bytes_max
         )
         if refused is not None and not (refused is Reason.METHOD and request.method == "HEAD"):
+            if refused is Reason.PARTIAL:
+                self._keep_to_visitor(exchange, origin)
             return refused
         exchange.table = table = self._tables.current
         if table is None:
@@ -227,6 +230,12 @@ class Proxy:
             return refused
         exchange.stage = Reason.REWRITE_FAILED
         return await self._pages.rewritten(exchange, origin, decision, self._end_to_end(exchange, origin))
+
+    def _keep_to_visitor(self, exchange: Exchange, origin: OriginResponse) -> None:
+        """A piece that a client library asked for must not come out of a shared cache as the page that others get."""
+        if (table := self._tables.current) is not None:
+            decision = self._decided(exchange, table, origin.headers.get("X-Layout-Id"))
+            exchange.private, exchange.sets_unit = exchange.private or bool(decision.groups), False
 
     def _decided(self, exchange: Exchange, table: DecisionTable, layout_id: str | None) -> Decision:
         visiting = self._visit(exchange)

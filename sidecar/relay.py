@@ -6,15 +6,21 @@ Counterpart: `proxy`. Never: a decision, or a body that looks complete when the 
 """
 
 import asyncio
+from typing import cast
 
 import aiohttp
 from aiohttp import web
-from aiohttp.http import HttpVersion11, RawResponseMessage
+from aiohttp.http import HttpVersion11, RawResponseMessage, StreamWriter
 
 from sidecar.headers import HOP_BY_HOP, Field, connection_names, serialise, to_client, without
 from sidecar.upstream import OriginResponse, Trouble, UpstreamError
 
 _BODILESS = frozenset({204, 304})
+
+SLICE_BYTES = 256 * 1024
+"""How much is given to a connection at once."""
+WAITING_BYTES_MAX = 64 * 1024
+"""Above this much that the visitor has not taken yet, the rest waits."""
 
 
 class Written(web.StreamResponse):
@@ -40,10 +46,11 @@ CLOSE = Written(keep_alive=False)
 class Visitor:
     """Writes one response to one visitor."""
 
-    __slots__ = ("_keep_alive", "_modern", "_request")
+    __slots__ = ("_keep_alive", "_modern", "_request", "_stall_s")
 
-    def __init__(self, request: web.BaseRequest, *, draining: bool) -> None:
+    def __init__(self, request: web.BaseRequest, *, draining: bool, stall_s: float) -> None:
         self._request = request
+        self._stall_s = stall_s
         self._modern = request.version >= HttpVersion11
         self._keep_alive = request.keep_alive and not draining
 
@@ -82,18 +89,38 @@ class Visitor:
         self._add_connection(fields, delimited=True)
         head = serialise(_status_line(status, reason), fields)
         bodiless = request.method == "HEAD" or status in _BODILESS
-        await request.writer.write(head if bodiless else head + body)
-        await request.writer.drain()
+        if bodiless or len(body) > SLICE_BYTES:
+            await self._write(head)
+            await self._write(b"" if bodiless else body)
+        else:
+            await self._write(head + body)
         return KEEP if self._keep_alive else CLOSE
+
+    async def _write(self, data: bytes) -> None:
+        """Give data to the connection, a slice at a time as the visitor takes it; ConnectionError for one who doesn't.
+
+        So a page that nobody reads holds a slice of memory, and not for ever.
+        """
+        writer, transport = cast(StreamWriter, self._request.writer), self._request.transport
+        for start in range(0, len(data), SLICE_BYTES):
+            await writer.write(data if len(data) <= SLICE_BYTES else data[start : start + SLICE_BYTES], drain=False)
+            if transport is None or transport.get_write_buffer_size() <= WAITING_BYTES_MAX:
+                continue
+            try:
+                async with asyncio.timeout(self._stall_s):
+                    await writer.drain()
+            except TimeoutError:
+                transport.abort()
+                raise ConnectionAbortedError("the visitor takes nothing") from None
 
     async def relay(self, origin: OriginResponse, fields: list[Field], prefix: bytes) -> Written:
         """The origin's response: `prefix` is what was read of its body, the rest streams. Raises UpstreamError."""
-        method, writer = self._request.method, self._request.writer
+        method = self._request.method
         if method == "HEAD" or origin.status in _BODILESS:
             if origin.status == 204:
                 fields = without(fields, {b"content-length"})  # RFC 9110 8.6: there must be none
             self._add_connection(fields, delimited=True)
-            await writer.write(_head(origin, fields))
+            await self._write(_head(origin, fields))
             return KEEP if self._keep_alive else CLOSE
         chunked = "Transfer-Encoding" in origin.headers
         sized = "Content-Length" in origin.headers and not chunked
@@ -108,27 +135,26 @@ class Visitor:
         except UpstreamError:
             self._break_off(delimited=sized or self._modern)
             raise
-        await writer.drain()
         return KEEP if self._keep_alive else CLOSE
 
     async def _stream(self, origin: OriginResponse, head: bytes, prefix: bytes, *, chunked: bool) -> None:
         """Head and body, each piece as soon as it is there; what is there already leaves in one write."""
-        writer, content = self._request.writer, origin.content
+        content = origin.content
         piece = prefix or _waiting(content)
         if not chunked:
-            await writer.write(head + piece)
+            await self._write(head + piece)
             while not content.at_eof():
-                await writer.write(await _next(content))
+                await self._write(await _next(content))
             return
         start = b"%s%x\r\n%s\r\n" % (head, len(piece), piece) if piece else head
         if content.at_eof():
-            await writer.write(start + b"0\r\n\r\n")
+            await self._write(start + b"0\r\n\r\n")
             return
-        await writer.write(start)
+        await self._write(start)
         while not content.at_eof():
             if piece := await _next(content):
-                await writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
-        await writer.write(b"0\r\n\r\n")
+                await self._write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        await self._write(b"0\r\n\r\n")
 
     def _add_connection(self, fields: list[Field], *, delimited: bool) -> None:
         if not delimited:

@@ -59,6 +59,14 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
     idle_s: Annotated[
         float, Meta(gt=0, le=3600, description="How long a visitor's idle connection is kept, in seconds")
     ] = 75.0
+    stall_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=3600,
+            description="How long a visitor may take nothing of a response before it is given up, in seconds",
+        ),
+    ] = 60.0
     access_log: Annotated[
         bool,
         Meta(description="Whether each request is logged: method, path, status, reason, bytes; no address, no query"),

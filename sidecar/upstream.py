@@ -262,6 +262,8 @@ async def _head(
         message, content = await protocol.read()
         if message.code == 101 or message.code >= 200:
             return message, content
+        if message.code < 100:
+            raise UpstreamError(Trouble.BAD_RESPONSE, f"status {message.code:03}")
         if message.code != 100:
             inform(message)
         elif upload is not None:

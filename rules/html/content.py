@@ -6,10 +6,12 @@ the same chain of ancestors, and both marks must come out as the first and last 
 
 from functools import lru_cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import turbohtml
 from turbohtml import Comment, Element, Namespace, TokenType
 
+from rules.html.harm import harm_of
 from rules.model import Content
 
 RCDATA = frozenset({"title", "textarea"})
@@ -49,31 +51,59 @@ def markup_of(content: Content) -> str:
     return markup.replace("\r\n", "\n").replace("\r", "\n") if "\r" in markup else markup
 
 
-@lru_cache(maxsize=4096)
-def fits(ancestors: tuple[str, ...], markup: str) -> bool:
-    """Whether `markup`, written inside the last of `ancestors` (from `html` down), stays there whole.
+class Trial(NamedTuple):
+    """What became of markup that was tried in a place."""
 
-    Both marks must be the first and last child of that element, and each tag must begin or end an element between them:
-    a stray `</div>` or a `<td>` outside a table is dropped silently by the parser, and would do harm on a page.
+    fits: bool
+    """It stays there whole."""
+    harm: str
+    """What it would do there that content may not; empty for nothing."""
+
+
+@lru_cache(maxsize=4096)
+def tried(ancestors: tuple[str, ...], markup: str) -> Trial:
+    """`markup` written inside the last of `ancestors` (from `html` down).
+
+    To fit, both marks must be the first and last child of that element, and each tag must begin or end an element between
+    them: a stray `</div>` or a `<td>` outside a table is dropped silently by the parser, and would do harm on a page.
     """
     opened = "".join(f"<{name}>" for name in ancestors)
     page = f"<!doctype html>{opened}<!--{_OPENING}-->{markup}<!--{_CLOSING}-->"
-    element: Element | None = turbohtml.parse(page, source_locations=True, scripting=True).root
+    root = turbohtml.parse(page, source_locations=True, scripting=True).root
+    if not isinstance(root, Element):
+        return Trial(fits=False, harm="")
+    harm = harm_of([root, *root.find_all()])
+    element: Element | None = root
     for above, name in pairwise(ancestors):
         element = _only_child(element, name, structure=above == "html")
-    if element is None or len(element.children) < 2:
-        return False
-    if not _is_mark(element.children[0], _OPENING) or not _is_mark(element.children[-1], _CLOSING):
+    return Trial(fits=element is not None and _holds_all(element, markup), harm=harm)
+
+
+def fits(ancestors: tuple[str, ...], markup: str) -> bool:
+    """Whether `markup` stays whole inside the last of `ancestors`, and does nothing there that content may not."""
+    trial = tried(ancestors, markup)
+    return trial.fits and not trial.harm
+
+
+def is_balanced(markup: str) -> bool:
+    """Whether there is a place in HTML where `markup` stays whole: no unclosed, stray or misnested tag."""
+    return any(tried(place, markup).fits for place in PLACES)
+
+
+def harm_in(markup: str) -> str:
+    """What `markup` would do somewhere that content may not; empty for nothing."""
+    harms = (tried(place, markup).harm for place in PLACES)
+    return next(filter(None, harms), "") or harm_of(elements(markup))
+
+
+def _holds_all(element: Element, markup: str) -> bool:
+    children = element.children
+    if len(children) < 2 or not _is_mark(children[0], _OPENING) or not _is_mark(children[-1], _CLOSING):
         return False
     kinds = [token.type for token in turbohtml.tokenize(markup)]
     located = [location for inside in element.find_all() if (location := inside.source_location) is not None]
     ended = [location for location in located if location.end_tag is not None]
     return kinds.count(TokenType.START_TAG) == len(located) and kinds.count(TokenType.END_TAG) == len(ended)
-
-
-def is_balanced(markup: str) -> bool:
-    """Whether there is a place in HTML where `markup` stays whole: no unclosed, stray or misnested tag."""
-    return any(fits(place, markup) for place in PLACES)
 
 
 def elements(markup: str) -> list[Element]:

@@ -13,6 +13,7 @@ from rules import model
 from rules.html.content import RAW_TEXT, RCDATA, closes_ancestor, fits, markup_of
 from rules.html.document import FORMATTING, LEADING_NEWLINE, STRUCTURE, Document, chain, open_formatting
 from rules.html.edits import Edit, EditSet, Placed, Side
+from rules.html.harm import FORBIDDEN_ELEMENTS, harm_of_value
 from rules.html.proof import Carried
 from rules.html.tags import TagChanges, tag_edits
 from rules.model import Content, Operation
@@ -25,7 +26,7 @@ _READS_THE_PAGE = {
     "input": {"type"},
 }
 """Attributes that change how the rest of the page is parsed."""
-_RUNS_OR_LOADS = frozenset({"script", "base", "object", "embed", "applet"})
+_RUNS_OR_LOADS = FORBIDDEN_ELEMENTS
 """Elements whose attributes say what runs, or where everything else comes from: an author must not reach the site's
 scripts by way of a `src`, since authors may not write scripts either (`rules.html.checks`)."""
 _PROTECTED = ("integrity", "data-turbo-track")
@@ -166,6 +167,8 @@ def _cannot_hold(work: Workspace, content: Content, parent: Element | None) -> R
         if parent.tag in RCDATA:
             return None if content.text is not None else Reason.UNSAFE_TARGET
     ancestors, markup = chain(parent), markup_of(content)
+    if content.html is not None and "annotation-xml" in ancestors:
+        return Reason.UNSAFE_TARGET  # its `encoding` says how its content is read, and a chain has no attributes
     sample = "x" if content.text is not None and content.text.strip() else markup
     if not fits(ancestors, sample) or (content.html is not None and closes_ancestor(ancestors, markup)):
         return Reason.UNSAFE_TARGET
@@ -301,7 +304,7 @@ def _parent(element: Element) -> Element | None:
 
 def _set_attribute(work: Workspace, operation: model.SetAttribute, element: Element) -> Reason | None:
     name = operation.name.lower()
-    if name in _READS_THE_PAGE.get(element.tag, ()):
+    if name in _READS_THE_PAGE.get(element.tag, ()) or harm_of_value(name, operation.value, element.tag):
         return Reason.UNSAFE_TARGET
     return _change(work, element, lambda changes: changes.set(name, operation.value))
 

@@ -294,3 +294,40 @@ async def test_responses_are_counted_by_reason_and_status() -> None:
         '{"reason": "applied", "status": "200"}': 1.0,
         '{"reason": "content_type", "status": "404"}': 1.0,
     }
+
+
+async def test_a_piece_of_a_page_that_has_rules_is_for_one_visitor() -> None:
+    """A shared cache must not give everybody the piece that one visitor's library asked for."""
+    page = html(b"<h1>Old</h1>", "Cache-Control: public, max-age=600")
+    async with (
+        origin(answering(page, page)) as site,
+        serving(site.url, tables=table(headline(pageSlug="/ruled"))) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        ruled = await visitor.get("/ruled", "HX-Request: true")
+        free = await visitor.get("/free", "HX-Request: true")
+    assert (ruled.verdict, ruled.get(b"Cache-Control")) == (b"passed; reason=partial", b"private, max-age=600")
+    assert (free.verdict, free.get(b"Cache-Control")) == (b"passed; reason=partial", b"public, max-age=600")
+
+
+async def test_what_other_caches_prefer_to_cache_control_goes_where_a_page_is_for_one_visitor() -> None:
+    page = html(b"<h1>Old</h1>", "Cache-Control: public", "X-Accel-Expires: 3600", "Edge-Control: max-age=1d")
+    async with (
+        origin(answering(page)) as site,
+        serving(site.url, tables=table(headline(conditions={"language": "de"}))) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        answer = await visitor.get("/")
+    assert answer.get(b"Cache-Control") == b"private"
+    assert answer.get(b"X-Accel-Expires") is None
+    assert answer.get(b"Edge-Control") is None
+
+
+async def test_a_status_below_100_is_no_interim_response() -> None:
+    async with (
+        origin(answering(response(b"x", status="099 Odd"))) as site,
+        serving(site.url) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        answer = await visitor.get("/")
+    assert answer.status == 502

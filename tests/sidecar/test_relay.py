@@ -1,11 +1,12 @@
 """HTTP.md, pass-through: what the origin sends is what the visitor gets, byte for byte and header for header."""
 
 import asyncio
+import socket
 
 import pytest
 
 from sidecar.relay import CLOSE, KEEP
-from tests.sidecar.wire import Conversation, answering, client, html, origin, response, serving, table
+from tests.sidecar.wire import Conversation, answering, client, headline, html, origin, response, serving, table
 
 PAGE = b"<!doctype html><html><body><h1>Old</h1></body></html>"
 
@@ -230,3 +231,23 @@ async def test_a_slow_visitor_holds_the_origin_back() -> None:
             await asyncio.sleep(0.3)
         assert sent < 400 * len(piece)
         assert len(await visitor.exactly(400 * len(piece))) == 400 * len(piece)
+
+
+async def test_a_visitor_who_takes_nothing_is_given_up() -> None:
+    """Cost of hostile visitors: a page that nobody reads is not held for ever, changed or as it came."""
+    page = b"<h1>Old</h1>" + b"x" * 8_000_000
+    async with (
+        origin(answering(html(page), html(page))) as site,
+        serving(site.url, tables=table(headline(pageSlug="/changed")), stall_s=0.2, page_bytes_max=10**7) as sidecar,
+    ):
+        loop = asyncio.get_running_loop()
+        for target in ("/changed", "/plain"):
+            with socket.socket() as receiver:
+                receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                receiver.setblocking(False)
+                await loop.sock_connect(receiver, ("127.0.0.1", sidecar.port))
+                await loop.sock_sendall(receiver, f"GET {target} HTTP/1.1\r\nHost: shop.example\r\n\r\n".encode())
+                assert await loop.sock_recv(receiver, 100)
+                async with asyncio.timeout(10):
+                    while sidecar.application.server.connections:
+                        await asyncio.sleep(0.02)
