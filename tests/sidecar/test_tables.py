@@ -1,11 +1,12 @@
 """The table in force, on a real Valkey and a real disk."""
 
 import asyncio
+import gc
 import os
 import random
 import shutil
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,7 @@ from structlog.testing import capture_logs
 
 from layout_mutation.embedded.valkey import EmbeddedValkey
 from rules import limits
-from rules.table import DecisionTable
+from rules.table import DecisionTable, unseal
 from sidecar.tables import Tables, verifier
 from tests.sidecar.tables import MADE, Publisher
 from tests.sidecar.waiting import until
@@ -230,17 +231,29 @@ async def test_a_withdrawn_offence_is_forgotten(follow: Open, publisher: Publish
     await until(lambda: tables.status()["state"] == "ACK")
 
 
+@pytest.fixture
+def quiet_collector() -> Iterator[None]:
+    """What other tests left does not count: looking through it all can take longer than what is measured here."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("quiet_collector")
 async def test_a_large_table_does_not_stall_the_event_loop(follow: Open, publisher: Publisher) -> None:
     tables = await following(follow())
     sealed = await asyncio.to_thread(publisher.sealed, 1, 2_000)
-    longest = 0.0
-    await publisher.publish(1, sealed)
     clock = asyncio.get_running_loop().time
+    began = clock()
+    unseal(sealed, verify=lambda *_: True)
+    whole, longest = clock() - began, 0.0
+    await publisher.publish(1, sealed)
     while version(tables) == 0:
         before = clock()
         await asyncio.sleep(0)
         longest = max(longest, clock() - before)
-    assert longest < 0.1
+    assert longest < whole / 2
 
 
 # ---- Redis comes and goes
