@@ -2,7 +2,8 @@
 
 Frozen msgspec structs; JSON is camelCase, Python snake_case. JSON Schema, OpenAPI, forms and the reference documentation
 are generated from these classes, and decoding refuses unknown fields with the path of the offence.
-Counterpart: `rules.operations` has the verbs, `rules.rows` checks what a shape can't say (selectors, regular
+Counterpart: `rules.operations` has the verbs, `rules.payloads` what each type carries, `rules.triggers` when it is
+considered; all their names are here too. `rules.rows` checks what a shape can't say (selectors, regular
 expressions, references). Never: behaviour; a struct knows only whether its own fields fit together.
 """
 
@@ -14,7 +15,7 @@ from msgspec import Meta, Struct
 
 from rules import limits
 from rules.diagnosis import decode
-from rules.fields import Clock, Identifier, Name, Pattern, Record
+from rules.fields import Identifier, Name, Pattern, Record
 from rules.operations import (
     AddClass,
     After,
@@ -35,6 +36,19 @@ from rules.operations import (
     SetText,
     Target,
 )
+from rules.payloads import (
+    HideMode,
+    HidePayload,
+    InsertPayload,
+    Position,
+    RemovePayload,
+    ReplacePayload,
+    Scope,
+    SetPayload,
+    VariantPayload,
+    VariationOperations,
+)
+from rules.triggers import Day, Hours, InSegment, PageLoad, Schedule, Trigger
 
 __all__ = [
     "AddClass",
@@ -93,127 +107,6 @@ __all__ = [
     "decode_operations",
     "decode_rules",
 ]
-
-# ---------------------------------------------------------------- payloads
-
-
-class Position(StrEnum):
-    """Where inserted content stands relative to the target."""
-
-    BEFORE = "before"
-    AFTER = "after"
-    PREPEND = "prepend"
-    APPEND = "append"
-
-
-class HideMode(StrEnum):
-    """How a module is hidden: by a style block, by the `hidden` attribute, or by leaving it out of the page."""
-
-    STYLE = "style"
-    ATTRIBUTE = "attribute"
-    REMOVE = "remove"
-
-
-class Scope(StrEnum):
-    """What `replace` replaces: the element with its tags, or what is between them."""
-
-    ELEMENT = "element"
-    INNER = "inner"
-
-
-class SetPayload(Record, frozen=True, kw_only=True):
-    """Any operations, in order."""
-
-    operations: Operations
-
-
-class InsertPayload(Record, frozen=True, kw_only=True):
-    """Content inserted relative to a target."""
-
-    target: Target
-    position: Position
-    content: Content
-
-
-class ReplacePayload(Record, frozen=True, kw_only=True):
-    """Content in place of a target, or of what is inside it."""
-
-    target: Target
-    scope: Scope = Scope.ELEMENT
-    content: Content
-
-
-class HidePayload(Record, frozen=True, kw_only=True):
-    """A target that visitors don't see."""
-
-    target: Target
-    mode: HideMode = HideMode.STYLE
-
-
-class RemovePayload(Record, frozen=True, kw_only=True):
-    """A target that is left out; with `keepContent` only its tags are."""
-
-    target: Target
-    keep_content: bool = False
-
-
-class VariationOperations(Record, frozen=True, kw_only=True):
-    """What one variation changes; nothing for the control."""
-
-    operations: Annotated[list[Operation], Meta(max_length=limits.OPERATIONS_MAX)] = []
-
-
-class VariantPayload(Record, frozen=True, kw_only=True):
-    """Operations for each variation of an experiment; the first key is the control."""
-
-    experiment_id: Identifier
-    variations: Annotated[dict[Identifier, VariationOperations], Meta(min_length=1, max_length=limits.VARIATIONS_MAX)]
-
-
-# ---------------------------------------------------------------- triggers and schedules
-
-
-class PageLoad(Record, tag_field="on", tag="pageLoad", frozen=True, kw_only=True):
-    """Considered on every page load."""
-
-
-class InSegment(Record, tag_field="on", tag="segment", frozen=True, kw_only=True):
-    """Considered when the visit is in a segment of the rules file."""
-
-    segment: Identifier
-
-
-Trigger = PageLoad | InSegment
-
-Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-
-
-class Hours(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}):
-    """Hours of the day, from (inclusive) to (exclusive); a window over midnight has `from` later than `to`."""
-
-    since: Clock
-    until: Clock
-
-    def __post_init__(self) -> None:
-        if self.since == self.until:
-            raise ValueError("`from` and `to` must differ; leave `hours` out for the whole day")
-
-
-class Schedule(Record, frozen=True, kw_only=True):
-    """When a mutation may apply, in the author's time zone, across daylight saving."""
-
-    starts_at: Annotated[datetime, Meta(tz=True)] | None = None
-    ends_at: Annotated[datetime, Meta(tz=True)] | None = None
-    timezone: Annotated[str, Meta(min_length=1, max_length=64, description="IANA name, for example Europe/Berlin")] = (
-        "UTC"
-    )
-    days_of_week: Annotated[list[Day], Meta(max_length=7)] = []
-    hours: Hours | None = None
-
-    def __post_init__(self) -> None:
-        if self.starts_at is not None and self.ends_at is not None and self.starts_at >= self.ends_at:
-            raise ValueError("`startsAt` must be earlier than `endsAt`")
-
 
 # ---------------------------------------------------------------- mutations
 

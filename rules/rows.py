@@ -18,6 +18,7 @@ from rules.bucketing import bucket_ranges
 from rules.conflicts import precedence
 from rules.decision import Group
 from rules.errors import RulesError
+from rules.expansion import operations_of
 from rules.html.checks import check_operation
 from rules.model import LayoutMutation, Operation, RulesFile, Target
 from rules.pages import Matcher, compile_page, compile_site
@@ -175,43 +176,7 @@ def _operations(
             if operations:
                 groups[key] = _group(mutation.id, operations, company, modules)
         return None, groups, frozenset(modules)
-    return _group(mutation.id, list(_of_payload(mutation, at)), company, modules), {}, frozenset(modules)
-
-
-def _of_payload(mutation: LayoutMutation, at: str) -> list[tuple[Operation, str]]:
-    """The operations a payload stands for, each with its JSON path."""
-    payload = mutation.mutation_payload
-    match payload:
-        case model.SetPayload(operations=operations):
-            return [(operation, f"{at}.operations[{i}]") for i, operation in enumerate(operations)]
-        case model.InsertPayload(target=target, content=content):
-            verb = _INSERT[payload.position]
-            return [(verb(target=target, content=content), at)]
-        case model.ReplacePayload(target=target, content=content):
-            whole = payload.scope is model.Scope.ELEMENT
-            return [((model.Replace if whole else model.SetInnerContent)(target=target, content=content), at)]
-        case model.HidePayload(target=target):
-            return [(_hidden(target, payload.mode), at)]
-        case model.RemovePayload(target=target):
-            return [((model.RemoveAndKeepContent if payload.keep_content else model.Remove)(target=target), at)]
-        case _:
-            return []
-
-
-_INSERT: dict[model.Position, type[model.Before | model.After | model.Prepend | model.Append]] = {
-    model.Position.BEFORE: model.Before,
-    model.Position.AFTER: model.After,
-    model.Position.PREPEND: model.Prepend,
-    model.Position.APPEND: model.Append,
-}
-
-
-def _hidden(target: Target, mode: model.HideMode) -> Operation:
-    if mode is model.HideMode.STYLE:
-        return model.HideByStyle(target=target)
-    if mode is model.HideMode.ATTRIBUTE:
-        return model.SetAttribute(target=target, name="hidden", value="")
-    return model.Remove(target=target)
+    return _group(mutation.id, operations_of(mutation, at), company, modules), {}, frozenset(modules)
 
 
 def _group(mutation_id: str, operations: list[tuple[Operation, str]], company: Company, modules: set[str]) -> Group:

@@ -5,7 +5,7 @@ Never: an exception for any bytes; a page that can't be edited comes back as Pas
 """
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -21,8 +21,9 @@ from rules.html.checks import check_operation
 from rules.html.content import escape_attribute
 from rules.html.document import Document
 from rules.html.edits import Edit, Side, splice
-from rules.html.operations import Workspace, perform
+from rules.html.operations import perform
 from rules.html.proof import Carried
+from rules.html.workspace import Workspace
 from rules.model import Content, Operation, Target
 from rules.reasons import Reason
 
@@ -169,21 +170,29 @@ def _operation(work: Workspace, operation: Operation) -> tuple[Reason | None, in
 
 
 def _write_styles(work: Workspace, nonce: str | None) -> tuple[str, ...]:
-    """One style block at the end of `<head>` for all that is hidden; its hash.
+    """One style block at the end of `<head>` for all that operations do by style; its hash.
 
-    The place is certain, or nothing would be hidden; and no verb replaces a head, so the block is never shadowed.
+    The place is certain, or no rule would be accepted; and no verb replaces a head, so the block is never shadowed.
     """
     head = work.document.root.select_one("head")
-    inner = work.document.inner(head) if head is not None and work.hidden else None
+    inner = work.document.inner(head) if head is not None and work.styles else None
     if head is None or inner is None:
         return ()
-    css = "".join(f"{css_escaped(selector)}{{display:none!important}}" for selector in work.hidden)
+    css = _style_sheet(work.styles)
     attribute = f' nonce="{escape_attribute(nonce)}"' if nonce else ""
     markup = f"<style data-layout-mutation{attribute}>{css}</style>"
     work.place(inner[1], inner[1], markup, Side.CLOSING, head)
     written = model.Append(target=Target(selector="head"), content=Content(html=markup))
     work.carried.append(Carried(written, head))
     return (b64encode(sha256(css.encode()).digest()).decode(),)
+
+
+def _style_sheet(styles: Mapping[tuple[str, str], str]) -> str:
+    """One rule for each selector, in the order in which selectors came."""
+    rules: dict[str, list[str]] = {}
+    for (selector, name), value in styles.items():
+        rules.setdefault(selector, []).append(f"{name}:{css_escaped(value)}")
+    return "".join(f"{css_escaped(selector)}{{{';'.join(declared)}}}" for selector, declared in rules.items())
 
 
 def css_escaped(selector: str) -> str:

@@ -20,28 +20,6 @@ def operations(kind: str, payload: dict[str, Any], **others: Any) -> tuple[model
     return group.operations
 
 
-@pytest.mark.parametrize(
-    ("kind", "payload", "verb"),
-    [
-        ("insert", {"position": "before", "content": TEXT}, model.Before),
-        ("insert", {"position": "after", "content": TEXT}, model.After),
-        ("insert", {"position": "prepend", "content": TEXT}, model.Prepend),
-        ("insert", {"position": "append", "content": TEXT}, model.Append),
-        ("replace", {"content": TEXT}, model.Replace),
-        ("replace", {"content": TEXT, "scope": "inner"}, model.SetInnerContent),
-        ("hide", {}, model.HideByStyle),
-        ("hide", {"mode": "attribute"}, model.SetAttribute),
-        ("hide", {"mode": "remove"}, model.Remove),
-        ("remove", {}, model.Remove),
-        ("remove", {"keepContent": True}, model.RemoveAndKeepContent),
-    ],
-)
-def test_a_payload_stands_for_one_operation(kind: str, payload: dict[str, Any], verb: type) -> None:
-    (operation,) = operations(kind, {"target": TARGET, **payload})
-    assert type(operation) is verb
-    assert operation.target == model.Target(selector="p")
-
-
 def test_a_module_is_named_by_its_selector() -> None:
     payload = {"target": {"moduleId": "hero", "required": True, "maxMatches": 2}, "mode": "remove"}
     (unregistered,) = operations("hide", payload)

@@ -3,10 +3,8 @@
 import pytest
 
 from rules import model
-from rules.html.edits import Side
-from rules.html.operations import Workspace, perform
 from rules.reasons import Reason
-from tests.rules.html.making import at, document, html, reasons, rewritten, text
+from tests.rules.html.making import at, html, reasons, rewritten, text
 
 NEW = html("<b>n</b>")
 
@@ -67,27 +65,3 @@ def test_a_second_body_adds_attributes_that_no_one_edits() -> None:
     assert rewritten(page, model.SetAttribute(target=at("body"), name="class", value="n")) == page.replace(
         "<body id=a>", '<body class="n" id=a>'
     )
-
-
-def test_a_workspace_comes_back_to_a_mark() -> None:
-    work = Workspace(document("<head></head><h1></h1><p class=a>x<p>y"))
-    h1, first, second = work.document.select("h1, p")
-    mark = work.mark()
-    assert perform(work, model.SetText(target=at("h1"), content=text("n")), h1) is None
-    assert perform(work, model.AddClass(target=at("p"), names=["b"]), first) is None
-    assert perform(work, model.Before(target=at("p"), content=html("<i>n</i>")), second) is None
-    assert perform(work, model.HideByStyle(target=at("h1")), h1) is None
-    assert work.finished() != ()
-    work.rollback(mark)
-    assert work.finished() == ()
-    assert (work.hidden, work.tags, work.closings, work.filled, work.carried) == ([], {}, {}, set(), [])
-    assert perform(work, model.SetText(target=at("h1"), content=text("n")), h1) is None
-
-
-def test_an_edit_inside_an_accepted_one_is_shadowed() -> None:
-    work = Workspace(document("<p>abc</p>"))
-    (p,) = work.document.select("p")
-    assert work.place(0, 10, "x", Side.RANGE, p) is None
-    assert work.place(3, 6, "y", Side.RANGE, p) is Reason.SHADOWED
-    assert work.place(4, 4, "y", Side.BEFORE, p) is Reason.SHADOWED
-    assert work.change_tag(p, lambda changes: changes.set("id", "a")) is Reason.SHADOWED

@@ -5,7 +5,8 @@ import pytest
 from rules import model
 from rules.html import proof
 from rules.html.edits import splice
-from rules.html.operations import Workspace, perform
+from rules.html.operations import perform
+from rules.html.workspace import Workspace
 from tests.rules.html.making import at, document, html, text
 
 

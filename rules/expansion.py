@@ -1,0 +1,44 @@
+"""A payload -> the operations it stands for, each with its JSON path.
+
+Counterpart: `rules.payloads` has the shapes, `rules.rows` checks what comes out. A `variant` is not expanded here: which of
+its operations apply is a decision.
+"""
+
+from rules import model
+from rules.model import LayoutMutation, Operation, Target
+
+
+def operations_of(mutation: LayoutMutation, at: str) -> list[tuple[Operation, str]]:
+    """The operations a payload stands for, each with its JSON path."""
+    payload = mutation.mutation_payload
+    match payload:
+        case model.SetPayload(operations=operations):
+            return [(operation, f"{at}.operations[{i}]") for i, operation in enumerate(operations)]
+        case model.InsertPayload(target=target, content=content):
+            verb = _INSERT[payload.position]
+            return [(verb(target=target, content=content), at)]
+        case model.ReplacePayload(target=target, content=content):
+            whole = payload.scope is model.Scope.ELEMENT
+            return [((model.Replace if whole else model.SetInnerContent)(target=target, content=content), at)]
+        case model.HidePayload(target=target):
+            return [(_hidden(target, payload.mode), at)]
+        case model.RemovePayload(target=target):
+            return [((model.RemoveAndKeepContent if payload.keep_content else model.Remove)(target=target), at)]
+        case _:
+            return []
+
+
+_INSERT: dict[model.Position, type[model.Before | model.After | model.Prepend | model.Append]] = {
+    model.Position.BEFORE: model.Before,
+    model.Position.AFTER: model.After,
+    model.Position.PREPEND: model.Prepend,
+    model.Position.APPEND: model.Append,
+}
+
+
+def _hidden(target: Target, mode: model.HideMode) -> Operation:
+    if mode is model.HideMode.STYLE:
+        return model.HideByStyle(target=target)
+    if mode is model.HideMode.ATTRIBUTE:
+        return model.SetAttribute(target=target, name="hidden", value="")
+    return model.Remove(target=target)
