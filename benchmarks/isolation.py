@@ -75,9 +75,9 @@ async def measure(size_kb: int, rounds: int) -> None:
     bodies = itertools.cycle([bytes(bytearray(body)) for _ in range(3)])
     wire = (sys.executable, "-P", "-m", "benchmarks.isolation", "--echo")
     ways = {
-        "inline": Rewriting(isolation=Isolation.INLINE, memo_bytes_max=0),
-        "child": Rewriting(memo_bytes_max=0),
-        "wire": Rewriting(memo_bytes_max=0, command=wire),
+        "inline": Rewriting(isolation=Isolation.INLINE, memo_bytes_max=0, skeleton_bytes_max=0),
+        "child": Rewriting(memo_bytes_max=0, skeleton_bytes_max=0),
+        "wire": Rewriting(memo_bytes_max=0, skeleton_bytes_max=0, command=wire),
         "memo": Rewriting(),
     }
     figures: dict[str, tuple[float, float]] = {}

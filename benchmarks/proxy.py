@@ -12,7 +12,8 @@ How to read it:
     origin, direct      what the load and the origin can do; far above the rest, or the rest is not worth reading
     bare proxy          the floor: what a proxy on aiohttp and uvloop costs before it does anything
     pass-through        a page that no rule is for, with a table in force
-    first seen          each response differs by a token, so each is parsed and rewritten
+    first seen          each response is parsed and rewritten, as a page that nothing is known of
+    token               each response differs by a token from the ones before: its edits come from the skeleton
     repeated            the same page again: it comes from the memo
     CPU µs              processor time that the server itself and its child used for one request: what stays the same
                         when the machine is busy with other things, too
@@ -37,6 +38,7 @@ from benchmarks.processes import LOAD_CPU, PROXY_CPU, Running, sidecar, started,
 
 ORIGIN = "origin, direct"
 FLOOR = "bare proxy"
+PARSES_EACH = {"skeleton_bytes_max": "0"}
 RULES_FOR = ("/same/**", "/token/**")
 
 
@@ -82,16 +84,23 @@ def _subjects(folder: Path) -> Iterator[dict[str, Subject]]:
         origin = stack.enter_context(started("benchmarks.origin", cpu=LOAD_CPU))
         floor = stack.enter_context(started("benchmarks.floor", origin.address, cpu=PROXY_CPU))
         table = pages.table(*RULES_FOR)
-        child, inline = (
-            stack.enter_context(sidecar(origin.address, folder / name, table, rewrite_inline=inline))
-            for name, inline in (("child", "false"), ("inline", "true"))
+        child, inline, parsing_child, parsing_inline = (
+            stack.enter_context(sidecar(origin.address, folder / name, table, rewrite_inline=inline, **settings))
+            for name, inline, settings in (
+                ("child", "false", {}),
+                ("inline", "true", {}),
+                ("parsing-child", "false", PARSES_EACH),
+                ("parsing-inline", "true", PARSES_EACH),
+            )
         )
         yield {
             ORIGIN: Subject(origin, "/plain/"),
             FLOOR: Subject(floor, "/plain/"),
             "pass-through": Subject(child, "/plain/"),
-            "first seen, child": Subject(child, "/token/"),
-            "first seen, inline": Subject(inline, "/token/"),
+            "first seen, child": Subject(parsing_child, "/token/"),
+            "first seen, inline": Subject(parsing_inline, "/token/"),
+            "token, child": Subject(child, "/token/"),
+            "token, inline": Subject(inline, "/token/"),
             "repeated, child": Subject(child, "/same/"),
             "repeated, inline": Subject(inline, "/same/"),
         }

@@ -42,5 +42,11 @@ PAGE_BYTES_MAX = 4 * 1024 * 1024
 PROOF_ATTEMPTS_MAX = 32
 """Rewrites of one page that are tried to find which mutation a page can't take: each costs two parses."""
 
+GAPS_MAX = 256
+"""Places in which the pages of one address may differ and still be one page; each costs a microsecond per visit."""
+
+GAP_BYTES_MAX = 4096
+"""What may stand in one of them: the longest tokens (a signed state of a form) are about that long."""
+
 TABLE_BYTES_MAX = 64 * 1024 * 1024
 """A sealed decision table: the limits of a rules file, and room for a format to grow."""

@@ -96,6 +96,7 @@ def rewriting_of(settings: SidecarSettings) -> Rewriting:
         deadline_s=settings.rewrite_ms_max / 1000,
         page_bytes_max=settings.page_bytes_max,
         memo_bytes_max=settings.memo_bytes_max,
+        skeleton_bytes_max=settings.skeleton_bytes_max,
     )
 
 

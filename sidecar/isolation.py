@@ -24,10 +24,12 @@ import structlog
 from rules.decision import Group
 from rules.html import Edit, PassedThrough, Rewritten
 from rules.html.edits import splice
+from rules.html.skeleton import Lesson
 from rules.reasons import Reason
 from sidecar.child import COMMAND, Child
 from sidecar.memo import MemoKey
-from sidecar.rewriter import MESSAGE_BYTES_MAX, Reply, Request
+from sidecar.rewriter import MESSAGE_BYTES_MAX, Pair, Reply, Request
+from sidecar.skeletons import Study
 
 QUEUE_PAGES_MAX = 512
 """Pages waiting for the child: at a millisecond each, the last one would wait longer than any sensible deadline."""
@@ -80,17 +82,30 @@ class Job:
 
     def request(self) -> bytes:
         """The message for the child; raises ValueError if it can't be one."""
-        message = _encode(Request(self.number, _encode(self.groups), self.key.charset, self.key.nonce, self.body))
-        if len(message) > MESSAGE_BYTES_MAX:
-            raise ValueError(f"page and mutations take {len(message)} bytes, at most {MESSAGE_BYTES_MAX}")
-        return message
+        return _message(Request(self.number, _encode(self.groups), self.key.charset, self.key.nonce, self.body))
+
+
+class Studying:
+    """A study on its way through the child: two pages, and nobody who waits."""
+
+    __slots__ = ("groups", "number", "study")
+
+    def __init__(self, number: int, study: Study, groups: tuple[Group, ...]) -> None:
+        self.number = number
+        self.study = study
+        self.groups = groups
+
+    def request(self) -> bytes:
+        """The message for the child; raises ValueError if it can't be one."""
+        key, base, other, known = self.study
+        return _message(Pair(self.number, _encode(self.groups), key.charset, key.nonce is not None, known, base, other))
 
 
 class Isolated:
     """The child and the queue before it, on one event loop.
 
     `on_answer(job, answer)` hears every answer of a child, awaited or not; `on_harm(job, reason, why)` every page that
-    a child was lost over. `entropy` spreads restarts.
+    a child was lost over; `on_lesson(study, lesson)` what came of each study. `entropy` spreads restarts.
     """
 
     def __init__(
@@ -99,6 +114,7 @@ class Isolated:
         deadline_s: float,
         on_answer: Callable[[Job, Answer], None],
         on_harm: Callable[[Job, Reason, str], None],
+        on_lesson: Callable[[Study, Lesson | None], None],
         entropy: random.Random,
         command: Sequence[str] = COMMAND,
         queue_pages_max: int = QUEUE_PAGES_MAX,
@@ -107,13 +123,14 @@ class Isolated:
         self._deadline_s = deadline_s
         self._on_answer = on_answer
         self._on_harm = on_harm
+        self._on_lesson = on_lesson
         self._entropy = entropy
         self._command = tuple(command)
         self._queue_pages_max = queue_pages_max
         self._numbers = itertools.count(1)
-        self._queue: deque[Job] = deque()
+        self._queue: deque[Job | Studying] = deque()
         self._in_flight: dict[MemoKey, Job] = {}
-        self._working: Job | None = None
+        self._working: Job | Studying | None = None
         self._verdict: asyncio.TimerHandle | None = None
         self._child: Child | None = None
         self._settled = asyncio.Event()
@@ -152,7 +169,7 @@ class Isolated:
         busy = self._working
         self._forget_work()
         if busy is not None:
-            busy.answer(_failed("the sidecar is stopping"))
+            self._drop(busy, "the sidecar is stopping")
         if self._replacing is not None:
             self._replacing.cancel()
             await asyncio.gather(self._replacing, return_exceptions=True)
@@ -186,6 +203,14 @@ class Isolated:
         finally:
             alarm.cancel()
 
+    def learn(self, study: Study, groups: tuple[Group, ...]) -> None:
+        """Have two pages studied when their turn comes; `on_lesson` hears of it, in any case."""
+        if self._closed or not self.ready or len(self._queue) >= self._queue_pages_max:
+            self._on_lesson(study, None)
+            return
+        self._queue.append(Studying(next(self._numbers), study, groups))
+        self._pump()
+
     # ---- the queue
 
     def _pump(self) -> None:
@@ -193,18 +218,25 @@ class Isolated:
         child = self._child
         while self._queue and self._working is None and child is not None and child.ready:
             job = self._queue.popleft()
-            if not job.wanted:
+            if isinstance(job, Job) and not job.wanted:
                 self._settle(job)
                 continue
             try:
                 message = job.request()
             except (ValueError, TypeError) as error:
-                self._settle(job)
-                job.answer(_failed(str(error)))
+                self._drop(job, str(error))
                 continue
             self._working = job
             self._verdict = asyncio.get_running_loop().call_later(self._deadline_s, self._doubt, job)
             child.ask(message)
+
+    def _drop(self, job: Job | Studying, why: str) -> None:
+        """The job ends without the child."""
+        if isinstance(job, Studying):
+            self._on_lesson(job.study, None)
+            return
+        self._settle(job)
+        job.answer(_failed(why))
 
     def _expire(self, waiter: "asyncio.Future[Answer]", job: Job) -> None:
         if not waiter.done():
@@ -219,9 +251,7 @@ class Isolated:
 
     def _give_up_queue(self, why: str) -> None:
         while self._queue:
-            job = self._queue.popleft()
-            self._settle(job)
-            job.answer(_failed(why))
+            self._drop(self._queue.popleft(), why)
 
     # ---- what the child says
 
@@ -237,16 +267,24 @@ class Isolated:
         try:
             if job is None:
                 raise ValueError("nobody had asked")
-            answer = understood(message, job.number, job.body)
+            answer = self._understood(job, message)
         except (ValueError, msgspec.MsgspecError) as error:
             child.end()
             self._heard_end(child, f"its answer was nonsense: {error}")
             return
         self._forget_work()
         self._failures = 0
-        self._on_answer(job, answer)
-        job.answer(answer)
+        if isinstance(job, Job) and answer is not None:
+            self._on_answer(job, answer)
+            job.answer(answer)
         self._pump()
+
+    def _understood(self, job: Job | Studying, message: bytes) -> Answer | None:
+        """The answer for a page; of a study nobody waits for one. Raises ValueError (or msgspec's errors) for nonsense."""
+        if isinstance(job, Job):
+            return understood(message, job.number, job.body)
+        self._on_lesson(job.study, _reply(message, job.number).lesson)
+        return None
 
     def _heard_end(self, child: Child, why: str) -> None:
         """The child is gone without our doing."""
@@ -258,10 +296,10 @@ class Isolated:
 
     # ---- the page's clock
 
-    def _doubt(self, job: Job) -> None:
+    def _doubt(self, job: Job | Studying) -> None:
         self._verdict = asyncio.get_running_loop().call_later(SECOND_LOOK_S, self._condemn, job)
 
-    def _condemn(self, job: Job) -> None:
+    def _condemn(self, job: Job | Studying) -> None:
         """The page had the child for the whole deadline."""
         child = self._child
         if job is self._working and child is not None:
@@ -270,8 +308,12 @@ class Isolated:
             self._blame(job, Reason.OVER_BUDGET, why)
             self._lose(child, why)
 
-    def _blame(self, job: Job, reason: Reason, why: str) -> None:
+    def _blame(self, job: Job | Studying, reason: Reason, why: str) -> None:
+        """The child was lost over this job. A page is told of; two pages that can't be studied are parsed one by one."""
         self._forget_work()
+        if isinstance(job, Studying):
+            self._on_lesson(job.study, None)
+            return
         self._on_harm(job, reason, why)
         job.answer(PassedThrough(reason=reason, outcomes=(), detail=why))
 
@@ -279,9 +321,9 @@ class Isolated:
         if self._verdict is not None:
             self._verdict.cancel()
             self._verdict = None
-        if self._working is not None:
+        if isinstance(self._working, Job):
             self._settle(self._working)
-            self._working = None
+        self._working = None
 
     # ---- the child's life
 
@@ -330,9 +372,7 @@ class Isolated:
 
 def understood(message: bytes, number: int, body: bytes) -> Answer:
     """A child's answer to the request `number` about `body`; raises ValueError (or msgspec's errors) for nonsense."""
-    reply = _decode_reply(message)
-    if reply.number != number:
-        raise ValueError(f"number {reply.number} where {number} was asked")
+    reply = _reply(message, number)
     if reply.passed is not None:
         return reply.passed
     if reply.changes is None:
@@ -348,12 +388,26 @@ def understood(message: bytes, number: int, body: bytes) -> Answer:
     )
 
 
+def _reply(message: bytes, number: int) -> Reply:
+    reply = _decode_reply(message)
+    if reply.number != number:
+        raise ValueError(f"number {reply.number} where {number} was asked")
+    return reply
+
+
 def _check(edits: Sequence[Edit], length: int) -> None:
     at = 0
     for edit in edits:
         if not at <= edit.start <= edit.end <= length:
             raise ValueError(f"an edit at {edit.start}-{edit.end} after {at}, of {length} bytes")
         at = edit.end
+
+
+def _message(request: Request | Pair) -> bytes:
+    message = _encode(request)
+    if len(message) > MESSAGE_BYTES_MAX:
+        raise ValueError(f"page and mutations take {len(message)} bytes, at most {MESSAGE_BYTES_MAX}")
+    return message
 
 
 def _failed(why: str) -> PassedThrough:

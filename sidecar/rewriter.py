@@ -20,12 +20,15 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from rules.decision import Group, Outcome
 from rules.html import Edit, PassedThrough, Rewritten, apply_groups
+from rules.html.lessons import gaps_between, learn
+from rules.html.skeleton import Gap, Lesson
 from rules.reasons import Reason
 
 LENGTH_BYTES = 4
@@ -46,7 +49,7 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 PR_SET_DUMPABLE = 4
 
 
-class Request(msgspec.Struct, array_like=True, frozen=True, gc=False):
+class Request(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=True):
     """One page to rewrite. `groups` is the encoded `tuple[Group, ...]` of a decision."""
 
     number: int
@@ -54,6 +57,18 @@ class Request(msgspec.Struct, array_like=True, frozen=True, gc=False):
     charset: str | None
     nonce: str | None
     page: bytes
+
+
+class Pair(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=True):
+    """Two pages of one address to learn a skeleton from; `known` is where others were seen to differ from `base`."""
+
+    number: int
+    groups: bytes
+    charset: str | None
+    with_nonce: bool
+    known: tuple[Gap, ...]
+    base: bytes
+    other: bytes
 
 
 class Changes(msgspec.Struct, array_like=True, frozen=True):
@@ -66,11 +81,12 @@ class Changes(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Reply(msgspec.Struct, array_like=True, frozen=True):
-    """The answer to the request of the same number: `changes`, or why there are none."""
+    """The answer to the request of the same number: `changes`, or why there are none; or what was learned, if anything."""
 
     number: int
-    changes: Changes | None
-    passed: PassedThrough | None
+    changes: Changes | None = None
+    passed: PassedThrough | None = None
+    lesson: Lesson | None = None
 
 
 Apply = Callable[..., Rewritten | PassedThrough]
@@ -102,11 +118,13 @@ class DecodedGroups:
 def serve(connection: socket.socket, apply: Apply = apply_groups) -> None:
     """Say that we are ready, answer requests until the other end closes. `connection` is blocking."""
     groups = DecodedGroups()
-    decode = msgspec.msgpack.Decoder(Request).decode
+    decode = msgspec.msgpack.Decoder(Request | Pair).decode
     encode = msgspec.msgpack.Encoder().encode
     connection.sendall(framed(b""))
     while (message := _receive(connection)) is not None:
-        connection.sendall(framed(encode(answer(decode(message), groups, apply))))
+        asked = decode(message)
+        reply = answer(asked, groups, apply) if isinstance(asked, Request) else learned(asked, groups, apply)
+        connection.sendall(framed(encode(reply)))
 
 
 def answer(request: Request, groups: DecodedGroups, apply: Apply) -> Reply:
@@ -123,11 +141,33 @@ def answer(request: Request, groups: DecodedGroups, apply: Apply) -> Reply:
         os._exit(OUT_OF_MEMORY)
     except Exception as error:  # noqa: BLE001 - fail open: the page passes, and its reason names the bug
         detail = f"{type(error).__name__}: {error}"[:500]
-        return Reply(request.number, None, PassedThrough(reason=Reason.REWRITE_FAILED, outcomes=(), detail=detail))
+        return Reply(request.number, passed=PassedThrough(reason=Reason.REWRITE_FAILED, outcomes=(), detail=detail))
     if isinstance(result, PassedThrough):
-        return Reply(request.number, None, result)
-    changes = Changes(result.edits, result.outcomes, result.style_hashes, result.charset)
-    return Reply(request.number, changes, None)
+        return Reply(request.number, passed=result)
+    return Reply(request.number, Changes(result.edits, result.outcomes, result.style_hashes, result.charset))
+
+
+def learned(pair: Pair, groups: DecodedGroups, apply: Apply) -> Reply:
+    """What two pages teach. A bug here teaches nothing; running out of memory ends the process."""
+    try:
+        gaps = gaps_between(pair.base, pair.other, pair.known)
+        lesson = (
+            None
+            if gaps is None
+            else learn(
+                pair.base,
+                gaps,
+                groups[pair.groups],
+                charset=pair.charset,
+                with_nonce=pair.with_nonce,
+                apply=partial(apply, page_bytes_max=MESSAGE_BYTES_MAX),
+            )
+        )
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY)
+    except Exception:  # noqa: BLE001 - pages are parsed as before
+        lesson = None
+    return Reply(pair.number, lesson=lesson)
 
 
 def framed(message: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """Budgets, memo, quarantine, and the original page whenever anything goes wrong: the seam where rewriting fails open.
 
-Counterpart: `isolation.py` has pages rewritten beside the worker, `memo.py` keeps finished ones, `quarantine.py` the
-harmful ones; `proxy.py` asks for a page and sends whatever comes back.
+Counterpart: `isolation.py` has pages rewritten beside the worker, `memo.py` keeps finished ones, `skeletons.py` what those of
+one address have in common, `quarantine.py` the harmful ones; `proxy.py` asks for a page and sends whatever comes back.
 
 Never: raises (but for the cancellation of its caller), blocks the event loop (unless told to work inline), or returns
 bytes that differ from the origin's outside an edit.
@@ -11,20 +11,24 @@ import asyncio
 import random
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import partial
 
 import structlog
 
 from rules import limits
-from rules.decision import Decision
+from rules.decision import Decision, Group
 from rules.html import PassedThrough, Rewritten, apply_groups
+from rules.html.lessons import gaps_between, learn
 from rules.reasons import Reason
 from sidecar.child import COMMAND
 from sidecar.isolation import QUEUE_PAGES_MAX, Isolated, Job
 from sidecar.memo import Memo, MemoKey
 from sidecar.quarantine import Quarantine
+from sidecar.skeletons import Skeletons, Study
 
 DEADLINE_S = 0.25
 MEMO_BYTES_MAX = 64 * 1024 * 1024
+SKELETON_BYTES_MAX = 32 * 1024 * 1024
 
 _PASSING = frozenset({Reason.REWRITE_FAILED, Reason.OVER_BUDGET})
 """Answers that may differ the next time; everything else a page's bytes and the decision determine."""
@@ -53,18 +57,21 @@ class Rewriting:
         deadline_s: float = DEADLINE_S,
         page_bytes_max: int = limits.PAGE_BYTES_MAX,
         memo_bytes_max: int = MEMO_BYTES_MAX,
+        skeleton_bytes_max: int = SKELETON_BYTES_MAX,
         queue_pages_max: int = QUEUE_PAGES_MAX,
         command: Sequence[str] = COMMAND,
         entropy: random.Random | None = None,
     ) -> None:
         self.isolation = isolation
         self.memo = Memo(memo_bytes_max)
+        self.skeletons = Skeletons(skeleton_bytes_max)
         self.quarantine = Quarantine()
         self._page_bytes_max = page_bytes_max
         self._isolated = Isolated(
             deadline_s=deadline_s,
             on_answer=self._keep,
             on_harm=self._hold,
+            on_lesson=self.skeletons.learned,
             entropy=entropy or random.Random(),  # noqa: S311 - jitter
             command=command,
             queue_pages_max=queue_pages_max,
@@ -96,7 +103,7 @@ class Rewriting:
             if self.quarantine.holds(address, decision.key, _now()):
                 return PassedThrough(reason=Reason.QUARANTINED, outcomes=(), detail="")
             key = MemoKey(address, decision.key, charset, nonce)
-            known = self.memo.get(key, body)
+            known = self.memo.get(key, body) or self.skeletons.fit(key, body)
             if known is not None:
                 return known
             if self.isolation is Isolation.CHILD:
@@ -105,13 +112,15 @@ class Rewriting:
                 body, decision.groups, charset=charset, nonce=nonce, page_bytes_max=self._page_bytes_max
             )
             self.memo.put(key, body, answer)
+            if (study := self.skeletons.offer(key, body)) is not None:
+                asyncio.get_running_loop().call_soon(self._study, study, decision.groups)
             return answer
         except Exception as error:  # noqa: BLE001 - fail open: a bug of ours costs a mutation, never a page
             _log.exception("rewriting_failed", page=_path(address))
             return PassedThrough(reason=Reason.REWRITE_FAILED, outcomes=(), detail=type(error).__name__)
 
     def status(self) -> dict[str, object]:
-        """For metrics and readiness: isolation, ready, pid, restarts, waiting, quarantined, memo {hits, misses, …}."""
+        """For metrics and readiness: isolation, ready, pid, restarts, waiting, quarantined, memo {hits, misses, …}, skeletons {…}."""
         return {
             "isolation": self.isolation.value,
             "ready": self.isolation is Isolation.INLINE or self._isolated.ready,
@@ -120,11 +129,27 @@ class Rewriting:
             "waiting": self._isolated.waiting,
             "quarantined": len(self.quarantine),
             "memo": self.memo.status(),
+            "skeletons": self.skeletons.status(),
         }
 
     def _keep(self, job: Job, answer: Rewritten | PassedThrough) -> None:
         if isinstance(answer, Rewritten) or answer.reason not in _PASSING:
             self.memo.put(job.key, job.body, answer)
+            if (study := self.skeletons.offer(job.key, job.body)) is not None:
+                self._isolated.learn(study, job.groups)
+
+    def _study(self, study: Study, groups: tuple[Group, ...]) -> None:
+        """Learn inside the worker, where everything is done there; the page that it began with is on its way already."""
+        lesson = None
+        try:
+            gaps = gaps_between(study.base, study.other, study.known)
+            if gaps is not None:
+                key, apply = study.key, partial(apply_groups, page_bytes_max=self._page_bytes_max)
+                lesson = learn(
+                    study.base, gaps, groups, charset=key.charset, with_nonce=key.nonce is not None, apply=apply
+                )
+        finally:
+            self.skeletons.learned(study, lesson)
 
     def _hold(self, job: Job, reason: Reason, why: str) -> None:
         held_s = self.quarantine.add(job.key.address, job.key.decision, _now())

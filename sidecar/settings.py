@@ -161,6 +161,14 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=0, le=8 * 1024**3, description="Memory for finished pages, per worker, in bytes; 0 switches it off"),
     ] = 64 * 1024 * 1024
+    skeleton_bytes_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=8 * 1024**3,
+            description="Memory for skeletons of pages that differ by a token, per worker, in bytes; 0 switches them off",
+        ),
+    ] = 32 * 1024 * 1024
 
     def __post_init__(self) -> None:
         """Check what the types can't; ValueError names the variable and the fix."""

@@ -11,7 +11,8 @@ import turbohtml
 from msgspec import Struct
 
 _BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "UTF-8"), (codecs.BOM_UTF16_LE, "UTF-16LE"), (codecs.BOM_UTF16_BE, "UTF-16BE"))
-_PRESCAN_BYTES = 1024
+PRESCAN_BYTES = 1024
+"""How far a `<meta>` is looked for."""
 _ASCII = bytes(byte if byte < 0x80 else ord("?") for byte in range(256))
 _CODECS = {
     "EUC-KR": "cp949",
@@ -82,7 +83,7 @@ def charset_of(page: bytes, declared: str | None) -> Charset | None:
     if declared is not None:
         told = _whatwg_name(declared.strip().strip("\"'").lower())
         return None if told is None or told in _NOT_SUPPORTED else Charset(told, _codec(told), 0)
-    head = page[:_PRESCAN_BYTES]
+    head = page[:PRESCAN_BYTES]
     meta = _in_meta(head) if b"charset" in head.lower() else None
     if meta is None:
         return Charset("unknown", "ascii", 0)

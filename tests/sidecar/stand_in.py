@@ -1,7 +1,8 @@
 """A rewriter whose pages say what happens to it; run as the child in the tests of `sidecar.isolation`.
 
 A page is a word and a number, such as `sleep 0.05`, `die 9` (a signal) or `neither 1` (a request's number); see
-`BEHAVIOURS`. Any other page gets `[rewritten]` before it.
+`BEHAVIOURS`; after the word `studied`, when it is marked to learn a skeleton from it. Any other page gets `[rewritten]`
+before it.
 """
 
 import os
@@ -17,6 +18,8 @@ from rules.reasons import Reason
 from sidecar.rewriter import Changes, Reply, framed, main
 
 MARK = b"[rewritten]"
+STUDIED = b"mL"
+"""In every mark that `rules.html.lessons` writes."""
 NOTHING = PassedThrough(reason=Reason.NOTHING_MATCHED)
 
 
@@ -65,8 +68,10 @@ BEHAVIOURS: dict[bytes, Callable[[bytes], object]] = {
 def behave(page: bytes, *_groups: Any, **_options: Any) -> Rewritten | PassedThrough:
     """What the page asks for, then the mark before it."""
     word, _, rest = page.partition(b" ")
+    if word == b"studied":
+        word, _, rest = rest.partition(b" ") if STUDIED in page else (b"", b"", b"")
     if word in BEHAVIOURS:
-        BEHAVIOURS[word](rest)
+        BEHAVIOURS[word](rest.partition(b" ")[0])
     return Rewritten(page=b"unused", outcomes=(), edits=(Edit(0, 0, MARK),), style_hashes=(), charset="utf-8")
 
 

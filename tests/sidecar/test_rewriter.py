@@ -9,9 +9,10 @@ import pytest
 
 from rules.decision import Group
 from rules.html import PassedThrough, Rewritten, apply_groups
+from rules.html.skeleton import Gap
 from rules.model import decode_operations
 from rules.reasons import Reason
-from sidecar.rewriter import Apply, Changes, DecodedGroups, Reply, Request, answer, framed, serve
+from sidecar.rewriter import Apply, Changes, DecodedGroups, Pair, Reply, Request, answer, framed, learned, serve
 
 GROUPS = (
     Group("m-1", decode_operations(b'[{"verb": "setText", "target": {"selector": "h1"}, "content": {"text": "New"}}]')),
@@ -52,6 +53,25 @@ def test_ready_then_answers_in_order(connection: socket.socket) -> None:
     assert isinstance(expected, Rewritten)
     assert replies[0].changes == Changes(expected.edits, expected.outcomes, expected.style_hashes, expected.charset)
     assert replies[1].passed == apply_groups(b"<p>none</p>", GROUPS, charset="utf-8")
+
+
+def test_a_pair_teaches_where_pages_differ(connection: socket.socket) -> None:
+    assert hear(connection) == b""
+    pair = Pair(7, ENCODED, "utf-8", False, (), b"<p>abc</p><h1>Old</h1>", b"<p>xy</p><h1>Old</h1>")
+    connection.sendall(framed(msgspec.msgpack.encode(pair)) + request(8))
+    reply = msgspec.msgpack.decode(hear(connection), type=Reply)
+    assert (reply.number, reply.changes, reply.passed) == (7, None, None)
+    assert reply.lesson is not None
+    assert reply.lesson.gaps == (Gap(3, 6),)
+    assert msgspec.msgpack.decode(hear(connection), type=Reply).number == 8
+
+
+def test_a_bug_teaches_nothing() -> None:
+    def fail(*_: object, **__: object) -> Rewritten | PassedThrough:
+        raise RecursionError("too deep")
+
+    pair = Pair(7, ENCODED, "utf-8", False, (), b"<p>abc</p>", b"<p>xy</p>")
+    assert learned(pair, DecodedGroups(), fail) == Reply(7)
 
 
 def test_an_end_in_the_middle_of_a_request_is_an_end(connection: socket.socket) -> None:

@@ -6,7 +6,6 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -14,82 +13,13 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
-from rules.decision import NOTHING, Decision, Group
+from rules.decision import NOTHING
 from rules.html import PassedThrough, Rewritten, apply_groups
-from rules.model import decode_operations
 from rules.reasons import Reason
-from sidecar.rewriting import Isolation, Rewriting
+from sidecar.rewriting import Isolation
+from tests.sidecar.opened import DECISION, PAGE, STAND_IN, Open, ask, decision, pid, reason, warm
 from tests.sidecar.stand_in import MARK
 from tests.sidecar.waiting import until
-
-STAND_IN = (sys.executable, "-P", "-m", "tests.sidecar.stand_in")
-HEADLINE = b'[{"verb": "setText", "target": {"selector": "h1"}, "content": {"text": "New"}}]'
-PAGE = b"<!doctype html><title>t</title><h1>Old</h1><p>text</p>"
-
-Open = Callable[..., Awaitable[Rewriting]]
-
-
-def decision(operations: bytes = HEADLINE, key: str = "d1") -> Decision:
-    group = Group("m-1", decode_operations(operations))
-    return Decision(
-        groups=(group,), outcomes=(), assignments={}, units=frozenset(), reads=frozenset(), private=False, key=key
-    )
-
-
-DECISION = decision()
-
-
-@pytest.fixture
-async def rewriting() -> AsyncIterator[Open]:
-    """`await rewriting(**changes)`: a started Rewriting, closed afterwards, whose children are then all gone."""
-    opened: list[Rewriting] = []
-
-    async def start(**changes: object) -> Rewriting:
-        made = Rewriting(**{"entropy": random.Random(1), "memo_bytes_max": 0, **changes})  # type: ignore[arg-type]
-        opened.append(made)
-        await made.start()
-        return made
-
-    before = children()
-    yield start
-    for made in opened:
-        await made.close()
-    assert children() == before
-
-
-def children() -> set[int]:
-    """Rewriters of this process that run (or are zombies)."""
-    return {child.pid for child in psutil.Process().children() if "--parent" in arguments(child)}
-
-
-def arguments(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline() or ["--parent"]  # a zombie has none
-    except psutil.NoSuchProcess:
-        return []
-
-
-async def ask(
-    rewriting: Rewriting, page: bytes, address: str | None = None, key: str = "d1"
-) -> Rewritten | PassedThrough:
-    at = address if address is not None else f"test/{page[:20].decode('latin-1')}"
-    return await rewriting.rewrite(page, decision(key=key), charset="utf-8", nonce=None, address=at)
-
-
-async def reason(rewriting: Rewriting, page: bytes, address: str | None = None) -> str:
-    answer = await ask(rewriting, page, address)
-    return "applied" if isinstance(answer, Rewritten) else answer.reason.value
-
-
-def pid(rewriting: Rewriting) -> int:
-    number = rewriting.status()["pid"]
-    assert isinstance(number, int)
-    return number
-
-
-async def warm(rewriting: Rewriting) -> None:
-    await until(lambda: bool(rewriting.status()["ready"]))
-
 
 # ---- the ordinary way
 
@@ -431,7 +361,7 @@ def test_a_child_that_hangs_ends_with_its_worker(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys\n"
         "from sidecar.rewriting import Rewriting\n"
-        "from tests.sidecar.test_rewriting import DECISION, STAND_IN\n"
+        "from tests.sidecar.opened import DECISION, STAND_IN\n"
         "async def main():\n"
         "    rewriting = Rewriting(command=STAND_IN, deadline_s=60)\n"
         "    await rewriting.start()\n"

@@ -1,0 +1,80 @@
+"""What operations look at on a page beside its structure: names of attributes whose values can decide something.
+
+Counterpart: `rules.html.skeleton` lets every other value differ from page to page. What is not understood here counts as
+looking at everything: then each page is parsed.
+Never: a page.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from msgspec import Struct
+
+from rules import model
+from rules.decision import Group
+from rules.model import Target
+
+ALWAYS_INSPECTED = frozenset({"id", "class", "type", "http-equiv", "charset", "encoding", "shadowrootmode"})
+"""Attributes whose values HTML's parser goes by, or that selectors name by a sign of their own (`#`, `.`)."""
+
+_STRUCTURAL = frozenset(
+    "first-child last-child only-child nth-child nth-last-child first-of-type last-of-type only-of-type nth-of-type "
+    "nth-last-of-type root empty not is where has".split()
+)
+"""Pseudo-classes that look at nothing but where elements stand."""
+
+_ESCAPED_SIGN = re.compile(r"\\[^0-9a-fA-F\n\r\f]")
+_PSEUDO = re.compile(r":+([A-Za-z-]*)")
+_ATTRIBUTE = re.compile(r"\[\s*(?:[A-Za-z-]*\|)?([A-Za-z_][\w.-]*)")
+
+_NAMED: dict[type, tuple[str, ...]] = {
+    model.Before: (),
+    model.After: (),
+    model.Prepend: (),
+    model.Append: (),
+    model.SetInnerContent: (),
+    model.SetText: (),
+    model.Replace: (),
+    model.Remove: (),
+    model.RemoveAndKeepContent: (),
+    model.AddClass: ("class",),
+    model.RemoveClass: ("class",),
+    model.HideByStyle: (),
+}
+"""Verb -> the attributes that it reads or writes; a verb that is in neither table looks at everything."""
+
+
+def attributes_inspected(groups: Sequence[Group]) -> frozenset[str] | None:
+    """Names, lower case, of all attributes whose values may matter to these operations; None: any may."""
+    names = set(ALWAYS_INSPECTED)
+    for group in groups:
+        for operation in group.operations:
+            if isinstance(operation, model.SetAttribute | model.RemoveAttribute):
+                names.add(operation.name.lower())
+            elif type(operation) in _NAMED:
+                names.update(_NAMED[type(operation)])
+            else:
+                return None
+            for target in targets_of(operation):
+                read = _attributes_of(target.selector or "")
+                if read is None:
+                    return None
+                names |= read
+    return frozenset(names)
+
+
+def targets_of(operation: Struct) -> Iterator[Target]:
+    """All targets that an operation names, whatever its verb calls them."""
+    for name in operation.__struct_fields__:
+        value = getattr(operation, name)
+        candidates: Iterable[object] = value if isinstance(value, list | tuple) else (value,)
+        yield from (candidate for candidate in candidates if isinstance(candidate, Target))
+
+
+def _attributes_of(selector: str) -> frozenset[str] | None:
+    """The attributes that a selector looks at; None where something in it is not understood."""
+    plain = _ESCAPED_SIGN.sub("_", selector)
+    if "\\" in plain or any(name.lower() not in _STRUCTURAL for name in _PSEUDO.findall(plain)):
+        return None
+    names = _ATTRIBUTE.findall(plain)
+    return frozenset(name.lower() for name in names) if len(names) == plain.count("[") else None
