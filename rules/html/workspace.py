@@ -134,6 +134,14 @@ class Workspace:
         if current is None and not edits:
             return Reason.NO_CHANGE
         self.tags[tag[0]] = changed
-        self._undo.append(lambda: self.tags.pop(tag[0]) if current is None else self.tags.__setitem__(tag[0], current))
+        self._undo.append(partial(_restore, self.tags, tag[0], current))
         self.edits.pin(inside)
         return None
+
+
+def _restore(tags: dict[int, TagChanges], at: int, before: TagChanges | None) -> None:
+    """Not a closure: one that knew its workspace would make a cycle, and keep the page's tree until the next collection."""
+    if before is None:
+        del tags[at]
+    else:
+        tags[at] = before

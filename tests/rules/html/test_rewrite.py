@@ -1,5 +1,6 @@
 """Groups on a page: outcomes, styles, limits, and finding the group that has no proof."""
 
+import gc
 from base64 import b64encode
 from hashlib import sha256
 
@@ -135,3 +136,23 @@ def test_too_many_matches() -> None:
     assert reasons("<i></i><i></i>", model.Remove(target=model.Target(selector="i", max_matches=1))) == [
         "too_many_matches"
     ]
+
+
+def test_a_page_s_tree_is_gone_when_its_rewriting_is() -> None:
+    """A cycle would keep it until the next collection: the trees of a dozen pages, and cold caches."""
+    operations = (
+        model.SetAttribute(target=at("p"), name="title", value="n"),
+        model.AddClass(target=at("p"), names=["n"]),
+        model.After(target=at("p"), content=html("<b>n</b>")),
+        model.SetText(target=at("b"), content=text("n")),
+        model.HideByStyle(target=at("i")),
+        model.Remove(target=model.Target(selector="i + i", required=True)),
+    )
+    gc.collect()
+    gc.disable()
+    try:
+        for page in (b"<head></head><p>x<b>y</b><i></i>", b"<p><b><p></b><i></i>"):
+            rewrite(page, operations, charset="utf-8")
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
