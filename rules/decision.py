@@ -8,15 +8,19 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec import Struct
 
 from rules.bucketing import choose_variation, hash_unit, in_namespace
 from rules.context import PAGE_ATTRIBUTES, Context
+from rules.filling import Slot, filled, values_of
 from rules.model import Operation
 from rules.reasons import Reason
+from rules.targeting import value_at
+from rules.templates import text_of
 
 if TYPE_CHECKING:
-    from rules.rows import CompiledExperiment, Row
+    from rules.rows import Cases, CompiledExperiment, Row
     from rules.table import DecisionTable
 
 REVISION = 1
@@ -33,6 +37,28 @@ class Group(Struct, frozen=True):
     operations: tuple[Operation, ...]
     digest: str = ""
     """Of the operations: equal digests change equal pages equally."""
+
+    def of_visit(self, attributes: Mapping[str, Any]) -> "Group":
+        """What a visit gets: these operations, since nothing in them is filled."""
+        return self
+
+
+class OpenGroup(Group, frozen=True):
+    """A group with blanks; `operations` have the fallbacks in them."""
+
+    slots: tuple[Slot, ...] = ()
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Attributes that it is filled from."""
+        return frozenset().union(*(slot.template.reads for slot in self.slots))
+
+    def of_visit(self, attributes: Mapping[str, Any]) -> Group:
+        """The group of a visit. Its digest covers what was filled in, so that equal fillings share finished pages."""
+        values = values_of(self.slots, attributes)
+        digest = blake2b(msgspec.msgpack.encode((self.digest, values)), digest_size=12).hexdigest()
+        others = {name: getattr(self, name) for name in Group.__struct_fields__}
+        return Group(**others | {"operations": filled(self.operations, self.slots, values), "digest": digest})
 
 
 class Outcome(Struct, frozen=True):
@@ -80,7 +106,7 @@ def decide(table: "DecisionTable", context: Context) -> Decision:
         if outcome is not None:
             outcomes.append(outcome)
         if group is not None:
-            groups.append(group)
+            groups.append(group.of_visit(context.attributes))
     assignments = {experiment: key for experiment, key in assigned.items() if key != NOT_ASSIGNED}
     return Decision(
         groups=tuple(groups),
@@ -97,9 +123,7 @@ def _consider(
     row: "Row", table: "DecisionTable", context: Context, assigned: dict[str, str], reads: set[str], units: set[str]
 ) -> tuple[Outcome | None, Group | None]:
     mutation = row.mutation
-    if not row.site(context.site):
-        return None, None
-    if not row.page(context.path):
+    if not row.site(context.site) or not row.page(context.path):
         return None, None
     if mutation.layout_id not in ("*", context.layout_id or ""):
         return Outcome(mutation.id, Reason.OTHER_LAYOUT, f"layoutId is {context.layout_id!r}"), None
@@ -114,9 +138,23 @@ def _consider(
         return Outcome(mutation.id, Reason.TRIGGER, failing), None
     if (failing := row.conditions.failing(context.attributes)) is not None:
         return Outcome(mutation.id, Reason.CONDITIONS, failing), None
+    if row.cases is not None:
+        return _case(mutation.id, row.cases, context)
     if row.experiment is None:
         return Outcome(mutation.id, Reason.APPLIED), row.group
     return _variant(row, row.experiment, context, assigned, units)
+
+
+def _case(identifier: str, cases: "Cases", context: Context) -> tuple[Outcome, Group | None]:
+    """The case that the visit's attribute names, or what there is for all others."""
+    value = text_of(value_at(context.attributes, cases.steps))
+    detail = f"{'.'.join(cases.steps)}={value}" if value else f"the visit has no {'.'.join(cases.steps)}"
+    if value in cases.groups:
+        group = cases.groups[value]
+        return Outcome(identifier, Reason.NO_CHANGE if group is None else Reason.APPLIED, detail), group
+    if cases.otherwise is None:
+        return Outcome(identifier, Reason.CONDITIONS, f"{detail}; cases: {', '.join(cases.groups)}"), None
+    return Outcome(identifier, Reason.APPLIED, f"{detail}, otherwise"), cases.otherwise
 
 
 def _variant(

@@ -1,7 +1,7 @@
 """A payload -> the operations it stands for, each with its JSON path.
 
-Counterpart: `rules.payloads` has the shapes, `rules.rows` checks what comes out. A `variant` is not expanded here: which of
-its operations apply is a decision.
+Counterpart: `rules.payloads` has the shapes, `rules.rows` checks what comes out. A `variant` and an
+`emotionMap` are not expanded here: which of their operations apply is a decision.
 """
 
 from rules import model

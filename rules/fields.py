@@ -3,7 +3,7 @@
 Counterpart: `rules.operations` and `rules.model`, which are made from these.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -24,7 +24,28 @@ AttributeName = Annotated[
     Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.:-]{0,63}$", description="an HTML attribute name, for example data-offer"),
 ]
 ClassName = Annotated[str, Meta(pattern=r"^[^\s\"'<>&=`]{1,128}$", description="one class name, without white space")]
+PropName = Annotated[
+    str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$", description="the name of a prop, for example title")
+]
+AttributePath = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$",
+        max_length=limits.PLACEHOLDER_PATH_CHARACTERS_MAX,
+        description="an attribute of the visit, or a dotted path into one, for example query.utm_source",
+    ),
+]
 Clock = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="HH:MM, 00:00 to 23:59")]
+
+
+FILLED = "filled"
+"""In `Meta.extra` of a text that may hold placeholders: what it is, so that values are escaped for it."""
+
+
+def filled_as(kind: Literal["text", "attribute", "address", "style"]) -> Meta:
+    """Marks a field whose text may hold placeholders: text, the value of the attribute that the field `name` names, an
+    address, or the value of a CSS declaration. For a mapping it stands at the mapping's values."""
+    return Meta(extra={FILLED: kind})
 
 
 class Record(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=False):

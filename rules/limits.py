@@ -33,6 +33,24 @@ CONDITION_NODES_MAX = 10_000
 VARIATIONS_MAX = 50
 """Variations of one experiment: no traffic can tell more apart."""
 
+PLACEHOLDERS_MAX = 50
+"""Placeholders in one text: a component with more is a page of its own."""
+
+PLACEHOLDER_VALUE_CHARACTERS_MAX = 500
+"""One value of a visit that is written into a page: longer than any name, and a visitor can't make pages grow."""
+
+PLACEHOLDER_PATH_CHARACTERS_MAX = 200
+"""A dotted path to an attribute."""
+
+COMPONENT_DEPTH_MAX = 10
+"""Components inside components: rendered by recursion, and no page nests its modules deeper."""
+
+PROPS_MAX = 50
+"""Props of one component, and entries of one prop that is a list."""
+
+CASES_MAX = 50
+"""Cases of one emotion map: more moods than anybody tells apart."""
+
 MATCHES_MAX = 10_000
 """Elements one operation may touch on a page where the author set no `maxMatches`."""
 

@@ -61,9 +61,8 @@ def _row(row: Row, path: str, rules: RulesFile) -> Iterator[Finding]:
         yield Finding(Severity.WARNING, path, "is never served: a module it touches is switched off")
     for name in sorted(row.reads - _KNOWN - {experiment.unit for experiment in rules.experiments}):
         known = ", ".join(attribute.name for attribute in ATTRIBUTES)
-        yield Finding(
-            Severity.WARNING, f"{path}.conditions", f"reads `{name}`, which no visit has of itself; known: {known}"
-        )
+        place = f"{path}.mutationPayload" if name in row.fills else f"{path}.conditions"
+        yield Finding(Severity.WARNING, place, f"reads `{name}`, which no visit has of itself; known: {known}")
 
 
 def _experiments(rules: RulesFile) -> Iterator[Finding]:
@@ -82,8 +81,7 @@ def _experiments(rules: RulesFile) -> Iterator[Finding]:
 
 
 def _on_page(row: Row, path: str, name: str, page: bytes) -> Iterator[Finding]:
-    groups = [group for group in (row.group, *row.variations.values()) if group is not None]
-    for group in groups:
+    for group in row.groups:
         for index, operation in enumerate(group.operations):
             result = apply_groups(page, [Group(group.mutation_id, (operation,))], charset=None)
             if isinstance(result, PassedThrough) and not result.outcomes:

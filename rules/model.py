@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 
 from rules import limits
 from rules.diagnosis import decode
-from rules.fields import Identifier, Name, Pattern, Record
+from rules.fields import Identifier, Markup, Name, Pattern, Record
 from rules.operations import (
     AddClass,
     After,
@@ -26,6 +26,7 @@ from rules.operations import (
     Operation,
     Operations,
     Prepend,
+    Prop,
     Remove,
     RemoveAndKeepContent,
     RemoveAttribute,
@@ -37,6 +38,8 @@ from rules.operations import (
     Target,
 )
 from rules.payloads import (
+    CaseOperations,
+    EmotionMapPayload,
     HideMode,
     HidePayload,
     InsertPayload,
@@ -55,9 +58,12 @@ __all__ = [
     "After",
     "Append",
     "Before",
+    "CaseOperations",
     "Content",
     "Day",
     "Delivery",
+    "EmotionMapMutation",
+    "EmotionMapPayload",
     "Experiment",
     "HideByStyle",
     "HideMode",
@@ -77,6 +83,7 @@ __all__ = [
     "PageLoad",
     "Position",
     "Prepend",
+    "Prop",
     "Record",
     "Remove",
     "RemoveAndKeepContent",
@@ -209,13 +216,27 @@ class RemoveMutation(Mutation, tag_field="mutationType", tag="remove", frozen=Tr
     mutation_payload: RemovePayload
 
 
+class EmotionMapMutation(Mutation, tag_field="mutationType", tag="emotionMap", frozen=True, kw_only=True):
+    """Different operations for each emotion of a visit, or whatever else an attribute says."""
+
+    mutation_payload: EmotionMapPayload
+
+
 class VariantMutation(Mutation, tag_field="mutationType", tag="variant", frozen=True, kw_only=True):
     """Different operations for each variation of an experiment."""
 
     mutation_payload: VariantPayload
 
 
-LayoutMutation = SetMutation | InsertMutation | ReplaceMutation | HideMutation | RemoveMutation | VariantMutation
+LayoutMutation = (
+    SetMutation
+    | InsertMutation
+    | ReplaceMutation
+    | HideMutation
+    | RemoveMutation
+    | VariantMutation
+    | EmotionMapMutation
+)
 
 
 # ---------------------------------------------------------------- experiments, modules, segments
@@ -271,6 +292,9 @@ class Module(Record, frozen=True, kw_only=True):
     name: Name = ""
     selector: Annotated[str, Meta(max_length=limits.SELECTOR_CHARACTERS_MAX)] = ""
     """Where it is on a page; `[data-module="<id>"]` where it is empty."""
+    template: Markup = ""
+    """HTML that content may use as `component`; `{{props.name|fallback}}` in it is what the content gives, a prop without
+    fallback must be given; `{{attribute|fallback}}` is filled from the visit."""
     is_active: bool = True
     """A module that is switched off keeps the origin's form: mutations that touch it don't apply."""
 

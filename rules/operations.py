@@ -4,12 +4,12 @@ Verbs are named as in lol-html. Counterpart: `rules.html.operations` carries the
 wrong with one on any page. To add a verb: CONTRIBUTING.md, "Add an operation in five steps".
 """
 
-from typing import Annotated
+from typing import Annotated, Union
 
 from msgspec import Meta
 
 from rules import limits
-from rules.fields import AttributeName, ClassName, Identifier, Markup, Record
+from rules.fields import AttributeName, ClassName, Identifier, Markup, PropName, Record, filled_as
 
 
 class Target(Record, frozen=True, kw_only=True):
@@ -28,14 +28,28 @@ class Target(Record, frozen=True, kw_only=True):
 
 
 class Content(Record, frozen=True, kw_only=True):
-    """What is written: text, which is escaped, or HTML, which must be a balanced fragment."""
+    """What is written: text, which is escaped; HTML, which must be a balanced fragment; or a component, which is the
+    template of a module with its props. `{{attribute|fallback}}` in it is filled from the visit."""
 
     text: Markup | None = None
+    """Text as it is."""
     html: Markup | None = None
+    """A fragment of HTML in which each tag has its partner."""
+    component: Identifier | None = None
+    """Id of a module that has a `template`."""
+    props: Annotated[dict[PropName, "Prop"], Meta(max_length=limits.PROPS_MAX)] = {}
+    """What the template's `{{props.name}}` become: text, numbers, true or false; where the template has text between tags
+    also content, or a list of it."""
 
     def __post_init__(self) -> None:
-        if (self.text is None) == (self.html is None):
-            raise ValueError("content has either `text` or `html`")
+        if sum(form is not None for form in (self.text, self.html, self.component)) != 1:
+            raise ValueError("content has either `text`, `html` or `component`")
+        if self.props and self.component is None:
+            raise ValueError("`props` go with `component`")
+
+
+Prop = Union[Markup, bool, int, float, Content, Annotated[list[Content], Meta(max_length=limits.PROPS_MAX)]]  # noqa: UP007
+"""One prop of a component."""
 
 
 class Before(Record, tag_field="verb", tag="before", frozen=True, kw_only=True):
@@ -81,7 +95,7 @@ class SetText(Record, tag_field="verb", tag="setText", frozen=True, kw_only=True
 
     def __post_init__(self) -> None:
         if self.content.text is None:
-            raise ValueError("`setText` takes content with `text`; for HTML use `setInnerContent`")
+            raise ValueError("`setText` takes content with `text`; for HTML and components use `setInnerContent`")
 
 
 class Replace(Record, tag_field="verb", tag="replace", frozen=True, kw_only=True):
@@ -108,7 +122,7 @@ class SetAttribute(Record, tag_field="verb", tag="setAttribute", frozen=True, kw
 
     target: Target
     name: AttributeName
-    value: Markup
+    value: Annotated[Markup, filled_as("attribute")]
 
 
 class RemoveAttribute(Record, tag_field="verb", tag="removeAttribute", frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from rules import limits
-from rules.fields import Identifier, Record
+from rules.fields import AttributePath, Identifier, Record
 from rules.operations import Content, Operation, Operations, Target
 
 
@@ -71,6 +71,23 @@ class RemovePayload(Record, frozen=True, kw_only=True):
 
     target: Target
     keep_content: bool = False
+
+
+class CaseOperations(Record, frozen=True, kw_only=True):
+    """What one case of an emotion map changes; nothing where it is empty."""
+
+    operations: Annotated[list[Operation], Meta(max_length=limits.OPERATIONS_MAX)] = []
+
+
+class EmotionMapPayload(Record, frozen=True, kw_only=True):
+    """Operations by what an attribute of the visit says; no experiment, everybody with the same value gets the same."""
+
+    attribute: AttributePath = "emotion"
+    """Whose value names the case."""
+    cases: Annotated[dict[Identifier, CaseOperations], Meta(min_length=1, max_length=limits.CASES_MAX)]
+    """Value -> what is changed."""
+    otherwise: CaseOperations | None = None
+    """For every other value, and where the visit has none; null or nothing to leave the page alone then."""
 
 
 class VariationOperations(Record, frozen=True, kw_only=True):

@@ -16,10 +16,13 @@ from msgspec import Struct
 from rules import model
 from rules.bucketing import bucket_ranges
 from rules.conflicts import precedence
-from rules.decision import Group
+from rules.decision import Group, OpenGroup
 from rules.errors import RulesError
 from rules.expansion import operations_of
+from rules.filling import Slot
 from rules.html.checks import check_operation
+from rules.html.components import Library, compile_component
+from rules.html.slots import prepared
 from rules.model import LayoutMutation, Operation, RulesFile, Target
 from rules.pages import Matcher, compile_page, compile_site
 from rules.schedules import compile_schedule
@@ -35,6 +38,16 @@ class CompiledExperiment(Struct, frozen=True):
     keys: tuple[str, ...]
     ranges: tuple[tuple[float, float], ...]
     conditions: Condition
+
+
+class Cases(Struct, frozen=True):
+    """An emotion map, compiled: groups by what an attribute says; None for a case that changes nothing."""
+
+    steps: tuple[str, ...]
+    """Path to the attribute."""
+    groups: Mapping[str, Group | None]
+    otherwise: Group | None
+    """For all other visits; None where they get the page as it is."""
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -54,6 +67,15 @@ class Row(Struct, frozen=True, kw_only=True):
     group: Group | None
     experiment: CompiledExperiment | None
     variations: Mapping[str, Group]
+    cases: Cases | None
+    fills: frozenset[str]
+    """Attributes that its payload reads: those of placeholders, and the one that cases are chosen by."""
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """All groups, whoever gets them."""
+        cases = () if self.cases is None else (*self.cases.groups.values(), self.cases.otherwise)
+        return tuple(group for group in (self.group, *self.variations.values(), *cases) if group is not None)
 
 
 class _Identified(Protocol):
@@ -63,6 +85,8 @@ class _Identified(Protocol):
 
 class Company(Struct, frozen=True):
     """What a mutation may refer to."""
+
+    components: Library
 
     experiments: Mapping[str, CompiledExperiment]
     modules: Mapping[str, model.Module]
@@ -88,6 +112,10 @@ def company_of(rules_file: RulesFile) -> Company:
                 model.Remove(target=Target(selector=module.selector)), f"$.modules[{index}]", selector_at="selector"
             )
     return Company(
+        components={
+            module.id: compile_component(module, f"$.modules[{i}].template")
+            for i, module in enumerate(rules_file.modules)
+        },
         experiments={e.id: _experiment(e, f"$.experiments[{i}]") for i, e in enumerate(rules_file.experiments)},
         modules={module.id: module for module in rules_file.modules},
         segments={
@@ -116,8 +144,10 @@ def compile_row(mutation: LayoutMutation, company: Company, path: str) -> Row:
     conditions = compile_condition(mutation.conditions, path=f"{path}.conditions") if mutation.conditions else ALWAYS
     segment = _segment(mutation, company, path)
     experiment = _experiment_of(mutation, company, path)
-    group, variations, modules = _operations(mutation, company, path)
-    reads = conditions.reads | (segment.reads if segment else frozenset())
+    written = _Writer(mutation, company, f"{path}.mutationPayload")
+    group, variations, cases = written.group(), written.variations(), written.cases()
+    modules = frozenset(written.modules)
+    reads = conditions.reads | (segment.reads if segment else frozenset()) | written.fills
     if experiment is not None:
         reads |= experiment.conditions.reads | {experiment.experiment.unit}
     return Row(
@@ -134,6 +164,8 @@ def compile_row(mutation: LayoutMutation, company: Company, path: str) -> Row:
         group=group,
         experiment=experiment,
         variations=variations,
+        cases=cases,
+        fills=frozenset(written.fills),
     )
 
 
@@ -164,33 +196,72 @@ def _experiment_of(mutation: LayoutMutation, company: Company, path: str) -> Com
     return experiment
 
 
-def _operations(
-    mutation: LayoutMutation, company: Company, path: str
-) -> tuple[Group | None, dict[str, Group], frozenset[str]]:
-    at = f"{path}.mutationPayload"
-    modules = {mutation.module_id} if mutation.module_id is not None else set()
-    if isinstance(mutation, model.VariantMutation):
-        groups = {}
-        for key, variation in mutation.mutation_payload.variations.items():
-            operations = [(op, f"{at}.variations.{key}.operations[{i}]") for i, op in enumerate(variation.operations)]
-            if operations:
-                groups[key] = _group(mutation.id, operations, company, modules)
-        return None, groups, frozenset(modules)
-    return _group(mutation.id, operations_of(mutation, at), company, modules), {}, frozenset(modules)
+class _Writer:
+    """Makes the groups of one mutation; collects the modules that they touch and the attributes that they are filled from."""
 
+    def __init__(self, mutation: LayoutMutation, company: Company, at: str) -> None:
+        self._mutation = mutation
+        self._company = company
+        self._at = at
+        self.modules = {mutation.module_id} if mutation.module_id is not None else set()
+        self.fills: set[str] = set()
 
-def _group(mutation_id: str, operations: list[tuple[Operation, str]], company: Company, modules: set[str]) -> Group:
-    """Checks each operation and names its target by selector; adds the modules it touches to `modules`."""
-    resolved = []
-    for written, path in operations:
-        operation = written
-        if written.target.module_id is not None:
-            modules.add(written.target.module_id)
-            operation = msgspec.structs.replace(written, target=_by_selector(written.target, company))
-        check_operation(operation, path)
-        resolved.append(operation)
-    digest = blake2b(msgspec.msgpack.encode(resolved), digest_size=12).hexdigest()
-    return Group(mutation_id, tuple(resolved), digest)
+    def group(self) -> Group | None:
+        """What everybody gets; None where that is a decision."""
+        operations = operations_of(self._mutation, self._at)
+        return self._group(operations) if operations else None
+
+    def variations(self) -> dict[str, Group]:
+        """Variation -> its group, for those that change something."""
+        if not isinstance(self._mutation, model.VariantMutation):
+            return {}
+        found = self._chosen("variations", self._mutation.mutation_payload.variations)
+        return {key: group for key, group in found.items() if group is not None}
+
+    def cases(self) -> Cases | None:
+        """The cases of an emotion map."""
+        if not isinstance(self._mutation, model.EmotionMapMutation):
+            return None
+        payload = self._mutation.mutation_payload
+        steps = tuple(payload.attribute.split("."))
+        self.fills.add(steps[0])
+        otherwise = payload.otherwise
+        return Cases(
+            steps=steps,
+            groups=self._chosen("cases", payload.cases),
+            otherwise=None if otherwise is None else self._listed(otherwise.operations, f"{self._at}.otherwise"),
+        )
+
+    def _chosen(
+        self, field: str, named: Mapping[str, model.VariationOperations] | Mapping[str, model.CaseOperations]
+    ) -> dict[str, Group | None]:
+        return {key: self._listed(one.operations, f"{self._at}.{field}.{key}") for key, one in named.items()}
+
+    def _listed(self, operations: Sequence[Operation], at: str) -> Group | None:
+        written = [(operation, f"{at}.operations[{i}]") for i, operation in enumerate(operations)]
+        return self._group(written) if written else None
+
+    def _group(self, written: list[tuple[Operation, str]]) -> Group:
+        """Checks each operation, names its target by selector, and finds what a visit fills."""
+        operations: list[Operation] = []
+        slots: list[Slot] = []
+        for given, path in written:
+            operation = given
+            if given.target.module_id is not None:
+                self.modules.add(given.target.module_id)
+                operation = msgspec.structs.replace(given, target=_by_selector(given.target, self._company))
+            ready = prepared(operation, path, self._company.components, index=len(operations))
+            check_operation(ready.operation, path)
+            operations.append(ready.operation)
+            slots += ready.slots
+        digest = blake2b(
+            msgspec.msgpack.encode((operations, slots) if slots else operations), digest_size=12
+        ).hexdigest()
+        if not slots:
+            return Group(self._mutation.id, tuple(operations), digest)
+        group = OpenGroup(self._mutation.id, tuple(operations), digest, tuple(slots))
+        self.fills |= group.reads
+        return group
 
 
 def _by_selector(target: Target, company: Company) -> Target:

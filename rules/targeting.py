@@ -111,7 +111,7 @@ class _Compiler:
         if not element:
             self.reads.add(steps[0])
         test = self.value(value, path, depth + 1)
-        return lambda attributes: test(_at(attributes, steps))
+        return lambda attributes: test(value_at(attributes, steps))
 
     def _combination(self, key: str, value: Any, path: str, depth: int, element: bool) -> Test:
         if not isinstance(value, list):
@@ -286,7 +286,8 @@ def _never(_: Any) -> bool:
     return False
 
 
-def _at(attributes: Any, steps: Iterable[str]) -> Any:
+def value_at(attributes: Any, steps: Iterable[str]) -> Any:
+    """What stands at a path of names in nested attributes; None where there is nothing."""
     for step in steps:
         if not isinstance(attributes, Mapping) or step not in attributes:
             return None

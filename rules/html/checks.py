@@ -1,5 +1,7 @@
 """What is wrong with an operation on any page: said when it is written, never asked again per visit.
 
+Of operations as they are carried out: components are rendered and placeholders filled before (`rules.html.slots`).
+
 Counterpart: `rules.compiler` calls this for each operation of a table. Raises RulesError with the JSON path.
 """
 
@@ -11,10 +13,10 @@ from rules import limits, model
 from rules.errors import RulesError
 from rules.html import content as markup
 from rules.html.harm import harm_of_name, harm_of_value
+from rules.html.positions import NOT_BALANCED
 from rules.model import Content, Operation
 
 _EMPTY = turbohtml.parse("")
-_PLACEHOLDER = re.compile(r"\{\{\s*[A-Za-z_][^{}]*\}\}")
 _NOT_IN_STYLE = re.compile(r"[{}<;@\\]|/\*")
 
 
@@ -31,7 +33,6 @@ def check_operation(operation: Operation, path: str, *, selector_at: str = "targ
             raise RulesError(harm, f"{path}.name")
         if harm := harm_of_value(operation.name, operation.value):
             raise RulesError(harm, f"{path}.value")
-        _check_placeholders(operation.value, f"{path}.value")
     if isinstance(operation, model.HideByStyle):
         _check_hiding(operation, path)
 
@@ -49,21 +50,11 @@ def check_selector(selector: str, path: str) -> None:
 
 
 def _check_content(content: Content, path: str) -> None:
-    if content.text is not None:
-        _check_placeholders(content.text, f"{path}.text")
-        return
-    html = content.html or ""
-    at = f"{path}.html"
-    _check_placeholders(html, at)
+    html, at = content.html or "", f"{path}.html"
     if harm := markup.harm_in(html):
         raise RulesError(harm, at)
     if html and not markup.is_balanced(html):
-        raise RulesError("the HTML is not balanced: each tag needs its partner inside this content", at)
-
-
-def _check_placeholders(text: str, path: str) -> None:
-    if (found := _PLACEHOLDER.search(text)) is not None:
-        raise RulesError(f"placeholders such as {found[0][:60]} are not available; write the text itself", path)
+        raise RulesError(NOT_BALANCED, at)
 
 
 def _check_hiding(operation: model.HideByStyle, path: str) -> None:

@@ -67,16 +67,22 @@ def tried(ancestors: tuple[str, ...], markup: str) -> Trial:
     To fit, both marks must be the first and last child of that element, and each tag must begin or end an element between
     them: a stray `</div>` or a `<td>` outside a table is dropped silently by the parser, and would do harm on a page.
     """
-    opened = "".join(f"<{name}>" for name in ancestors)
-    page = f"<!doctype html>{opened}<!--{_OPENING}-->{markup}<!--{_CLOSING}-->"
-    root = turbohtml.parse(page, source_locations=True, scripting=True).root
-    if not isinstance(root, Element):
+    root = tree_in(ancestors, markup)
+    if root is None:
         return Trial(fits=False, harm="")
     harm = harm_of([root, *root.find_all()])
     element: Element | None = root
     for above, name in pairwise(ancestors):
         element = _only_child(element, name, structure=above == "html")
     return Trial(fits=element is not None and _holds_all(element, markup), harm=harm)
+
+
+def tree_in(ancestors: tuple[str, ...], markup: str) -> Element | None:
+    """The whole tree of a page that has `markup` inside the last of `ancestors`, between two marks."""
+    opened = "".join(f"<{name}>" for name in ancestors)
+    page = f"<!doctype html>{opened}<!--{_OPENING}-->{markup}<!--{_CLOSING}-->"
+    root = turbohtml.parse(page, source_locations=True, scripting=True).root
+    return root if isinstance(root, Element) else None
 
 
 def fits(ancestors: tuple[str, ...], markup: str) -> bool:

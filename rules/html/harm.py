@@ -13,6 +13,8 @@ from turbohtml import Element
 
 FORBIDDEN_ELEMENTS = frozenset({"script", "base", "object", "embed", "applet", "frameset", "frame"})
 _STRUCTURE = frozenset({"html", "head", "body"})
+_DATA_TYPES = frozenset({"application/json", "application/ld+json"})
+_SOURCES = ("src", "href", "xlink:href")
 _URL_ATTRIBUTES = frozenset(
     {"href", "src", "action", "formaction", "poster", "xlink:href", "data", "ping", "background"}
     | {"values", "from", "to", "by"}  # of an SVG animation, which can write an address
@@ -46,12 +48,19 @@ def harm_of_value(name: str, value: str, tag: str = "") -> str:
     return ""
 
 
+def is_data_block(element: Element) -> bool:
+    """Whether a script is none: data that its type keeps from running (HTML standard, "data block"), in SVG as in HTML."""
+    kind = element.attrs.get("type")
+    is_data = element.tag.lower() == "script" and isinstance(kind, str) and kind.lower() in _DATA_TYPES
+    return is_data and not any(name in element.attrs for name in _SOURCES)
+
+
 def harm_of(elements: Iterable[Element]) -> str:
     """Why these elements may not be written; empty if they may. The page's own `html`, `head` and `body` may be among
     them, and then are to have no attributes: those would be the content's."""
     for element in elements:
         tag = element.tag.lower()
-        if tag in FORBIDDEN_ELEMENTS:
+        if tag in FORBIDDEN_ELEMENTS and not is_data_block(element):
             return f"<{element.tag}> is not allowed in content: it could run scripts past the site's policy"
         if tag == "meta" and "http-equiv" in element.attrs:
             return "<meta http-equiv> is not allowed in content: it speaks for the whole page"

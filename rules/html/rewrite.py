@@ -23,6 +23,7 @@ from rules.html.document import Document
 from rules.html.edits import Edit, Side, splice
 from rules.html.operations import perform
 from rules.html.proof import Carried
+from rules.html.slots import prepared
 from rules.html.workspace import Workspace
 from rules.model import Content, Operation, Target
 from rules.reasons import Reason
@@ -50,10 +51,15 @@ class PassedThrough(Struct, frozen=True, kw_only=True):
 
 
 def rewrite(page: bytes, operations: Sequence[Operation], *, charset: str | None = None) -> Rewritten | PassedThrough:
-    """Carry out operations one after another; raises RulesError for one that can't be carried out on any page."""
-    for index, operation in enumerate(operations):
+    """Carry out operations one after another; raises RulesError for one that can't be carried out on any page.
+
+    There is no visit here: placeholders become their fallbacks. And no modules: components are unknown.
+    """
+    groups = []
+    for index, written in enumerate(operations):
+        operation = prepared(written, f"$[{index}]").operation
         check_operation(operation, f"$[{index}]")
-    groups = [Group(str(index), (operation,)) for index, operation in enumerate(operations)]
+        groups.append(Group(str(index), (operation,)))
     return apply_groups(page, groups, charset=charset)
 
 

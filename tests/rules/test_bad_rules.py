@@ -27,12 +27,29 @@ def doing(operation: dict[str, Any]) -> dict[str, Any]:
     return of(mutationPayload={"operations": [operation]})
 
 
-def writing(**content: str) -> dict[str, Any]:
+def writing(**content: Any) -> dict[str, Any]:
     return doing({"verb": "append", "target": HEADLINE, "content": content})
 
 
 def attribute(name: str, value: str) -> dict[str, Any]:
     return doing({"verb": "setAttribute", "target": HEADLINE, "name": name, "value": value})
+
+
+def card(template: str, **props: Any) -> dict[str, Any]:
+    """A rules file with a component, and one operation that uses it."""
+    return writing(component="card", props=props) | {"modules": [{"id": "card", "template": template}]}
+
+
+def writes(text: str) -> dict[str, Any]:
+    """The operations of one case."""
+    return {"operations": [{"verb": "setText", "target": HEADLINE, "content": {"text": text}}]}
+
+
+EMOTION = {"joy": writes("x")}
+
+
+def emotions(**payload: Any) -> dict[str, Any]:
+    return of(mutationType="emotionMap", mutationPayload={"cases": EMOTION} | payload)
 
 
 def variant(variations: dict[str, Any], experiment: str = "e") -> dict[str, Any]:
@@ -53,7 +70,7 @@ TABLE: list[tuple[Any, str, str]] = [
     ([], "$", "Expected `object`, got `array`"),
     ({"mutation": []}, "$", "did you mean `mutations`?"),
     ({"mutations": {}}, "$.mutations", "Expected `array`"),
-    ({"mutations": [{}]}, FIRST, "one of set, insert, replace, hide, remove, variant"),
+    ({"mutations": [{}]}, FIRST, "one of set, insert, replace, hide, remove, variant, emotionMap"),
     (of(id=""), f"{FIRST}.id", "1 to 64 letters"),
     (of(id="a b"), f"{FIRST}.id", "1 to 64 letters"),
     (of(mutationType="sett"), f"{FIRST}.mutationType", "did you mean `set`?"),
@@ -118,9 +135,9 @@ TABLE: list[tuple[Any, str, str]] = [
     (
         doing({"verb": "setText", "target": HEADLINE, "content": {"html": "x"}}),
         OPERATION,
-        "for HTML use `setInnerContent`",
+        "for HTML and components use `setInnerContent`",
     ),
-    (writing(), f"{OPERATION}.content", "either `text` or `html`"),
+    (writing(), f"{OPERATION}.content", "either `text`, `html` or `component`"),
     (writing(html="<b>"), f"{OPERATION}.content.html", "not balanced"),
     (writing(html="</div>"), f"{OPERATION}.content.html", "not balanced"),
     (writing(html="<!--"), f"{OPERATION}.content.html", "not balanced"),
@@ -133,7 +150,26 @@ TABLE: list[tuple[Any, str, str]] = [
         f"{OPERATION}.content.html",
         "javascript: address",
     ),
-    (writing(text="Hello {{ name }}"), f"{OPERATION}.content.text", "placeholders such as {{ name }}"),
+    (writing(text="Hello {{ 1 }}"), f"{OPERATION}.content.text", "is no placeholder such as {{locale|en}}"),
+    (writing(html="<p title={{a}}>x</p>"), f"{OPERATION}.content.html", "attributes need quotes"),
+    (writing(html="<table><tr>{{a}}</tr></table>"), f"{OPERATION}.content.html", "a table's text a cell"),
+    (writing(html="{{props.a}}"), f"{OPERATION}.content.html", "in a module's template only"),
+    (attribute("type", "{{a}}"), f"{OPERATION}.value", "decides what runs"),
+    (attribute("href", "{{a}}:x"), f"{OPERATION}.value", "behind a placeholder that begins an address"),
+    (writing(component="card"), f"{OPERATION}.content.component", "there is no module 'card'"),
+    (writing(component="card", props=1), f"{OPERATION}.content.props", "Expected `object`"),
+    (writing(component="card", props={"a b": 1}), f"{OPERATION}.content.props", "matching regex"),
+    (writing(component="card", props={"a": {"txt": "x"}}), f"{OPERATION}.content.props.a", "did you mean `text`?"),
+    (writing(text="x", props={"a": 1}), f"{OPERATION}.content", "`props` go with `component`"),
+    (card("{{props.a}}"), f"{OPERATION}.content.props", "needs the prop 'a'"),
+    (card("{{props.a}}", b=1), f"{OPERATION}.content.props.b", "has no prop 'b'; it has: a"),
+    (card("<p>{{props.a}}</p>", a={"html": "<div>x</div>"}), f"{OPERATION}.content.component", "not balanced"),
+    (card("<b>"), "$.modules[0].template", "not balanced"),
+    (of(mutationType="emotionMap", mutationPayload={"cases": {}}), f"{FIRST}.mutationPayload.cases", "length >= 1"),
+    (emotions(attribute="a b"), f"{FIRST}.mutationPayload.attribute", "a dotted path into one"),
+    (emotions(case=EMOTION), f"{FIRST}.mutationPayload", "did you mean `cases`?"),
+    (emotions(cases={"joy": writes("{{")}), f"{FIRST}.mutationPayload.cases.joy.operations[0].content.text", "is no"),
+    (emotions(otherwise=writes("{{")), f"{FIRST}.mutationPayload.otherwise.operations[0].content.text", "is no"),
     (attribute("onclick", "x"), f"{OPERATION}.name", "it runs a script"),
     (attribute("srcdoc", "x"), f"{OPERATION}.name", "scripts of its own"),
     (attribute("a b", "x"), f"{OPERATION}.name", "an HTML attribute name"),

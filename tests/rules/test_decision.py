@@ -8,7 +8,7 @@ import pytest
 
 from rules.bucketing import hash_unit
 from rules.context import PAGE_ATTRIBUTES
-from rules.decision import NOTHING, decide
+from rules.decision import NOTHING, Group, decide
 from rules.reasons import Reason
 from tests.rules.making import NOW, experiment, removing, table, variant, visit
 
@@ -129,3 +129,79 @@ def test_the_key_follows_from_the_groups_alone() -> None:
     assert decide(one, visit()).key == decide(other, visit()).key != ""
     assert decide(table(removing("m", "p")), visit()).key != decide(one, visit()).key
     assert decide(table(removing("m", isActive=False)), visit()).key == ""
+
+
+def writing(value: str, **fields: Any) -> dict[str, Any]:
+    """A mutation that writes a text with placeholders."""
+    operation = {"verb": "setText", "target": {"selector": "h1"}, "content": {"text": value}}
+    return {"id": "w", "mutationType": "set", "mutationPayload": {"operations": [operation]}, **fields}
+
+
+def test_equal_fillings_have_equal_keys_and_others_have_others() -> None:
+    found = table(writing("{{a|x}}{{b}}"))
+    keys = {name: decide(found, visit(attributes=attributes)).key for name, attributes in FILLINGS.items()}
+    assert keys["fallback"] == keys["empty"] == keys["same"] == keys["other attributes"]
+    assert len({keys["fallback"], keys["ab"], keys["one blank further"], keys["number"]}) == 4
+    assert decide(table(writing("{{a|x}} {{b}}")), visit()).key != keys["fallback"]
+
+
+FILLINGS: dict[str, dict[str, Any]] = {
+    "fallback": {},
+    "empty": {"a": "", "b": None},
+    "same": {"a": "x"},
+    "other attributes": {"c": "y"},
+    "ab": {"a": "ab", "b": "c"},
+    "one blank further": {"a": "a", "b": "bc"},
+    "number": {"a": 1},
+}
+
+
+def test_what_is_filled_in_is_read() -> None:
+    page = decide(table(writing("{{query.utm_source}}")), visit())
+    assert page.reads == {"query"}
+    assert not page.private
+    visitor = decide(table(writing("{{name}}", conditions={"path": "/elsewhere"})), visit())
+    assert visitor.reads == {"name", "path"}
+    assert visitor.private
+    assert visitor.groups == ()
+
+
+def test_a_group_without_placeholders_is_the_tables_own() -> None:
+    found = table(writing("plain"))
+    assert decide(found, visit()).groups[0] is found.rows[0].group
+    filled = decide(table(writing("{{a}}")), visit(attributes={"a": "<b>"})).groups[0]
+    assert type(filled) is Group
+    assert filled.operations[0].content.text == "<b>"  # type: ignore[union-attr]
+
+
+def emotions(**payload: Any) -> dict[str, Any]:
+    """An emotion map with two cases, one of which changes nothing."""
+    joy = writing("{{name|you}}")["mutationPayload"]
+    return {"id": "e", "mutationType": "emotionMap", "mutationPayload": {"cases": {"joy": joy, "calm": {}}, **payload}}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "reason", "detail"),
+    [
+        ({"emotion": "joy"}, Reason.APPLIED, "emotion=joy"),
+        ({"emotion": "calm"}, Reason.NO_CHANGE, "emotion=calm"),
+        ({"emotion": "rage"}, Reason.CONDITIONS, "emotion=rage; cases: joy, calm"),
+        ({}, Reason.CONDITIONS, "the visit has no emotion; cases: joy, calm"),
+        ({"emotion": ["joy"]}, Reason.CONDITIONS, "the visit has no emotion; cases: joy, calm"),
+    ],
+)
+def test_an_emotion_chooses_the_case(attributes: dict[str, Any], reason: Reason, detail: str) -> None:
+    decision = decide(table(emotions()), visit(attributes=attributes))
+    assert [(outcome.reason, outcome.detail) for outcome in decision.outcomes] == [(reason, detail)]
+    assert len(decision.groups) == (reason is Reason.APPLIED)
+    assert decision.reads == {"emotion", "name"}
+    assert decision.private
+
+
+def test_otherwise_is_for_all_others() -> None:
+    found = table(emotions(attribute="query.mood", otherwise=writing("other")["mutationPayload"]))
+    told = {mood: decide(found, visit(attributes={"query": {"mood": mood}})).outcomes[0] for mood in ("joy", "rage")}
+    assert told["joy"].detail == "query.mood=joy"
+    assert (told["rage"].reason, told["rage"].detail) == (Reason.APPLIED, "query.mood=rage, otherwise")
+    assert decide(found, visit()).outcomes[0].detail == "the visit has no query.mood, otherwise"
+    assert decide(table(emotions(otherwise={})), visit()).outcomes[0].reason is Reason.CONDITIONS

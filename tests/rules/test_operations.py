@@ -1,5 +1,7 @@
 """Structs of operations refuse what can't be meant."""
 
+from typing import Any
+
 import pytest
 
 from rules import model
@@ -12,8 +14,9 @@ def test_a_target_is_a_selector_or_a_module() -> None:
 
 
 def test_content_is_text_or_html() -> None:
-    for fields in ({}, {"text": "a", "html": "b"}):
-        with pytest.raises(ValueError, match="either `text` or `html`"):
+    cases: tuple[dict[str, Any], ...] = ({}, {"text": "a", "html": "b"}, {"html": "a", "component": "b"})
+    for fields in cases:
+        with pytest.raises(ValueError, match="either `text`, `html` or `component`"):
             model.Content(**fields)
 
 
