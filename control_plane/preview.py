@@ -209,9 +209,15 @@ def _query(query: str) -> dict[str, str]:
 
 
 def _merged(decided: tuple[Outcome, ...], done: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
-    """What was decided, and for what was carried out what came of it."""
+    """What was decided, and for what was carried out what came of it; why it was chosen goes before."""
     results = {outcome.mutation_id: outcome for outcome in done}
     return tuple(
-        results.get(outcome.mutation_id, outcome) if outcome.reason is Reason.APPLIED else outcome
+        _with_choice(outcome, results[outcome.mutation_id])
+        if outcome.reason is Reason.APPLIED and outcome.mutation_id in results
+        else outcome
         for outcome in decided
     )
+
+
+def _with_choice(decided: Outcome, done: Outcome) -> Outcome:
+    return Outcome(done.mutation_id, done.reason, ", ".join(filter(None, (decided.detail, done.detail))))

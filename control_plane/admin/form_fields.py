@@ -51,7 +51,7 @@ class Kind(StrEnum):
     CLOCK = "clock"
     MOMENT = "moment"
     CONTENT = "content"
-    """Text or HTML: a choice and one box."""
+    """Text, HTML or a component: a choice and one box. A component is typed as JSON, with its props."""
     JSON = "json"
     """Whatever has no fields of its own."""
 
@@ -110,7 +110,8 @@ def _fields(field: Field, name: str) -> Iterator[FormField]:
     if isinstance(kind, UnionType):
         yield from _tagged(kind, name, default)
     elif isinstance(kind, StructType) and kind.cls is model.Content:
-        ways = [form_field for inner in kind.fields for form_field in _fields(inner, inner.encode_name)]
+        inner_fields = [form_field for inner in kind.fields for form_field in _fields(inner, inner.encode_name)]
+        ways = [form_field for form_field in inner_fields if form_field.kind is not Kind.JSON]
         choices = tuple(way.name for way in ways)
         longest = max(way.characters_max or 0 for way in ways)
         yield FormField(name=name, kind=Kind.CONTENT, choices=choices, default=choices[0], characters_max=longest)

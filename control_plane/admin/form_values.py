@@ -23,7 +23,10 @@ Problems = dict[str, str]
 """Field name -> what is wrong with it and what to do. The name "" is the form as a whole."""
 
 CONTENT_SUFFIX = ".value"
-"""A content field has two inputs: its name holds the kind (`text` or `html`), this one what is written."""
+"""A content field has two inputs: its name holds the kind (`text`, `html` or `component`), this one what is written."""
+
+COMPONENT = "component"
+"""The kind that is typed as JSON: `{"component": …, "props": {…}}`."""
 
 MOMENT_FORMAT = "%Y-%m-%dT%H:%M:%S"
 
@@ -59,7 +62,7 @@ def typed_of(mutation: Mapping[str, Any], fields: Iterable[FormField]) -> Typed:
         elif field.kind is Kind.CONTENT:
             way = next((choice for choice in field.choices if (value or {}).get(choice) is not None), field.default)
             typed[field.name] = way
-            typed[field.name + CONTENT_SUFFIX] = str((value or {}).get(way) or "")
+            typed[field.name + CONTENT_SUFFIX] = _typed_content(value or {}, way)
         elif field.kind is Kind.JSON:
             typed[field.name] = field.default if value is None else pretty(value)
         elif field.kind is Kind.MOMENT:
@@ -129,7 +132,7 @@ def _value(typed: Typed, field: FormField, zone: ZoneInfo) -> Any:
     if isinstance(given, list):
         return given or None
     if field.kind is Kind.CONTENT:
-        return {given or field.default: typed.get(field.name + CONTENT_SUFFIX, "")}
+        return _content(given or field.default, typed.get(field.name + CONTENT_SUFFIX, ""))
     if field.kind is Kind.SWITCH:
         return given != ""
     if field.kind is Kind.TEXT:
@@ -146,6 +149,23 @@ def _value(typed: Typed, field: FormField, zone: ZoneInfo) -> Any:
     if field.kind is Kind.MOMENT:
         return _moment(text, zone)
     return text
+
+
+def _typed_content(content: Mapping[str, Any], way: str) -> str:
+    if way == COMPONENT:
+        return pretty({name: content[name] for name in (COMPONENT, "props") if content.get(name)})
+    return str(content.get(way) or "")
+
+
+def _content(way: str, text: str | list[str]) -> dict[str, Any]:
+    if way != COMPONENT:
+        return {way: text}
+    found = _json(str(text).strip() or "{}")
+    if not isinstance(found, dict) or COMPONENT not in found:
+        raise ValueError(
+            'Write the component as JSON, for example {"component": "card", "props": {"title": "Quince"}}.'
+        )
+    return found
 
 
 def _number(text: str) -> int:

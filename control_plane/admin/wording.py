@@ -46,10 +46,16 @@ LABELS: dict[str, tuple[str, str]] = {
     "mutationPayload.keepContent": ("Keep what is inside", "Only the element’s own tags go."),
     "mutationPayload.content": (
         "New content",
-        "Text is written as it is. HTML must be a whole piece: every tag closed.",
+        "HTML must be a whole piece. A component is JSON, with its props. {{locale|en}} is filled from the visit.",
     ),
     "mutationPayload.operations": ("Operations", "A JSON list, carried out in order."),
     "mutationPayload.experimentId": ("Experiment", "Who sees which variation is decided there."),
+    "mutationPayload.attribute": ("Attribute", "Whose value names the case, for example emotion or query.mood."),
+    "mutationPayload.cases": ("Cases", "A JSON object: a value of the attribute, and the operations for it."),
+    "mutationPayload.otherwise.operations": (
+        "Otherwise",
+        "A JSON list of operations for every other visit. Empty: those visits get the page as it is.",
+    ),
     "mutationPayload.variations": ("Variations", "A JSON object: a key for each variation. The first is the control."),
 }
 
@@ -74,7 +80,7 @@ CHOICES: dict[str, dict[str, str]] = {
         "attribute": "By the attribute hidden",
         "remove": "By leaving it out of the page",
     },
-    "mutationPayload.content": {"text": "Text", "html": "HTML"},
+    "mutationPayload.content": {"text": "Text", "html": "HTML", "component": "Component"},
 }  # fmt: skip
 
 PLACEHOLDERS: dict[str, str] = {
@@ -102,6 +108,17 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
   "warm": {"operations": [
     {"verb": "setText", "target": {"selector": "h1"}, "content": {"text": "Good to see you"}}
   ]}
+}""",
+        ),
+    ),
+    "mutationPayload.cases": (
+        (
+            "Another headline for visits that bring the attribute emotion, and a class for one of them:",
+            """{
+  "joy": {"operations": [
+    {"verb": "setText", "target": {"selector": "h1"}, "content": {"text": "What a day, {{name|friend}}"}}
+  ]},
+  "calm": {"operations": [{"verb": "addClass", "target": {"selector": "body"}, "names": ["is-calm"]}]}
 }""",
         ),
     ),
@@ -140,6 +157,7 @@ TYPES: dict[str, str] = {
     "replace": "Other content in place of an element.",
     "hide": "An element that visitors don’t see.",
     "remove": "An element that is left out of the page.",
+    "emotionMap": "Other operations for each emotion, or whatever else an attribute of the visit says.",
     "variant": "Other operations for each variation of an experiment.",
 }
 

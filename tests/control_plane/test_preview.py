@@ -58,6 +58,30 @@ async def test_a_page_of_a_registered_origin(plane: Plane) -> None:
     assert (refused.status, refused.json()["type"].rpartition(":")[2]) == (422, "preview_address")
 
 
+async def test_content_is_filled_from_the_visit(plane: Plane) -> None:
+    template = '<p title="{{props.title}}">{{name|you}}</p>'
+    await plane.ask("POST", "modules", {"id": "card", "template": template})
+    content = {"component": "card", "props": {"title": "For {{name|you}}"}}
+    payload = {"target": {"selector": "h1"}, "scope": "element", "content": content}
+    await plane.create({"mutationType": "replace", "mutationPayload": payload})
+    for attributes, name in (({"name": '"<b>'}, "&quot;&lt;b&gt;"), ({}, "you")):
+        body = {"url": "https://shop.example/", "html": "<h1>Old</h1>", "context": {"attributes": attributes}}
+        applied = (await plane.ask("POST", "apply", body)).json()
+        assert applied["html"] == f'<p title="For {name}">{name}</p>'
+
+
+async def test_an_emotion_chooses_what_is_shown(plane: Plane) -> None:
+    cases = {"joy": headline("Joy")["mutationPayload"]}
+    await plane.create({"mutationType": "emotionMap", "mutationPayload": {"cases": cases}})
+    for attributes, html, detail in (
+        ({"emotion": "joy"}, "<h1>Joy</h1>", "emotion=joy, 1 element"),
+        ({}, "<h1>Old</h1>", "the visit has no emotion; cases: joy"),
+    ):
+        body = {"url": "https://shop.example/", "html": "<h1>Old</h1>", "context": {"attributes": attributes}}
+        applied = (await plane.ask("POST", "apply", body)).json()
+        assert (applied["html"], applied["outcomes"][0]["detail"]) == (html, detail)
+
+
 async def test_an_experiment_is_forced_and_assigned(plane: Plane) -> None:
     await plane.ask("POST", "experiments", {"id": "ab", "variations": [{"key": "control"}, {"key": "b"}]})
     operations = headline("B")["mutationPayload"]["operations"]

@@ -40,7 +40,7 @@ def test_a_tagged_union_is_a_choice_and_the_fields_of_its_members() -> None:
 
 def test_content_is_one_field_with_the_schemas_ways() -> None:
     content = field("insert", "mutationPayload.content")
-    assert (content.kind, content.choices) == (Kind.CONTENT, ("text", "html"))
+    assert (content.kind, content.choices) == (Kind.CONTENT, ("text", "html", "component"))
 
 
 def test_a_choice_of_one_is_no_choice() -> None:

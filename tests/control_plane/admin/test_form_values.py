@@ -58,6 +58,29 @@ def test_a_mutation_survives_the_form() -> None:
     assert again == mutation
 
 
+def test_a_component_survives_the_form_as_json() -> None:
+    content = {"component": "card", "props": {"title": "Hi {{name|you}}", "inside": [{"text": "x"}], "n": 2.5}}
+    payload = {"target": {"selector": "h1"}, "position": "after", "content": content}
+    mutation = decode_mutation(
+        msgspec.json.encode({"id": "m-1", "mutationType": "insert", "mutationPayload": payload, "isActive": True})
+    )
+    fields = fields_for("insert")
+    typed = typed_of(msgspec.to_builtins(mutation), fields)
+    assert typed["mutationPayload.content"] == "component"
+    found, problems = mutation_json(typed, fields)
+    assert problems == {}
+    assert decode_mutation(msgspec.json.encode({"id": "m-1", "mutationType": "insert", **found})) == mutation
+
+
+@pytest.mark.parametrize("text", ["", "card", "[1]", '{"props": {}}'])
+def test_a_component_that_is_none_is_refused_at_its_field(text: str) -> None:
+    fields = fields_for("insert")
+    typed: Typed = defaults(fields) | {"mutationPayload.content": "component", "mutationPayload.content.value": text}
+    found, problems = mutation_json(typed, fields)
+    assert "mutationPayload.content" in problems
+    assert "content" not in found.get("mutationPayload", {})
+
+
 @pytest.mark.parametrize("mutation_type", sorted(mutation_types()))
 def test_an_empty_form_says_nothing_of_a_schedule_and_names_what_is_needed(mutation_type: str) -> None:
     fields = fields_for(mutation_type)
@@ -107,6 +130,9 @@ def test_line_ends_of_browsers_are_line_ends() -> None:
         ("replace", "$.mutationPayload.target", "mutationPayload.target.selector"),
         ("replace", "$.mutationPayload.content.html", "mutationPayload.content"),
         ("set", "$.mutationPayload.operations[2].target.selector", "mutationPayload.operations"),
+        ("insert", "$.mutationPayload.content.props.title", "mutationPayload.content"),
+        ("emotionMap", "$.mutationPayload.cases.joy.operations[0].content.text", "mutationPayload.cases"),
+        ("emotionMap", "$.mutationPayload.otherwise.operations[0]", "mutationPayload.otherwise.operations"),
         ("variant", "$.mutationPayload.variations.warm.operations[0]", "mutationPayload.variations"),
         ("set", '$.conditions["query.utm"].$regex', "conditions"),
         ("set", "$.schedule", "schedule.startsAt"),

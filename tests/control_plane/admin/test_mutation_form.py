@@ -2,12 +2,16 @@
 
 import json
 
+import msgspec
 import pytest
 from selectolax.lexbor import LexborHTMLParser
 
 from control_plane.admin.addresses import PREFIX, mutation
 from control_plane.admin.form_fields import mutation_types
+from control_plane.intent import Intent
 from control_plane.services import Services
+from control_plane.tokens import Actor, Role
+from rules.model import Module
 from tests.control_plane.admin.person import Person, Seen, form_fields
 from tests.control_plane.admin.writing import HEADLINE, write
 
@@ -23,6 +27,9 @@ PAYLOADS: dict[str, dict[str, str]] = {
         "mutationPayload.content.value": "<p>New &amp; true</p>",
     },
     "replace": {name: str(value) for name, value in HEADLINE.items()},
+    "emotionMap": {
+        "mutationPayload.cases": '{"joy": {"operations": [{"verb": "remove", "target": {"selector": ".ad"}}]}, "calm": {}}',
+    },
     "hide": {"mutationPayload.target.selector": ".ad", "mutationPayload.mode": "attribute"},
     "remove": {"mutationPayload.target.selector": ".ad", "mutationPayload.keepContent": "on"},
 }
@@ -76,6 +83,7 @@ async def test_each_type_is_saved_as_a_draft_and_comes_back(
         ("set", "mutationPayload.operations", '[{"verb": "explode"}]', ""),
         ("set", "mutationPayload.operations", "", "needed"),
         ("insert", "mutationPayload.position", "sideways", ""),
+        ("emotionMap", "mutationPayload.cases", '{"joy": {"operation": []}}', "operations"),
     ],
 )
 async def test_a_refusal_stands_at_its_field_and_the_text_stays(
@@ -96,12 +104,38 @@ async def test_a_refusal_stands_at_its_field_and_the_text_stays(
     assert (await services.mutations.page()).items == ()
 
 
-async def test_html_that_is_not_whole_is_refused_at_the_content(admin: Person) -> None:
+@pytest.mark.parametrize(
+    ("way", "value", "fragment"),
+    [
+        ("html", "<p><b>open", "not balanced"),
+        ("html", "<p title={{name}}>x</p>", "attributes need quotes"),
+        ("text", "Hi {{", "is no placeholder"),
+        ("component", '{"component": "nowhere"}', "no module 'nowhere'"),
+        ("component", "nowhere", "Not JSON"),
+    ],
+)
+async def test_content_that_is_not_fit_is_refused_at_the_content(
+    admin: Person, way: str, value: str, fragment: str
+) -> None:
     form = await admin.open(f"{PREFIX}/new?type=insert")
-    typed = {**PAYLOADS["insert"], "mutationPayload.content.value": "<p><b>open"}
+    typed = {**PAYLOADS["insert"], "mutationPayload.content": way, "mutationPayload.content.value": value}
     page = await admin.submit(form, FORM, typed, button="save")
     assert page.status == 422
-    assert problem_at(page, "mutationPayload.content")
+    assert fragment in problem_at(page, "mutationPayload.content")
+
+
+async def test_a_component_is_written_and_comes_back(admin: Person, services: Services) -> None:
+    card = Module(id="card", template="<p>{{props.title}}</p>")
+    await services.modules.create(card, Intent(actor=Actor("admin", Role.ADMIN)))
+    typed = {**PAYLOADS["insert"], "mutationPayload.content": "component"}
+    value = '{"component": "card", "props": {"title": "For {{name|you}}"}}'
+    saved = await write(admin, "insert", **typed | {"mutationPayload.content.value": value, "name": "Card"})
+    stored = await services.mutations.get(saved.id)
+    assert json.loads(msgspec.json.encode(stored))["mutationPayload"]["content"]["component"] == "card"
+    node = (await admin.open(mutation(saved.id, "edit"))).tree.css_first(FORM)
+    assert node is not None
+    kept = form_fields(node)
+    assert json.loads(str(kept["mutationPayload.content.value"])) == json.loads(value)
 
 
 async def test_several_things_that_cant_be_read_are_all_named(admin: Person) -> None:
@@ -183,7 +217,9 @@ async def test_markup_in_every_field_comes_back_as_text(admin: Person, mutation_
 
 
 async def test_markup_that_is_saved_is_text_everywhere(admin: Person) -> None:
-    operations = json.dumps([{"verb": "setText", "target": {"selector": "h1"}, "content": {"text": XSS}}])
+    operations = json.dumps(
+        [{"verb": "setText", "target": {"selector": "h1"}, "content": {"text": XSS.replace("{{", "\\{{")}}]
+    )
     conditions = json.dumps({XSS: XSS})
     fields = {"name": XSS, "note": XSS, "reason": XSS, "layoutId": XSS, "conditions": conditions, "pageSlug": "/x"}
     saved = await write(admin, "set", **fields | {"mutationPayload.operations": operations})
