@@ -3,6 +3,7 @@
 Counterpart: `rules.model` and its neighbours; every table here is read off them.
 """
 
+import sys
 import typing
 from enum import StrEnum
 
@@ -12,7 +13,7 @@ from msgspec import inspect
 from control_plane.api.routes import ROUTES
 from control_plane.settings import ControlPlaneSettings
 from layout_mutation.documentation.source import notes, summary
-from rules import conflicts, context, model, reasons, targeting
+from rules import conflicts, context, limits, model, reasons, targeting, templates
 from service.settings import variables
 from sidecar.settings import SidecarSettings
 
@@ -59,6 +60,8 @@ _PAYLOADS = (
     model.RemovePayload,
     model.VariantPayload,
     model.VariationOperations,
+    model.EmotionMapPayload,
+    model.CaseOperations,
 )
 _PARTS = (model.Target, model.Content, model.Schedule, model.Hours)
 _DOCUMENTS = (model.Experiment, model.Variation, model.NamespaceRange, model.Module, model.Segment)
@@ -99,6 +102,7 @@ def _rules_file() -> str:
             *(f"| `{kind.__struct_config__.tag}` | {summary(kind)} | {_beside_target(kind)} |" for kind in operations),
             "",
             *(_section(kind) for kind in _PARTS),
+            _placeholders(),
             "### Triggers\n",
             "| on | it means | fields |\n| --- | --- | --- |",
             *(
@@ -111,15 +115,39 @@ def _rules_file() -> str:
     )
 
 
+def _placeholders() -> str:
+    said = notes(templates)["Position"]
+    rows = [f"| `{position.value}` | {said[position.name]} |" for position in templates.Position]
+    return "\n".join(
+        (
+            "\n### Placeholders\n",
+            "`{{attribute|fallback}}` in content, in the value of an attribute and wherever else a text is written is filled",
+            "from the visit: `attribute` is a name of the visit's attributes or a dotted path, `fallback` is text as it stands.",
+            "Texts, numbers, true and false are written; what is missing, empty, anything else, or longer than",
+            f"{limits.PLACEHOLDER_VALUE_CHARACTERS_MAX} characters gives way to the fallback. So does a value that can't be what",
+            "stands there, and one with `{{`, which a framework on the page might evaluate. The attribute counts as read.\n",
+            "Where a placeholder stands says how its value is escaped; where nothing would make it safe (a tag's or an",
+            "attribute's name, a comment, an event handler, a selector, the host of an address, ...) the rule is refused:\n",
+            "| position | it is |\n| --- | --- |",
+            *rows,
+            "\n`\\{{` writes `{{` itself, and `\\\\{{` a backslash before a placeholder.\n",
+            "A module's `template` is HTML with `{{props.name|fallback}}` for what the content gives (a prop without fallback must",
+            "be given) and `{{attribute|fallback}}` for what the visit has. Content with `component` is rendered when the rule is",
+            "written, props escaped for where they stand. Only data may stand in a script: JSON, in `application/json` or",
+            "`application/ld+json`.\n",
+        )
+    )
+
+
 def _section(kind: type) -> str:
     return f"\n### {kind.__name__}\n\n{summary(kind)}\n\n{_table(kind, _fields(kind))}\n"
 
 
 def _table(kind: type, fields: list[msgspec.structs.FieldInfo]) -> str:
-    said = notes(model).get(kind.__name__, {})
+    said = notes(sys.modules[kind.__module__]).get(kind.__name__, {})
     rows = ["| field | type | default | meaning |", "| --- | --- | --- | --- |"]
     for field in fields:
-        meaning = said.get(field.name, "")
+        meaning = said.get(field.name, "").replace("|", chr(92) + "|")
         rows.append(f"| `{field.encode_name}` | {_type(field.type)} | {_default(field)} | {meaning} |")
     return "\n".join(rows)
 
