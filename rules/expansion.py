@@ -4,6 +4,8 @@ Counterpart: `rules.payloads` has the shapes, `rules.rows` checks what comes out
 `emotionMap` are not expanded here: which of their operations apply is a decision.
 """
 
+from collections.abc import Mapping
+
 from rules import model
 from rules.model import LayoutMutation, Operation, Target
 
@@ -24,6 +26,12 @@ def operations_of(mutation: LayoutMutation, at: str) -> list[tuple[Operation, st
             return [(_hidden(target, payload.mode), at)]
         case model.RemovePayload(target=target):
             return [((model.RemoveAndKeepContent if payload.keep_content else model.Remove)(target=target), at)]
+        case model.MovePayload(target=target, anchor=anchor):
+            return [(_MOVE[payload.position](target=target, anchor=anchor), at)]
+        case model.ReorderPayload(container=container, order=order):
+            return [(model.ReorderChildren(target=container, order=order), at)]
+        case model.LayoutPayload(regions=regions):
+            return [found for name in regions for found in _region(regions, name, f"{at}.regions.{name}")]
         case _:
             return []
 
@@ -34,6 +42,27 @@ _INSERT: dict[model.Position, type[model.Before | model.After | model.Prepend | 
     model.Position.PREPEND: model.Prepend,
     model.Position.APPEND: model.Append,
 }
+
+_MOVE: dict[model.Position, type[model.MoveBefore | model.MoveAfter | model.MovePrepend | model.MoveAppend]] = {
+    model.Position.BEFORE: model.MoveBefore,
+    model.Position.AFTER: model.MoveAfter,
+    model.Position.PREPEND: model.MovePrepend,
+    model.Position.APPEND: model.MoveAppend,
+}
+
+
+def _region(regions: Mapping[str, model.Region], name: str, at: str) -> list[tuple[Operation, str]]:
+    """One region: its modules in order, but for those that the other regions take."""
+    region, found = regions[name], list[tuple[Operation, str]]()
+    if region.modules:
+        order = [Target(module_id=module) for module in region.modules]
+        elsewhere = [
+            Target(module_id=module) for other in regions if other != name for module in regions[other].modules
+        ]
+        ordered = model.ReorderChildren(target=region.container, order=order, adopt=True, leaving=elsewhere)
+        found.append((ordered, at))
+    hidden = [Target(module_id=module) for module in region.hidden]
+    return found + [(model.HideByStyle(target=target), f"{at}.hidden[{i}]") for i, target in enumerate(hidden)]
 
 
 def _hidden(target: Target, mode: model.HideMode) -> Operation:

@@ -57,6 +57,15 @@ MATCHES_MAX = 10_000
 PAGE_BYTES_MAX = 4 * 1024 * 1024
 """A page that is parsed at all: the largest real pages are about 3 MB; at 400 MB/s this is 10 ms."""
 
+ORDER_MAX = 200
+"""Entries of one order, or modules of one region: more than people arrange by hand."""
+
+REGIONS_MAX = 50
+"""Regions of one layout: pages have a handful."""
+
+LEAVING_MAX = ORDER_MAX * REGIONS_MAX
+"""Children that an order spares: a layout spares the modules of all its other regions."""
+
 PROOF_ATTEMPTS_MAX = 32
 """Rewrites of one page that are tried to find which mutation a page can't take: each costs two parses."""
 

@@ -23,6 +23,10 @@ from rules.operations import (
     Before,
     Content,
     HideByStyle,
+    MoveAfter,
+    MoveAppend,
+    MoveBefore,
+    MovePrepend,
     Operation,
     Operations,
     Prepend,
@@ -31,6 +35,7 @@ from rules.operations import (
     RemoveAndKeepContent,
     RemoveAttribute,
     RemoveClass,
+    ReorderChildren,
     Replace,
     SetAttribute,
     SetInnerContent,
@@ -43,8 +48,12 @@ from rules.payloads import (
     HideMode,
     HidePayload,
     InsertPayload,
+    LayoutPayload,
+    MovePayload,
     Position,
+    Region,
     RemovePayload,
+    ReorderPayload,
     ReplacePayload,
     Scope,
     SetPayload,
@@ -57,6 +66,7 @@ __all__ = [
     "AddClass",
     "After",
     "Append",
+    "ArrangeMutation",
     "Before",
     "CaseOperations",
     "Content",
@@ -75,7 +85,14 @@ __all__ = [
     "InsertPayload",
     "Layer",
     "LayoutMutation",
+    "LayoutPayload",
     "Module",
+    "MoveAfter",
+    "MoveAppend",
+    "MoveBefore",
+    "MoveMutation",
+    "MovePayload",
+    "MovePrepend",
     "Mutation",
     "NamespaceRange",
     "Operation",
@@ -85,12 +102,16 @@ __all__ = [
     "Prepend",
     "Prop",
     "Record",
+    "Region",
     "Remove",
     "RemoveAndKeepContent",
     "RemoveAttribute",
     "RemoveClass",
     "RemoveMutation",
     "RemovePayload",
+    "ReorderChildren",
+    "ReorderMutation",
+    "ReorderPayload",
     "Replace",
     "ReplaceMutation",
     "ReplacePayload",
@@ -216,6 +237,24 @@ class RemoveMutation(Mutation, tag_field="mutationType", tag="remove", frozen=Tr
     mutation_payload: RemovePayload
 
 
+class MoveMutation(Mutation, tag_field="mutationType", tag="move", frozen=True, kw_only=True):
+    """Move an element."""
+
+    mutation_payload: MovePayload
+
+
+class ReorderMutation(Mutation, tag_field="mutationType", tag="reorder", frozen=True, kw_only=True):
+    """Put the children of an element into another order."""
+
+    mutation_payload: ReorderPayload
+
+
+class ArrangeMutation(Mutation, tag_field="mutationType", tag="layout", frozen=True, kw_only=True):
+    """Say which modules stand in which region of the page, in which order, and which are hidden."""
+
+    mutation_payload: LayoutPayload
+
+
 class EmotionMapMutation(Mutation, tag_field="mutationType", tag="emotionMap", frozen=True, kw_only=True):
     """Different operations for each emotion of a visit, or whatever else an attribute says."""
 
@@ -234,6 +273,9 @@ LayoutMutation = (
     | ReplaceMutation
     | HideMutation
     | RemoveMutation
+    | MoveMutation
+    | ReorderMutation
+    | ArrangeMutation
     | VariantMutation
     | EmotionMapMutation
 )

@@ -4,6 +4,7 @@ Verbs are named as in lol-html. Counterpart: `rules.html.operations` carries the
 wrong with one on any page. To add a verb: CONTRIBUTING.md, "Add an operation in five steps".
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Union
 
 from msgspec import Meta
@@ -152,6 +153,51 @@ class HideByStyle(Record, tag_field="verb", tag="hideByStyle", frozen=True, kw_o
     target: Target
 
 
+class MoveBefore(Record, tag_field="verb", tag="moveBefore", frozen=True, kw_only=True):
+    """Move the element to right before the anchor, the first element of the page that `anchor` matches. Several elements
+    stay in their order; what stands beside them is left where it is. All moves come first, then what is inserted, then
+    the rest; what is moved or inserted beside a moved element goes with it, and edits inside it do.
+    """
+
+    target: Target
+    anchor: Target
+
+
+class MoveAfter(Record, tag_field="verb", tag="moveAfter", frozen=True, kw_only=True):
+    """Move the element to right after the anchor; otherwise as `moveBefore`."""
+
+    target: Target
+    anchor: Target
+
+
+class MovePrepend(Record, tag_field="verb", tag="movePrepend", frozen=True, kw_only=True):
+    """Move the element into the anchor, as its first child; otherwise as `moveBefore`."""
+
+    target: Target
+    anchor: Target
+
+
+class MoveAppend(Record, tag_field="verb", tag="moveAppend", frozen=True, kw_only=True):
+    """Move the element into the anchor, as its last child; otherwise as `moveBefore`."""
+
+    target: Target
+    anchor: Target
+
+
+class ReorderChildren(Record, tag_field="verb", tag="reorderChildren", frozen=True, kw_only=True):
+    """Put the element's children into another order: those that `order` lists come first, then all others as they were.
+    Children change places; text, white space and comments between them stay. What is listed and not there is passed over;
+    what a mutation of higher precedence moved away, replaced or removed has no part in it.
+    """
+
+    target: Target
+    order: Annotated[list[Target], Meta(min_length=1, max_length=limits.ORDER_MAX)]
+    adopt: bool = False
+    """Listed elements that stand elsewhere on the page are brought in too."""
+    leaving: Annotated[list[Target], Meta(max_length=limits.LEAVING_MAX)] = []
+    """Children that have no part in it, since another operation moves them away."""
+
+
 Operation = (
     Before
     | After
@@ -167,5 +213,22 @@ Operation = (
     | AddClass
     | RemoveClass
     | HideByStyle
+    | MoveBefore
+    | MoveAfter
+    | MovePrepend
+    | MoveAppend
+    | ReorderChildren
 )
 Operations = Annotated[list[Operation], Meta(min_length=1, max_length=limits.OPERATIONS_MAX)]
+
+
+def targets_of(operation: Operation) -> Iterator[tuple[str, Target]]:
+    """Every target that an operation names, with its path in the operation's JSON: `target`, `anchor`, `order[0]`."""
+    for name in operation.__struct_fields__:
+        value = getattr(operation, name)
+        if isinstance(value, Target):
+            yield name, value
+        elif isinstance(value, list):
+            for index, entry in enumerate(value):
+                if isinstance(entry, Target):
+                    yield f"{name}[{index}]", entry

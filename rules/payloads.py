@@ -14,7 +14,7 @@ from rules.operations import Content, Operation, Operations, Target
 
 
 class Position(StrEnum):
-    """Where inserted content stands relative to the target."""
+    """Where inserted content stands relative to the target, or what is moved relative to the anchor."""
 
     BEFORE = "before"
     AFTER = "after"
@@ -88,6 +88,51 @@ class EmotionMapPayload(Record, frozen=True, kw_only=True):
     """Value -> what is changed."""
     otherwise: CaseOperations | None = None
     """For every other value, and where the visit has none; null or nothing to leave the page alone then."""
+
+
+class MovePayload(Record, frozen=True, kw_only=True):
+    """A target that stands elsewhere: beside the anchor, or inside it as its first or last child."""
+
+    target: Target
+    position: Position
+    anchor: Target
+
+
+class ReorderPayload(Record, frozen=True, kw_only=True):
+    """A container's children in another order: the listed ones first, then all others as they were."""
+
+    container: Target
+    order: Annotated[list[Target], Meta(min_length=1, max_length=limits.ORDER_MAX)]
+
+
+ModuleIds = Annotated[list[Identifier], Meta(max_length=limits.ORDER_MAX)]
+
+
+class Region(Record, frozen=True, kw_only=True):
+    """A part of the page that holds modules. They stand in the order given, before everything else in it."""
+
+    container: Target
+    modules: ModuleIds = []
+    """Those that stand elsewhere on the page are brought in; those that the page lacks are passed over."""
+    hidden: ModuleIds = []
+    """Hidden by a style, wherever they stand."""
+
+
+class LayoutPayload(Record, frozen=True, kw_only=True):
+    """Which modules stand where: regions by a name of the author's choice."""
+
+    regions: Annotated[dict[Identifier, Region], Meta(min_length=1, max_length=limits.REGIONS_MAX)]
+
+    def __post_init__(self) -> None:
+        regions = self.regions.values()
+        placed = [module for region in regions for module in (*region.modules, *region.hidden)]
+        if twice := sorted({module for module in placed if placed.count(module) > 1}):
+            raise ValueError(f"a module stands in one place; {', '.join(twice[:5])} is listed twice")
+        containers = [region.container for region in regions]
+        if any(container in containers[:index] for index, container in enumerate(containers)):
+            raise ValueError("two regions have the same `container`; list their modules in one")
+        if not placed:
+            raise ValueError("no region lists a module under `modules` or `hidden`")
 
 
 class VariationOperations(Record, frozen=True, kw_only=True):

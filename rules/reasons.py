@@ -28,11 +28,11 @@ class Reason(StrEnum):
     TARGET_NOT_FOUND = "target_not_found"
     TOO_MANY_MATCHES = "too_many_matches"
     SHADOWED = "shadowed"
-    """A mutation of higher precedence edits the same part of the page incompatibly."""
+    """A mutation of higher precedence edits the same part of the page incompatibly, or moves the same element."""
     AMBIGUOUS_SPAN = "ambiguous_span"
     """Where the element starts or ends in the source can't be told for certain (implied, misnested or moved by the parser)."""
     UNSAFE_TARGET = "unsafe_target"
-    """The content can't be written safely where it would stand (for example HTML inside a script)."""
+    """What is written or moved can't stand safely where it would (for example HTML inside a script)."""
     NO_CHANGE = "no_change"
     """The page already is what the operation asks for."""
 

@@ -8,7 +8,7 @@ Counterpart: `rules.table` keeps the rows, `rules.decision` asks them.
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from hashlib import blake2b
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -20,10 +20,11 @@ from rules.decision import Group, OpenGroup
 from rules.errors import RulesError
 from rules.expansion import operations_of
 from rules.filling import Slot
-from rules.html.checks import check_operation
+from rules.html.checks import check_moves, check_operation
 from rules.html.components import Library, compile_component
 from rules.html.slots import prepared
 from rules.model import LayoutMutation, Operation, RulesFile, Target
+from rules.operations import targets_of
 from rules.pages import Matcher, compile_page, compile_site
 from rules.schedules import compile_schedule
 from rules.targeting import ALWAYS, Condition, compile_condition
@@ -205,6 +206,8 @@ class _Writer:
         self._at = at
         self.modules = {mutation.module_id} if mutation.module_id is not None else set()
         self.fills: set[str] = set()
+        self._target = "container" if isinstance(mutation, model.ReorderMutation | model.ArrangeMutation) else "target"
+        """What the payload calls the target of its operations."""
 
     def group(self) -> Group | None:
         """What everybody gets; None where that is a decision."""
@@ -246,14 +249,13 @@ class _Writer:
         operations: list[Operation] = []
         slots: list[Slot] = []
         for given, path in written:
-            operation = given
-            if given.target.module_id is not None:
-                self.modules.add(given.target.module_id)
-                operation = msgspec.structs.replace(given, target=_by_selector(given.target, self._company))
+            self.modules |= {target.module_id for _, target in targets_of(given) if target.module_id is not None}
+            operation = _by_selectors(given, self._company)
             ready = prepared(operation, path, self._company.components, index=len(operations))
-            check_operation(ready.operation, path)
+            check_operation(ready.operation, path, selector_at=f"{self._target}.selector")
             operations.append(ready.operation)
             slots += ready.slots
+        check_moves(operations, [path for _, path in written])
         digest = blake2b(
             msgspec.msgpack.encode((operations, slots) if slots else operations), digest_size=12
         ).hexdigest()
@@ -264,8 +266,22 @@ class _Writer:
         return group
 
 
+def _by_selectors(operation: Operation, company: Company) -> Operation:
+    """The same operation with a selector in place of each module that it names."""
+    fields: dict[str, Any] = {}
+    for name in operation.__struct_fields__:
+        value = getattr(operation, name)
+        if isinstance(value, Target):
+            fields[name] = _by_selector(value, company)
+        elif isinstance(value, list):
+            fields[name] = [_by_selector(one, company) if isinstance(one, Target) else one for one in value]
+    return msgspec.structs.replace(operation, **fields)
+
+
 def _by_selector(target: Target, company: Company) -> Target:
-    module = company.modules.get(target.module_id or "")
+    if target.module_id is None:
+        return target
+    module = company.modules.get(target.module_id)
     selector = (module.selector if module else "") or f'[data-module="{target.module_id}"]'
     return Target(selector=selector, required=target.required, max_matches=target.max_matches)
 

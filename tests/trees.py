@@ -258,36 +258,3 @@ def with_classes_split(tree: Shape) -> Shape:
     tag, attributes, children = tree
     tidy = tuple((name, " ".join(value.split()) if name == "class" else value) for name, value in attributes)
     return (tag, tidy, tuple(with_classes_split(child) for child in children))
-
-
-INSERTIONS = model.Before | model.After | model.Prepend | model.Append
-
-
-def carry_out_all(operations: Sequence[model.Operation], page: Branch) -> None:
-    """Several verbs on elements named by id: first what is inserted, in order; then what replaces or removes, tags last.
-
-    A replacement of an element's content takes what the page had inside, and leaves what was inserted there.
-    """
-    elements = {element.attributes.get("id"): element for element in page.walk()}
-    found = [(one, elements[(one.target.selector or "").removeprefix("#")]) for one in operations]
-    held: dict[int, list[Branch | Leaf]] = {}
-    for operation, element in found:
-        if isinstance(operation, model.SetInnerContent | model.SetText):
-            if not element.children:
-                element.add(Leaf("text", ""))
-            held[id(element)] = list(element.children)
-    for operation, element in found:
-        if isinstance(operation, INSERTIONS):
-            carry_out(operation, element)
-    for operation, element in found:
-        if isinstance(operation, model.SetInnerContent | model.SetText):
-            taken = held[id(element)]
-            at = next(index for index, child in enumerate(element.children) if child is taken[0])
-            kept = [child for child in element.children if not any(child is one for one in taken)]
-            element.children[:] = kept
-            element.add(*nodes_of(operation.content), at=at)
-        elif not isinstance(operation, INSERTIONS | model.RemoveAndKeepContent):
-            carry_out(operation, element)
-    for operation, element in found:
-        if isinstance(operation, model.RemoveAndKeepContent):
-            carry_out(operation, element)

@@ -41,6 +41,16 @@ LABELS: dict[str, tuple[str, str]] = {
     ),
     "mutationPayload.target.maxMatches": ("Matches at most", "If more elements match, nothing happens."),
     "mutationPayload.position": ("Where it goes", ""),
+    "mutationPayload.anchor.selector": ("Beside or inside which element", "The first match on the page: main > h1."),
+    "mutationPayload.anchor.moduleId": ("… or which module", "Instead of a selector, not beside it."),
+    "mutationPayload.anchor.required": ("The page must have that one", "If nothing matches, nothing happens at all."),
+    "mutationPayload.anchor.maxMatches": ("Such elements at most", "If more elements match, nothing happens."),
+    "mutationPayload.container.selector": ("Children of which element", "main, .teasers, ul.menu."),
+    "mutationPayload.container.moduleId": ("… or of which module", "Instead of a selector, not beside it."),
+    "mutationPayload.container.required": ("The page must have it", "If nothing matches, nothing happens at all."),
+    "mutationPayload.container.maxMatches": ("Matches at most", "If more elements match, nothing happens."),
+    "mutationPayload.order": ("Order", "A JSON list of targets. What is not listed follows, in its present order."),
+    "mutationPayload.regions": ("Regions", "A JSON object: a name of your choice for each part of the page."),
     "mutationPayload.scope": ("What is replaced", ""),
     "mutationPayload.mode": ("How it is hidden", ""),
     "mutationPayload.keepContent": ("Keep what is inside", "Only the element’s own tags go."),
@@ -122,6 +132,20 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
 }""",
         ),
     ),
+    "mutationPayload.order": (
+        ("The offer first, then the reviews, then everything else:",
+         '[{"selector": ".offer"}, {"moduleId": "reviews"}]'),
+    ),
+    "mutationPayload.regions": (
+        ("Two modules at the top of the page, wherever they stand now, and one that is not shown:",
+         """{
+  "main": {
+    "container": {"selector": "main"},
+    "modules": ["offer", "reviews"],
+    "hidden": ["newsletter"]
+  }
+}"""),
+    ),
     "conditions": (
         ("Visits in German that come back:", '{"language": "de", "returning": true}'),
         ("From a campaign, on a phone or in one of two languages:",
@@ -146,7 +170,7 @@ REASONS: dict[Reason, str] = {
     Reason.TOO_MANY_MATCHES: "More elements match than it allows",
     Reason.SHADOWED: "A mutation that goes first changes the same place",
     Reason.AMBIGUOUS_SPAN: "Where its target begins or ends in the source can’t be told for certain",
-    Reason.UNSAFE_TARGET: "Its content can’t be written safely at that place",
+    Reason.UNSAFE_TARGET: "It can’t be put safely at that place",
     Reason.NO_CHANGE: "The page is already like that",
 }
 """What became of one mutation. A reason that concerns the page as a whole is shown as its own word."""
@@ -158,6 +182,9 @@ TYPES: dict[str, str] = {
     "hide": "An element that visitors don’t see.",
     "remove": "An element that is left out of the page.",
     "emotionMap": "Other operations for each emotion, or whatever else an attribute of the visit says.",
+    "move": "An element that stands elsewhere on the page.",
+    "reorder": "The children of an element in another order.",
+    "layout": "Modules in their places: which region, in which order, and which are hidden.",
     "variant": "Other operations for each variation of an experiment.",
 }
 
@@ -197,7 +224,11 @@ SECTIONS = (
     Section("when", "When", "Outside these times the page stays as it is.", ("schedule",)),
     Section("rank", "Precedence", "Who wins where mutations meet.", ("priority", "layer")),
 )  # fmt: skip
-LATE = frozenset({"mutationPayload.target.required", "mutationPayload.target.maxMatches"})
+LATE = frozenset(
+    f"mutationPayload.{name}.{catch}"
+    for name in ("target", "anchor", "container")
+    for catch in ("required", "maxMatches")
+)
 """Safety catches: the last of their section."""
 REST = Section("more", "More", "", ())
 

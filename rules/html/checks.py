@@ -6,6 +6,7 @@ Counterpart: `rules.compiler` calls this for each operation of a table. Raises R
 """
 
 import re
+from collections.abc import Sequence
 
 import turbohtml
 
@@ -15,16 +16,18 @@ from rules.html import content as markup
 from rules.html.harm import harm_of_name, harm_of_value
 from rules.html.positions import NOT_BALANCED
 from rules.model import Content, Operation
+from rules.operations import targets_of
 
 _EMPTY = turbohtml.parse("")
+_MOVES = (model.MoveBefore, model.MoveAfter, model.MovePrepend, model.MoveAppend)
 _NOT_IN_STYLE = re.compile(r"[{}<;@\\]|/\*")
 
 
 def check_operation(operation: Operation, path: str, *, selector_at: str = "target.selector") -> None:
     """Raise RulesError for a selector that does not parse, or content that is unbalanced or would run scripts."""
-    selector = operation.target.selector
-    if selector is not None:
-        check_selector(selector, f"{path}.{selector_at}")
+    for name, target in targets_of(operation):
+        if target.selector is not None:
+            check_selector(target.selector, f"{path}.{selector_at if name == 'target' else f'{name}.selector'}")
     content = getattr(operation, "content", None)
     if isinstance(content, Content):
         _check_content(content, f"{path}.content")
@@ -35,6 +38,25 @@ def check_operation(operation: Operation, path: str, *, selector_at: str = "targ
             raise RulesError(harm, f"{path}.value")
     if isinstance(operation, model.HideByStyle):
         _check_hiding(operation, path)
+
+
+def check_moves(operations: Sequence[Operation], paths: Sequence[str]) -> None:
+    """Raise RulesError where operations of one mutation move things round in a circle, going by their selectors.
+
+    One selector may be both target and anchor: that gathers what it matches at the first match.
+    """
+    stands_at: dict[str | None, str | None] = {}
+    for operation, path in zip(operations, paths, strict=True):
+        if not isinstance(operation, _MOVES):
+            continue
+        moved, anchor = operation.target.selector, operation.anchor.selector
+        if moved == anchor or moved in stands_at:
+            continue
+        at = stands_at[moved] = anchor
+        while at is not None and at != moved:
+            at = stands_at.get(at)
+        if at == moved:
+            raise RulesError(f"{moved} would stand beside or inside itself; name another anchor", f"{path}.anchor")
 
 
 def check_selector(selector: str, path: str) -> None:

@@ -70,11 +70,28 @@ def tried(ancestors: tuple[str, ...], markup: str) -> Trial:
     root = tree_in(ancestors, markup)
     if root is None:
         return Trial(fits=False, harm="")
-    harm = harm_of([root, *root.find_all()])
+    element = _innermost(root, ancestors)
+    return Trial(fits=element is not None and _holds_all(element, markup), harm=harm_of([root, *root.find_all()]))
+
+
+def stays_whole(ancestors: tuple[str, ...], markup: str, element: Element) -> bool:
+    """Whether the source of one element of a page is that element, and nothing else, inside the last of `ancestors` too.
+
+    It may do there what it did: it is the page's own. Not remembered, since every page has other ones.
+    """
+    root = tree_in(ancestors, markup)
+    parent = None if root is None else _innermost(root, ancestors)
+    if parent is None or not _is_between_marks(parent) or len(parent.children) != 3:
+        return False
+    return parent.children[1].equals(element)
+
+
+def _innermost(root: Element, ancestors: tuple[str, ...]) -> Element | None:
+    """The last of `ancestors`, if the page has exactly these elements."""
     element: Element | None = root
     for above, name in pairwise(ancestors):
         element = _only_child(element, name, structure=above == "html")
-    return Trial(fits=element is not None and _holds_all(element, markup), harm=harm)
+    return element
 
 
 def tree_in(ancestors: tuple[str, ...], markup: str) -> Element | None:
@@ -103,8 +120,7 @@ def harm_in(markup: str) -> str:
 
 
 def _holds_all(element: Element, markup: str) -> bool:
-    children = element.children
-    if len(children) < 2 or not _is_mark(children[0], _OPENING) or not _is_mark(children[-1], _CLOSING):
+    if not _is_between_marks(element):
         return False
     kinds = [token.type for token in turbohtml.tokenize(markup)]
     located = [location for inside in element.find_all() if (location := inside.source_location) is not None]
@@ -140,6 +156,11 @@ def _only_child(element: Element | None, name: str, *, structure: bool) -> Eleme
 
 def _named(element: Element, name: str) -> bool:
     return element.tag == name or (element.namespace is not Namespace.HTML and element.tag.lower() == name.lower())
+
+
+def _is_between_marks(element: Element) -> bool:
+    children = element.children
+    return len(children) >= 2 and _is_mark(children[0], _OPENING) and _is_mark(children[-1], _CLOSING)
 
 
 def _is_mark(node: object, text: str) -> bool:

@@ -6,13 +6,11 @@ Never: a page.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-
-from msgspec import Struct
+from collections.abc import Sequence
 
 from rules import model
 from rules.decision import Group
-from rules.model import Target
+from rules.operations import targets_of
 
 ALWAYS_INSPECTED = frozenset({"id", "class", "type", "http-equiv", "charset", "encoding", "shadowrootmode"})
 """Attributes whose values HTML's parser goes by, or that selectors name by a sign of their own (`#`, `.`)."""
@@ -40,6 +38,11 @@ _NAMED: dict[type, tuple[str, ...]] = {
     model.AddClass: ("class",),
     model.RemoveClass: ("class",),
     model.HideByStyle: (),
+    model.MoveBefore: (),
+    model.MoveAfter: (),
+    model.MovePrepend: (),
+    model.MoveAppend: (),
+    model.ReorderChildren: (),
 }
 """Verb -> the attributes that it reads or writes; a verb that is in neither table looks at everything."""
 
@@ -55,20 +58,12 @@ def attributes_inspected(groups: Sequence[Group]) -> frozenset[str] | None:
                 names.update(_NAMED[type(operation)])
             else:
                 return None
-            for target in targets_of(operation):
+            for _, target in targets_of(operation):
                 read = _attributes_of(target.selector or "")
                 if read is None:
                     return None
                 names |= read
     return frozenset(names)
-
-
-def targets_of(operation: Struct) -> Iterator[Target]:
-    """All targets that an operation names, whatever its verb calls them."""
-    for name in operation.__struct_fields__:
-        value = getattr(operation, name)
-        candidates: Iterable[object] = value if isinstance(value, list | tuple) else (value,)
-        yield from (candidate for candidate in candidates if isinstance(candidate, Target))
 
 
 def _attributes_of(selector: str) -> frozenset[str] | None:

@@ -9,13 +9,15 @@ from collections.abc import Callable
 from turbohtml import Element, Namespace
 
 from rules import model
+from rules.html import moves, places
 from rules.html.content import RAW_TEXT, RCDATA, closes_ancestor, fits, markup_of
-from rules.html.document import FORMATTING, LEADING_NEWLINE, STRUCTURE, chain, open_formatting
+from rules.html.document import FORMATTING, LEADING_NEWLINE, STRUCTURE
 from rules.html.edits import Side
 from rules.html.harm import FORBIDDEN_ELEMENTS, harm_of_value
+from rules.html.places import SpotOf
 from rules.html.proof import Carried
 from rules.html.tags import TagChanges
-from rules.html.workspace import AFTER, APPEND, Workspace
+from rules.html.workspace import Workspace
 from rules.model import Content, Operation
 from rules.reasons import Reason
 
@@ -29,13 +31,11 @@ _READS_THE_PAGE = {
 _RUNS_OR_LOADS = FORBIDDEN_ELEMENTS
 """Elements whose attributes say what runs, or where everything else comes from: an author must not reach the site's
 scripts by way of a `src`, since authors may not write scripts either (`rules.html.checks`)."""
-_PROTECTED = ("integrity", "data-turbo-track")
-"""Elements that something else has taken the measure of: changing them breaks the page."""
 
 
 def perform(work: Workspace, operation: Operation, element: Element) -> Reason | None:
     """Carry out one operation on one element; None if it was accepted, else the reason why not."""
-    if any(name in element.attrs for name in _PROTECTED):
+    if places.is_protected(element):
         return Reason.UNSAFE_TARGET
     reason = _VERBS[type(operation)](work, operation, element)
     if reason is None:
@@ -55,7 +55,7 @@ def _cannot_hold(work: Workspace, content: Content, parent: Element | None) -> R
             return Reason.UNSAFE_TARGET
         if parent.tag in RCDATA:
             return None if content.text is not None else Reason.UNSAFE_TARGET
-    ancestors, markup = chain(parent), markup_of(content)
+    ancestors, markup = work.chain(parent), markup_of(content)
     if content.html is not None and "annotation-xml" in ancestors:
         return Reason.UNSAFE_TARGET  # its `encoding` says how its content is read, and a chain has no attributes
     sample = "x" if content.text is not None and content.text.strip() else markup
@@ -86,7 +86,7 @@ def _replace(work: Workspace, operation: model.Replace, element: Element) -> Rea
     outer = work.document.outer(element)
     if outer is None:
         return Reason.UNSAFE_TARGET if element.tag in STRUCTURE else Reason.AMBIGUOUS_SPAN
-    if (reason := _cannot_hold(work, operation.content, _parent(element))) is not None:
+    if (reason := _cannot_hold(work, operation.content, work.parent(element))) is not None:
         return reason
     return work.place(*outer, markup_of(operation.content), Side.RANGE, element, behind=element.previous_sibling)
 
@@ -105,8 +105,8 @@ def _unwrap(work: Workspace, operation: model.RemoveAndKeepContent, element: Ele
     inner, tag = document.inner(element), document.start_tag(element)
     if inner is None or tag is None:
         return Reason.AMBIGUOUS_SPAN
-    kept, parent = document.source[slice(*inner)], _parent(element)
-    if parent is None or not fits(chain(parent), kept):
+    kept, parent = document.source[slice(*inner)], work.parent(element)
+    if parent is None or not fits(work.chain(parent), kept):
         return Reason.UNSAFE_TARGET
     reason = work.place(*tag, "", Side.RANGE, element, behind=element.previous_sibling)
     end = document.end_tag(element)
@@ -118,74 +118,26 @@ def _unwrap(work: Workspace, operation: model.RemoveAndKeepContent, element: Ele
 # -- insertions
 
 
-def _before(work: Workspace, operation: model.Before, element: Element) -> Reason | None:
-    tag = work.document.start_tag(element)
-    if tag is None or element.tag in STRUCTURE:
-        return Reason.UNSAFE_TARGET if element.tag in STRUCTURE else Reason.AMBIGUOUS_SPAN
-    if (reason := _cannot_hold(work, operation.content, _parent(element))) is not None:
+_SPOTS: dict[type, SpotOf] = {
+    model.Before: places.before,
+    model.After: places.after,
+    model.Prepend: places.prepend,
+    model.Append: places.append,
+}
+
+
+def _insert(
+    work: Workspace, operation: model.Before | model.After | model.Prepend | model.Append, element: Element
+) -> Reason | None:
+    spot = _SPOTS[type(operation)](work.document, element)
+    if isinstance(spot, Reason):
+        return spot
+    if (reason := _cannot_hold(work, operation.content, work.parent_at(spot))) is not None:
         return reason
-    if work.document.is_misnested and work.document.has_content(element) and work.document.inner(element) is None:
-        return Reason.AMBIGUOUS_SPAN
-    text = markup_of(operation.content)
-    return work.place(tag[0], tag[0], text, Side.BEFORE, element, behind=element.previous_sibling)
-
-
-def _after(work: Workspace, operation: model.After, element: Element) -> Reason | None:
-    if element.tag in STRUCTURE:
-        return Reason.UNSAFE_TARGET
-    outer = work.document.outer(element)
-    if outer is None or (work.document.has_content(element) and open_formatting(element)):
-        return Reason.AMBIGUOUS_SPAN
-    if (reason := _cannot_hold(work, operation.content, _parent(element))) is not None:
-        return reason
-    text = markup_of(operation.content)
-    return work.place(outer[1], outer[1], text, Side.CLOSING, element, kind=AFTER, behind=element)
-
-
-def _prepend(work: Workspace, operation: model.Prepend, element: Element) -> Reason | None:
-    document, tag = work.document, work.document.start_tag(element)
-    if tag is None:
-        return Reason.AMBIGUOUS_SPAN
-    if not document.has_content(element):
-        return Reason.UNSAFE_TARGET
-    if (reason := _cannot_hold(work, operation.content, element)) is not None:
-        return reason
-    if element.tag not in STRUCTURE and document.inner(element) is None:
-        return Reason.AMBIGUOUS_SPAN
-    at = tag[1]
-    if element.tag in LEADING_NEWLINE:
-        at += (
-            len("\r\n")
-            if document.page.startswith(b"\r\n", at + document.base)
-            else document.source.startswith("\n", at)
-        )
-    text = markup_of(operation.content)
-    if at == tag[1] and element.tag in LEADING_NEWLINE and text.startswith("\n"):
+    text, tag = markup_of(operation.content), work.document.start_tag(element)
+    if element.tag in LEADING_NEWLINE and tag is not None and spot.at == tag[1] and text.startswith("\n"):
         text = "\n" + text
-    return work.place(at, at, text, Side.PREPEND, element)
-
-
-def _append(work: Workspace, operation: model.Append, element: Element) -> Reason | None:
-    document = work.document
-    if not document.has_content(element):
-        return Reason.UNSAFE_TARGET
-    inner = document.inner(element)
-    if inner is None or element.tag == "html":
-        return Reason.AMBIGUOUS_SPAN
-    if (reason := _cannot_hold(work, operation.content, element)) is not None:
-        return reason
-    last = element.children[-1] if element.children else None
-    if isinstance(last, Element) and open_formatting(last):
-        return Reason.AMBIGUOUS_SPAN
-    text = markup_of(operation.content)
-    if last is None and element.tag in LEADING_NEWLINE and text.startswith("\n"):
-        text = "\n" + text
-    return work.place(inner[1], inner[1], text, Side.CLOSING, element, kind=APPEND, behind=last)
-
-
-def _parent(element: Element) -> Element | None:
-    parent = element.parent
-    return parent if isinstance(parent, Element) else None
+    return work.insert(spot, text)
 
 
 # -- start tags
@@ -226,10 +178,10 @@ def _hide(work: Workspace, operation: model.HideByStyle, element: Element) -> Re
 
 
 _VERBS: dict[type, Callable[..., Reason | None]] = {
-    model.Before: _before,
-    model.After: _after,
-    model.Prepend: _prepend,
-    model.Append: _append,
+    model.Before: _insert,
+    model.After: _insert,
+    model.Prepend: _insert,
+    model.Append: _insert,
     model.SetInnerContent: _set_inner,
     model.SetText: _set_inner,
     model.Replace: _replace,
@@ -240,4 +192,9 @@ _VERBS: dict[type, Callable[..., Reason | None]] = {
     model.AddClass: _add_class,
     model.RemoveClass: _remove_class,
     model.HideByStyle: _hide,
+    model.MoveBefore: moves.move,
+    model.MoveAfter: moves.move,
+    model.MovePrepend: moves.move,
+    model.MoveAppend: moves.move,
+    model.ReorderChildren: moves.reorder,
 }

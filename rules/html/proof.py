@@ -10,6 +10,7 @@ Never: an edit. The proof spends the document's tree; nothing may be asked of th
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import turbohtml
@@ -20,6 +21,7 @@ from rules.html.charset import Charset
 from rules.html.content import markup_of
 from rules.html.document import FORMATTING, STRUCTURE, Document, chain, context_of, open_formatting, window_of
 from rules.html.edits import Edit, splice
+from rules.html.places import Move, Spot, Where
 from rules.html.tags import TagChanges, tag_edits
 from rules.model import Content, Operation
 
@@ -32,6 +34,7 @@ class Carried(NamedTuple):
 
 
 _START_TAG_ONLY = (model.SetAttribute, model.RemoveAttribute, model.AddClass, model.RemoveClass)
+_MOVES = (model.MoveBefore, model.MoveAfter, model.MovePrepend, model.MoveAppend, model.ReorderChildren)
 _MOVES_CONTENT = frozenset(
     "table caption colgroup tbody thead tfoot tr td th select template svg math pre textarea listing object applet "
     "marquee noscript frameset ruby".split()
@@ -50,6 +53,8 @@ _NO_TEXT = re.compile(r"<!--.*?-->|</html\s*>", re.DOTALL | re.IGNORECASE)
 
 def is_needed(document: Document, carried: Sequence[Carried]) -> bool:
     """Whether the carried operations could reach beyond their places, so that only the whole page can prove them."""
+    if any(isinstance(one.operation, _MOVES) for one in carried):
+        return True
     if any(isinstance(one.operation, model.RemoveAttribute) and one.element.tag in STRUCTURE for one in carried):
         return True  # a second <body> or <html> could bring the attribute back
     if all(isinstance(one.operation, _START_TAG_ONLY) for one in carried):
@@ -136,13 +141,19 @@ def _brings_form(operation: Operation) -> bool:
     return isinstance(content, Content) and content.html is not None and "<form" in content.html.lower()
 
 
-def holds(document: Document, carried: Sequence[Carried], tags: Mapping[int, TagChanges], page: bytes) -> bool:
+def holds(
+    document: Document,
+    carried: Sequence[Carried],
+    tags: Mapping[int, TagChanges],
+    page: bytes,
+    moves: Sequence[Move] = (),
+) -> bool:
     """Whether `page`, the rewritten one, is the document with the accepted operations carried out, and nothing else."""
     actual = turbohtml.parse(window_of(page[document.base :]), scripting=True)
     changed = [one.element for one in carried if isinstance(one.operation, _START_TAG_ONLY)]
     for element, now in [(element, _new_attributes(document, element, tags)) for element in changed]:
         _set_attributes(element, now)
-    _carry_out(document, [one for one in carried if not isinstance(one.operation, _START_TAG_ONLY)])
+    _carry_out(document, [one for one in carried if not isinstance(one.operation, _START_TAG_ONLY)], moves)
     if document.root.equals(actual):
         return True
     if (root := document.root.root) is not None:
@@ -150,10 +161,12 @@ def holds(document: Document, carried: Sequence[Carried], tags: Mapping[int, Tag
     return document.root.equals(actual)
 
 
-def _carry_out(document: Document, carried: Sequence[Carried]) -> None:
-    """Insertions as they were accepted, then what replaces or removes: that takes only what the page itself had."""
+def _carry_out(document: Document, carried: Sequence[Carried], moves: Sequence[Move]) -> None:
+    """First all moves, then insertions, both as they were accepted, then what replaces or removes: that takes only what
+    the page itself had."""
     charset = document.charset
     held = {id(one.element): _held(one.element) for one in carried if _sets_inner(one.operation)}
+    _move(document, moves)
     for operation, element in carried:
         _insert(document, operation, element)
     for operation, element in carried:
@@ -169,6 +182,45 @@ def _carry_out(document: Document, carried: Sequence[Carried]) -> None:
                 element.extract()
             case model.RemoveAndKeepContent():
                 element.unwrap()
+
+
+def _move(document: Document, moves: Sequence[Move]) -> None:
+    """Each moved element is held by one of its own, so that what is moved beside it goes along, before or afterwards."""
+    slots = {move.spot.at: Text("") for move in moves if move.spot.where is Where.SLOT}
+    for move in moves:
+        if move.spot.where is Where.SLOT and (text := slots[move.spot.at]).parent is None:
+            move.spot.element.insert_before(text)
+    companies = [Element("div") for _ in moves]
+    for move, company in zip(moves, companies, strict=True):
+        move.element.replace_with(company)
+        company.append(move.element)
+    for _, together in groupby(zip(moves, companies, strict=True), key=lambda one: one[0].turn):
+        block = [*together]
+        for move, company in reversed(block) if block[0][0].spot.where.is_nearest_first else block:
+            company.extract()
+            space = [Text(window_of(move.space))] if move.space else []
+            _put(document, move.spot, slots, [*space, company])
+    for company in companies:
+        company.unwrap()
+    for text in slots.values():
+        text.extract()
+
+
+def _put(document: Document, spot: Spot, slots: Mapping[int, Text], nodes: Sequence[Node]) -> None:
+    inside = _inside(spot.element)
+    match spot.where:
+        case Where.BEFORE:
+            spot.element.insert_before(*nodes)
+        case Where.AFTER:
+            spot.element.insert_after(*nodes)
+        case Where.SLOT:
+            slots[spot.at].insert_before(*nodes)
+        case Where.PREPEND if inside.children:
+            inside.children[0].insert_before(*nodes)
+        case _ if spot.where is Where.APPEND and (behind := _space_behind(document, spot.element)) is not None:
+            behind.insert_before(*nodes)
+        case _:
+            _append(inside, nodes)
 
 
 def _insert(document: Document, operation: Operation, element: Element) -> None:

@@ -26,6 +26,7 @@ from rules.html.proof import Carried
 from rules.html.slots import prepared
 from rules.html.workspace import Workspace
 from rules.model import Content, Operation, Target
+from rules.operations import targets_of
 from rules.reasons import Reason
 
 
@@ -108,7 +109,7 @@ def _attempt(
         return PassedThrough(reason=Reason.NOTHING_MATCHED, outcomes=outcomes)
     changed = splice(page, edits)
     needed = manner.prove_all or proof.is_needed(work.document, work.carried)
-    if needed and not proof.holds(work.document, work.carried, work.tags, changed):
+    if needed and not proof.holds(work.document, work.carried, work.tags, changed, [*work.moves.values()]):
         return None
     return Rewritten(page=changed, outcomes=outcomes, edits=edits, style_hashes=hashes, charset=charset.name)
 
@@ -145,14 +146,21 @@ def _group(work: Workspace, group: Group) -> Outcome:
         reason, count = _operation(work, operation)
         applied += count
         if reason is not None:
-            refusal = Outcome(group.mutation_id, reason, f"operation {index + 1}: {operation.target.selector}")
-            if operation.target.required:
+            refusal = Outcome(group.mutation_id, reason, f"operation {index + 1}: {_named(operation)}")
+            if any(target.required for _, target in targets_of(operation)):
                 work.rollback(mark)
                 return refusal
             first_refusal = first_refusal or refusal
     if applied:
         return Outcome(group.mutation_id, Reason.APPLIED, f"{applied} element{'s' if applied != 1 else ''}")
     return first_refusal or Outcome(group.mutation_id, Reason.NO_CHANGE)
+
+
+def _named(operation: Operation) -> str:
+    """The selectors by which an author knows an operation."""
+    anchor = getattr(operation, "anchor", None)
+    own = operation.target.selector or ""
+    return f"{own} to {anchor.selector}" if isinstance(anchor, Target) else own
 
 
 def _operation(work: Workspace, operation: Operation) -> tuple[Reason | None, int]:
@@ -164,6 +172,7 @@ def _operation(work: Workspace, operation: Operation) -> tuple[Reason | None, in
     if len(elements) > (target.max_matches or limits.MATCHES_MAX):
         return Reason.TOO_MANY_MATCHES, 0
     refused, changed = None, 0
+    work.turn += 1
     for element in elements:
         reason = perform(work, operation, element)
         if reason is None:

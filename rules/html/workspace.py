@@ -1,6 +1,6 @@
 """One page being edited: what was accepted so far, and whether one more edit fits beside it.
 
-Counterpart: `rules.html.operations` asks, verb by verb; `rules.html.edits` knows what may overlap.
+Counterpart: `rules.html.operations` and `rules.html.moves` ask, verb by verb; `rules.html.edits` knows what may overlap.
 Never: a verb; a look at what is written.
 """
 
@@ -10,13 +10,22 @@ from functools import partial
 from turbohtml import Element
 
 from rules.html.document import STRUCTURE, Document, chain, open_formatting
-from rules.html.edits import Edit, EditSet, Placed, Side
+from rules.html.edits import STAYS, Edit, EditSet, Placed, Side, woven
+from rules.html.places import Move, Spot, Where
 from rules.html.proof import Carried
 from rules.html.tags import TagChanges, tag_edits
 from rules.reasons import Reason
 
 APPEND, END_TAG, AFTER = range(3)
 """The order of what is written at the end of one element."""
+
+_SIDES = {
+    Where.BEFORE: (Side.BEFORE, 0),
+    Where.AFTER: (Side.CLOSING, AFTER),
+    Where.PREPEND: (Side.PREPEND, 0),
+    Where.APPEND: (Side.CLOSING, APPEND),
+    Where.SLOT: (Side.BEFORE, 0),
+}
 
 
 class Workspace:
@@ -34,6 +43,14 @@ class Workspace:
         """Start of an element without end tag -> the end tag it needs, since something is written behind it."""
         self.filled: set[int] = set()
         """Offsets of empty elements whose content was set."""
+        self.moves: dict[int, Move] = {}
+        """Start of each moved element -> where it stands, in the order of acceptance."""
+        self.settled: dict[int, object] = {}
+        """Start of an element -> where it was decided that it stands, moved or not."""
+        self.orders: dict[int, object] = {}
+        """Start of an element whose children were put in order -> the order."""
+        self.turn = 0
+        """Number of the operation that asks."""
         self._sequence = 0
         self._undo: list[Callable[[], object]] = []
 
@@ -73,18 +90,149 @@ class Workspace:
         closing = self._closing(behind) if isinstance(behind, Element) else ()
         if closing is None:
             return Reason.AMBIGUOUS_SPAN
-        if not self.edits.allows(start, end):
+        if not self.edits.allows(start, end, is_whole=start == self._start(element)):
             return Reason.SHADOWED
         self._sequence += 1
-        nearest_first = side is Side.PREPEND or kind == AFTER
-        sequence = -self._sequence if nearest_first else self._sequence
-        depth = -len(chain(element)) if side is Side.CLOSING else 0
-        self.edits.add(Placed(start, side, (depth, kind, sequence), end, self.document.charset.encode(text)))
+        order = (0, -self._sequence) if side is Side.PREPEND or kind == AFTER else (1, self._sequence)
+        rank = (*self._depth(side, kind, element), *order)
+        self.edits.add(Placed(start, side, rank, end, self.document.charset.encode(text), element))
+        self._close(closing)
+        return None
+
+    def insert(self, spot: Spot, text: str) -> Reason | None:
+        """Accept text written at a spot, or say why not."""
+        side, kind = _SIDES[spot.where]
+        return self.place(spot.at, spot.at, text, side, spot.element, kind=kind, behind=spot.behind)
+
+    def _depth(self, side: Side, kind: int, element: Element) -> tuple[int, int]:
+        """The first half of a rank: what ends deeper ends first."""
+        return (-len(chain(element)) if side is Side.CLOSING else 0), kind
+
+    def _start(self, element: Element) -> int | None:
+        """Where an element starts in the page; None if the parser implied it."""
+        tag = self.document.start_tag(element)
+        return None if tag is None else tag[0] + self.document.base
+
+    # -- moves
+
+    def move(self, element: Element, spot: Spot, space: bytes = b"") -> Reason | None:
+        """Accept that an element stands elsewhere, or say why not.
+
+        What comes first at one spot is what was inserted there, then what was moved, each the later the nearer, or the
+        other way round where the spot is in front of something. `space` is written before the element.
+        """
+        outer, start, base = self.document.outer(element), self._start(element), self.document.base
+        if outer is None or start is None:
+            return Reason.AMBIGUOUS_SPAN
+        end, at = outer[1] + base, spot.at + base
+        if start in self.settled:
+            return None if self.settled[start] == self._place(spot) else Reason.SHADOWED
+        if (reason := self._hangs_on_itself(start, spot)) is not None:
+            return reason
+        neighbours = (element, element.previous_sibling, spot.behind)
+        closings = [self._closing(node) for node in neighbours if isinstance(node, Element)]
+        if any(closing is None for closing in closings):
+            return Reason.AMBIGUOUS_SPAN
+        if not self.edits.allows_move(start, end) or not self.edits.allows(at, at):
+            return Reason.SHADOWED
+        self._sequence += 1
+        side, kind = _SIDES[spot.where]
+        order = (1, -self.turn, self._sequence) if spot.where.is_nearest_first else (0, self.turn, self._sequence)
+        owner = self._carrier(spot)
+        self.edits.add(Placed(at, side, (*self._depth(side, kind, owner), *order), at, space, owner, start))
+        self.edits.move(start, end)
+        self.moves[start] = Move(element, spot, space, self.turn)
+        self._undo.append(partial(self.moves.pop, start))
+        self.settle(element, spot)
+        for closing in closings:
+            self._close(closing or ())
+        return None
+
+    def _place(self, spot: Spot) -> object:
+        return spot.where, self._start(spot.element)
+
+    def settle(self, element: Element, spot: Spot) -> None:
+        """Take note of where an element stands, so that no later operation moves it."""
+        start = self._start(element)
+        if start is not None:
+            self.settled[start] = self._place(spot)
+            self._undo.append(partial(self.settled.pop, start))
+
+    def take_order(self, container: Element, order: object) -> None:
+        """Take note of the order that an element's children were put in."""
+        start = self._start(container)
+        if start is not None:
+            self.orders[start] = order
+            self._undo.append(partial(self.orders.pop, start))
+
+    def order_of(self, container: Element) -> object:
+        """The order that an element's children were put in; None for none."""
+        start = self._start(container)
+        return None if start is None else self.orders.get(start)
+
+    def is_free(self, element: Element) -> bool:
+        """Whether no accepted operation has settled where the element stands, replaced or removed it."""
+        start, outer, base = self._start(element), self.document.outer(element), self.document.base
+        if start is None or outer is None:
+            return start not in self.settled
+        return start not in self.settled and self.edits.allows_move(start, outer[1] + base)
+
+    def parent(self, element: Element) -> Element | None:
+        """What an element stands in, once everything accepted is moved."""
+        while (start := self._start(element)) is not None and (move := self.moves.get(start)) is not None:
+            if move.spot.where in (Where.BEFORE, Where.AFTER):
+                element = move.spot.element
+            else:
+                return self._carrier(move.spot)
+        parent = element.parent
+        return parent if isinstance(parent, Element) else None
+
+    def parent_at(self, spot: Spot) -> Element | None:
+        """What stands around a spot, once everything accepted is moved."""
+        return self.parent(spot.element) if spot.where in (Where.BEFORE, Where.AFTER) else self._carrier(spot)
+
+    def chain(self, element: Element) -> tuple[str, ...]:
+        """Tag names from `html` down to the element, once everything accepted is moved."""
+        if not self.moves:
+            return chain(element)
+        names: list[str] = []
+        node: Element | None = element
+        while node is not None:
+            names.append(node.tag)
+            node = self.parent(node)
+        return tuple(reversed(names))
+
+    def _carrier(self, spot: Spot) -> Element:
+        """The element that takes a spot along when it is moved."""
+        parent = spot.element.parent if spot.where is Where.SLOT else None
+        return parent if isinstance(parent, Element) else spot.element
+
+    def _hangs_on_itself(self, start: int, spot: Spot) -> Reason | None:
+        """Why an element can't be moved to a spot that would go along, by itself or by way of other moves."""
+        at = self._holder(self._carrier(spot), start)
+        if at == start:
+            return Reason.UNSAFE_TARGET
+        while at != STAYS:
+            at = self._holder(self._carrier(self.moves[at].spot), start)
+            if at == start:
+                return Reason.SHADOWED
+        return None
+
+    def _holder(self, element: object, also: int = STAYS) -> int:
+        """Start of the innermost moved element that an element is or stands in; `also` counts as one."""
+        if not isinstance(element, Element):
+            return STAYS
+        for node in (element, *element.ancestors):
+            start = self._start(node) if isinstance(node, Element) else None
+            if start is not None and (start in self.moves or start == also):
+                return start
+        return STAYS
+
+    def _close(self, closing: tuple[tuple[int, Placed], ...]) -> None:
         for open_at, placed in closing:
             if open_at not in self.closings:
                 self.closings[open_at] = placed
                 self._undo.append(partial(self.closings.pop, open_at))
-        return None
 
     def fill(self, offset: int) -> bool:
         """Take an empty element's content; False if an accepted operation has. An empty range overlaps with nothing."""
@@ -103,20 +251,32 @@ class Workspace:
         if tag is None or outer is None or open_formatting(element):
             return None
         at = outer[1] + document.base
-        rank = (-len(chain(element)), END_TAG, 0)
-        return (
-            (tag[0] + document.base, Placed(at, Side.CLOSING, rank, at, document.charset.encode(f"</{element.tag}>"))),
-        )
+        written = document.charset.encode(f"</{element.tag}>")
+        rank = self._depth(Side.CLOSING, END_TAG, element)
+        return ((tag[0] + document.base, Placed(at, Side.CLOSING, rank, at, written, element)),)
 
     def finished(self) -> tuple[Edit, ...]:
-        """All edits in the order of the page: accepted ones, end tags of elements still there, and those in start tags."""
+        """All edits in the order of the page: accepted ones, end tags of elements still there, and those in start tags.
+
+        What lies in something that is moved is in the bytes that are written where that stands then.
+        """
         base = self.document.base
         placed = [*self.edits.placed]
         placed += [closing for at, closing in self.closings.items() if self.edits.allows(at + 1, at + 1)]
         for changes in self.tags.values():
             for index, edit in enumerate(tag_edits(self.document, changes) or ()):
-                placed.append(Placed(edit.start + base, Side.RANGE, (index,), edit.end + base, edit.replacement))
-        return tuple(Edit(one.start, one.end, one.replacement) for one in sorted(placed))
+                at = (edit.start + base, Side.RANGE, (index,), edit.end + base)
+                placed.append(Placed(*at, edit.replacement, changes.element))
+        if not self.moves:
+            return woven(self.document.page, ((STAYS, one) for one in placed), {})
+        parts = [(self._holder(one.owner), one) for one in placed]
+        moved: dict[int, int] = {}
+        for start, move in self.moves.items():
+            outer = self.document.outer(move.element)
+            moved[start] = start if outer is None else outer[1] + base
+            cut = Placed(start, Side.CUT, (), moved[start], b"")
+            parts.append((self._holder(move.element.parent), cut))
+        return woven(self.document.page, parts, moved)
 
     def change_tag(self, element: Element, change: Callable[[TagChanges], bool]) -> Reason | None:
         """Accept a change of a start tag, or say why not."""

@@ -100,12 +100,28 @@ def operations(selectors: st.SearchStrategy[str] = SELECTORS) -> st.SearchStrate
     return st.one_of(
         *(st.builds(verb, target=target, content=CONTENTS) for verb in written),
         *(st.builds(verb, target=target) for verb in plain),
+        moves(selectors),
         st.builds(model.SetText, target=target, content=TEXTS),
         st.builds(model.SetAttribute, target=target, name=names, value=values),
         st.builds(model.RemoveAttribute, target=target, name=names),
         st.builds(model.AddClass, target=target, names=CLASS_NAMES),
         st.builds(model.RemoveClass, target=target, names=CLASS_NAMES),
     )
+
+
+def moves(selectors: st.SearchStrategy[str] = SELECTORS) -> st.SearchStrategy[model.Operation]:
+    """Any operation that says where elements stand, going by what `selectors` names."""
+    target = st.builds(model.Target, selector=selectors, required=st.booleans())
+    other = st.builds(model.Target, selector=selectors)
+    verbs = (model.MoveBefore, model.MoveAfter, model.MovePrepend, model.MoveAppend)
+    order = st.builds(
+        model.ReorderChildren,
+        target=target,
+        order=st.lists(other, min_size=1, max_size=4),
+        adopt=st.booleans(),
+        leaving=st.lists(other, max_size=1),
+    )
+    return st.one_of(*(st.builds(verb, target=target, anchor=other) for verb in verbs), order, order)
 
 
 # -- well-formed pages

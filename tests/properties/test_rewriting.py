@@ -9,8 +9,9 @@ from rules import model
 from rules.decision import Group
 from rules.html import PassedThrough, Rewritten, apply_groups
 from rules.reasons import Reason
-from tests.properties.markup import IDS, operations, pages, well_formed
-from tests.trees import ORACLES, carry_out_all, shape, with_classes_split
+from tests.moved_trees import carry_out_all
+from tests.properties.markup import IDS, moves, operations, pages, well_formed
+from tests.trees import ORACLES, shape, with_classes_split
 
 bounded = settings(max_examples=150, deadline=None)
 
@@ -18,6 +19,11 @@ GROUPS = st.lists(st.lists(operations(), min_size=1, max_size=3), min_size=1, ma
     lambda found: [Group(str(index), tuple(some)) for index, some in enumerate(found)]
 )
 ON_IDS = st.lists(operations(st.sampled_from(IDS).map("#{}".format)), min_size=1, max_size=5).map(
+    lambda found: [Group(str(index), (one,)) for index, one in enumerate(found)]
+)
+
+ON_ID = st.sampled_from(IDS).map("#{}".format)
+MOVING_ON_IDS = st.lists(moves(ON_ID) | moves(ON_ID) | operations(ON_ID), min_size=2, max_size=7).map(
     lambda found: [Group(str(index), (one,)) for index, one in enumerate(found)]
 )
 
@@ -103,7 +109,7 @@ def test_a_required_target_makes_its_group_whole(given_page: tuple[bytes, str | 
 
 
 @bounded
-@given(well_formed(), ON_IDS)
+@given(well_formed(), ON_IDS | MOVING_ON_IDS)
 def test_several_operations_are_what_a_browser_would_do(text: str, groups: list[Group]) -> None:
     page = text.encode()
     result = apply_groups(page, groups, charset="utf-8")

@@ -97,6 +97,7 @@ def test_real_pages_that_differ_by_a_token() -> None:
     groups = [
         Group("0", (model.SetText(target=model.Target(selector="h1"), content=model.Content(text="New")),)),
         Group("1", (model.HideByStyle(target=model.Target(selector="footer")),)),
+        Group("3", (model.MoveAfter(target=model.Target(selector="p"), anchor=model.Target(selector="h1")),)),
         Group("2", (model.Before(target=model.Target(selector="p"), content=model.Content(html="<b>n</b>")),)),
     ]
     for page, spots in trials(chance):

@@ -52,6 +52,14 @@ def emotions(**payload: Any) -> dict[str, Any]:
     return of(mutationType="emotionMap", mutationPayload={"cases": EMOTION} | payload)
 
 
+def ordering(order: list[dict[str, Any]]) -> dict[str, Any]:
+    return doing({"verb": "reorderChildren", "target": HEADLINE, "order": order})
+
+
+def layout(regions: dict[str, Any]) -> dict[str, Any]:
+    return of(mutationType="layout", mutationPayload={"regions": regions})
+
+
 def variant(variations: dict[str, Any], experiment: str = "e") -> dict[str, Any]:
     payload = {"experimentId": experiment, "variations": variations}
     return of(mutationType="variant", mutationPayload=payload) | {"experiments": [EXPERIMENT]}
@@ -70,7 +78,7 @@ TABLE: list[tuple[Any, str, str]] = [
     ([], "$", "Expected `object`, got `array`"),
     ({"mutation": []}, "$", "did you mean `mutations`?"),
     ({"mutations": {}}, "$.mutations", "Expected `array`"),
-    ({"mutations": [{}]}, FIRST, "one of set, insert, replace, hide, remove, variant, emotionMap"),
+    ({"mutations": [{}]}, FIRST, "one of set, insert, replace, hide, remove, move"),
     (of(id=""), f"{FIRST}.id", "1 to 64 letters"),
     (of(id="a b"), f"{FIRST}.id", "1 to 64 letters"),
     (of(mutationType="sett"), f"{FIRST}.mutationType", "did you mean `set`?"),
@@ -180,6 +188,58 @@ TABLE: list[tuple[Any, str, str]] = [
         of(mutationType="hide", mutationPayload={"target": HEADLINE, "mode": "css"}),
         f"{FIRST}.mutationPayload.mode",
         "style, attribute, remove",
+    ),
+    (
+        doing({"verb": "moveBefore", "target": HEADLINE}),
+        OPERATION,
+        "missing required field `anchor`",
+    ),
+    (
+        doing({"verb": "moveAfter", "target": HEADLINE, "anchor": {"selector": "p["}}),
+        f"{OPERATION}.anchor.selector",
+        "CSS",
+    ),
+    (ordering([]), f"{OPERATION}.order", "length >= 1"),
+    (ordering([HEADLINE] * 201), f"{OPERATION}.order", "length <= 200"),
+    (ordering([HEADLINE, {"selector": "p["}]), f"{OPERATION}.order[1].selector", "CSS"),
+    (
+        of(
+            mutationPayload={
+                "operations": [
+                    {"verb": "moveBefore", "target": {"selector": "a"}, "anchor": {"selector": "b"}},
+                    {"verb": "moveAppend", "target": {"selector": "b"}, "anchor": {"selector": "a"}},
+                ]
+            }
+        ),
+        "$.mutations[0].mutationPayload.operations[1].anchor",
+        "b would stand beside or inside itself",
+    ),
+    (
+        of(mutationType="move", mutationPayload={"target": HEADLINE, "position": "behind", "anchor": HEADLINE}),
+        f"{FIRST}.mutationPayload.position",
+        "before, after, prepend, append",
+    ),
+    (
+        of(mutationType="reorder", mutationPayload={"container": {"selector": "p["}, "order": [HEADLINE]}),
+        f"{FIRST}.mutationPayload.container.selector",
+        "CSS",
+    ),
+    (layout({}), f"{FIRST}.mutationPayload.regions", "length >= 1"),
+    (layout({"a": {"container": HEADLINE}}), f"{FIRST}.mutationPayload", "no region lists a module"),
+    (
+        layout({"a": {"container": HEADLINE, "modules": ["m"]}, "b": {"container": HEADLINE, "modules": ["n"]}}),
+        f"{FIRST}.mutationPayload",
+        "the same `container`",
+    ),
+    (
+        layout({"a": {"container": HEADLINE, "modules": ["m"], "hidden": ["m"]}}),
+        f"{FIRST}.mutationPayload",
+        "m is listed twice",
+    ),
+    (
+        layout({"a": {"container": {"selector": "p["}, "modules": ["m"]}}),
+        f"{FIRST}.mutationPayload.regions.a.container.selector",
+        "CSS",
     ),
     (variant({"a": {}}, "f"), f"{FIRST}.mutationPayload.experimentId", "there is no experiment 'f'"),
     (variant({"a": {}, "c": {}}), f"{FIRST}.mutationPayload.variations.c", "it has a, b"),

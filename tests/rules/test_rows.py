@@ -66,3 +66,31 @@ def test_one_mutation_among_its_company() -> None:
 def test_ids_differ() -> None:
     with pytest.raises(RulesError, match=r"\$\.modules\[1\]\.id: the id 'a' is already used"):
         check_unique("modules", [model.Module(id="a"), model.Module(id="a")])
+
+
+def test_every_target_of_an_operation_may_be_a_module() -> None:
+    hero = {"moduleId": "hero"}
+    moved = {"verb": "moveAfter", "target": {"selector": "h1"}, "anchor": hero | {"required": True}}
+    ordered = {"verb": "reorderChildren", "target": {"moduleId": "list"}, "order": [hero, {"selector": "p"}]}
+    file = rules_file(
+        {"id": "m", "mutationType": "set", "mutationPayload": {"operations": [moved, ordered]}},
+        modules=[{"id": "hero", "selector": ".hero"}],
+    )
+    (row,) = compile_rows(file)
+    assert row.modules == {"hero", "list"}
+    assert row.group is not None
+    assert row.group.operations == (
+        model.MoveAfter(target=model.Target(selector="h1"), anchor=model.Target(selector=".hero", required=True)),
+        model.ReorderChildren(
+            target=model.Target(selector='[data-module="list"]'),
+            order=[model.Target(selector=".hero"), model.Target(selector="p")],
+        ),
+    )
+
+
+def test_a_layout_is_off_with_any_of_its_modules() -> None:
+    regions = {"main": {"container": {"selector": "main"}, "modules": ["a"], "hidden": ["b"]}}
+    layout = {"id": "m", "mutationType": "layout", "mutationPayload": {"regions": regions}}
+    for module, off in (("a", True), ("b", True), ("c", False)):
+        (row,) = compile_rows(rules_file(layout, modules=[{"id": module, "isActive": False}]))
+        assert row.off is off

@@ -32,6 +32,18 @@ PAYLOADS: dict[str, dict[str, str]] = {
     },
     "hide": {"mutationPayload.target.selector": ".ad", "mutationPayload.mode": "attribute"},
     "remove": {"mutationPayload.target.selector": ".ad", "mutationPayload.keepContent": "on"},
+    "move": {
+        "mutationPayload.target.selector": ".offer",
+        "mutationPayload.position": "before",
+        "mutationPayload.anchor.selector": "h1",
+    },
+    "reorder": {
+        "mutationPayload.container.selector": "main",
+        "mutationPayload.order": '[{"selector": ".offer"}, {"moduleId": "reviews"}]',
+    },
+    "layout": {
+        "mutationPayload.regions": '{"main": {"container": {"selector": "main"}, "modules": ["a"], "hidden": ["b"]}}'
+    },
 }
 
 
@@ -84,6 +96,10 @@ async def test_each_type_is_saved_as_a_draft_and_comes_back(
         ("set", "mutationPayload.operations", "", "needed"),
         ("insert", "mutationPayload.position", "sideways", ""),
         ("emotionMap", "mutationPayload.cases", '{"joy": {"operation": []}}', "operations"),
+        ("reorder", "mutationPayload.container.selector", "h1[", ""),
+        ("reorder", "mutationPayload.order", '[{"selector": "h1["}]', ""),
+        ("move", "mutationPayload.anchor.selector", "h1[", ""),
+        ("layout", "mutationPayload.regions", '{"main": {"container": {"selector": "h1["}, "modules": ["a"]}}', ""),
     ],
 )
 async def test_a_refusal_stands_at_its_field_and_the_text_stays(

@@ -42,12 +42,16 @@ def test_fields_are_filed_under_known_sections() -> None:
     ("name", "example"), [(name, example) for name, examples in wording.EXAMPLES.items() for _, example in examples]
 )
 def test_examples_are_taken_by_the_rules(name: str, example: str) -> None:
-    mutation_type = {"variations": "variant", "cases": "emotionMap"}.get(name.rpartition(".")[2], "set")
     payload: dict[str, object] = {"operations": json.loads(wording.EXAMPLES["mutationPayload.operations"][0][1])}
-    if mutation_type == "variant":
-        payload = {"experimentId": "headline", "variations": json.loads(example)}
-    if mutation_type == "emotionMap":
-        payload = {"cases": json.loads(example)}
+    mutation_type, written = "set", None if name == "conditions" else json.loads(example)
+    if name.endswith("variations"):
+        mutation_type, payload = "variant", {"experimentId": "headline", "variations": written}
+    if name.endswith("cases"):
+        mutation_type, payload = "emotionMap", {"cases": written}
+    if name.endswith("order"):
+        mutation_type, payload = "reorder", {"container": {"selector": "main"}, "order": written}
+    if name.endswith("regions"):
+        mutation_type, payload = "layout", {"regions": written}
     whole = {"id": "example", "mutationType": mutation_type, "mutationPayload": payload}
     if name == "conditions":
         whole["conditions"] = json.loads(example)

@@ -4,7 +4,7 @@ import pytest
 
 from rules import limits, model
 from rules.errors import RulesError
-from rules.html.checks import check_operation, check_selector
+from rules.html.checks import check_moves, check_operation, check_selector
 from tests.rules.html.making import at, html, text
 
 
@@ -52,3 +52,33 @@ def test_an_address_that_runs_a_script(value: str) -> None:
 def test_content_that_speaks_for_the_page_or_brings_one_along(markup: str) -> None:
     with pytest.raises(RulesError, match="is not allowed"):
         check_operation(model.Append(target=at("p"), content=html(markup)), "$")
+
+
+def moving(target: str, anchor: str) -> model.MoveAfter:
+    return model.MoveAfter(target=at(target), anchor=at(anchor))
+
+
+def test_every_target_is_checked() -> None:
+    for operation, path in (
+        (moving("p", "h1["), "$.anchor.selector"),
+        (model.ReorderChildren(target=at("p"), order=[at("a"), at("b[")]), "$.order[1].selector"),
+        (model.ReorderChildren(target=at("p["), order=[at("a")]), "$.container.selector"),
+    ):
+        with pytest.raises(RulesError) as caught:
+            check_operation(operation, "$", selector_at="container.selector")
+        assert caught.value.path == path
+
+
+@pytest.mark.parametrize(
+    "pairs", [[("a", "b"), ("b", "a")], [("a", "b"), ("c", "a"), ("b", "c")], [("x", "a"), ("b", "c"), ("c", "b")]]
+)
+def test_moves_in_a_circle(pairs: list[tuple[str, str]]) -> None:
+    paths = [f"$[{index}]" for index in range(len(pairs))]
+    with pytest.raises(RulesError, match="beside or inside itself") as caught:
+        check_moves([moving(*pair) for pair in pairs], paths)
+    assert caught.value.path == f"{paths[-1]}.anchor"
+
+
+@pytest.mark.parametrize("pairs", [[("a", "a")], [("a", "b"), ("a", "c"), ("c", "d")], [("a", "b"), ("c", "b")]])
+def test_moves_that_end_somewhere(pairs: list[tuple[str, str]]) -> None:
+    check_moves([moving(*pair) for pair in pairs], [""] * len(pairs))

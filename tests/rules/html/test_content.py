@@ -3,7 +3,17 @@
 import pytest
 
 from rules import model
-from rules.html.content import closes_ancestor, elements, escape_attribute, escape_text, fits, is_balanced, markup_of
+from rules.html.content import (
+    closes_ancestor,
+    elements,
+    escape_attribute,
+    escape_text,
+    fits,
+    is_balanced,
+    markup_of,
+    stays_whole,
+)
+from tests.rules.html.making import document
 
 DIV, TABLE, PARAGRAPH = ("html", "body", "div"), ("html", "body", "table"), ("html", "body", "p")
 
@@ -60,3 +70,20 @@ def test_elements_of_any_context() -> None:
 def test_a_link_closes_a_link() -> None:
     assert closes_ancestor(("html", "body", "a", "b"), "<i><a>x</a></i>")
     assert not closes_ancestor(("html", "body", "b"), "<a>x</a>")
+
+
+@pytest.mark.parametrize(
+    ("ancestors", "source", "want"),
+    [
+        (DIV, "<p>x</p>", True),
+        (DIV, "<p>x<script>y</script></p>", True),
+        (DIV, "<p>x", False),
+        (PARAGRAPH, "<div>x</div>", False),
+        (PARAGRAPH, "<b>x</b>", True),
+        (TABLE, "<p>x</p>", False),
+        (("html", "body", "a", "b"), "<i><a>x</a></i>", False),
+    ],
+)
+def test_an_element_of_a_page_in_another_place(ancestors: tuple[str, ...], source: str, want: bool) -> None:
+    (element,) = document(f"<section>{source}</section>").select("section > *")
+    assert stays_whole(ancestors, source, element) is want

@@ -1,6 +1,6 @@
 """Edits that stand beside each other, and those that don't."""
 
-from rules.html.edits import Edit, EditSet, Placed, Side, splice
+from rules.html.edits import STAYS, Edit, EditSet, Placed, Side, splice, woven
 
 
 def accept(edits: EditSet, start: int, end: int) -> bool:
@@ -54,3 +54,62 @@ def test_coming_back_forgets_everything_since() -> None:
     assert len(edits.placed) == 1
     assert accept(edits, 5, 40)
     assert not accept(edits, 0, 1)
+
+
+def test_a_part_is_spliced_alone() -> None:
+    assert splice(b"abcdef", (Edit(2, 3, b"-"), Edit(4, 4, b"+")), 1, 5) == b"b-d+e"
+
+
+def test_moved_ranges_lie_beside_or_inside_each_other_and_hold_edits() -> None:
+    edits = EditSet()
+    assert edits.allows_move(10, 30)
+    edits.move(10, 30)
+    assert edits.allows_move(12, 20)
+    edits.move(12, 20)
+    assert accept(edits, 14, 16)
+    assert accept(edits, 10, 12)
+    assert accept(edits, 20, 30)
+
+
+def test_nothing_is_moved_out_of_what_is_replaced() -> None:
+    edits = EditSet()
+    assert accept(edits, 10, 20)
+    assert not edits.allows_move(10, 20)
+    assert not edits.allows_move(12, 15)
+    assert not edits.allows_move(5, 15)
+    assert not edits.allows_move(15, 25)
+    assert edits.allows_move(0, 10)
+    assert edits.allows_move(5, 30)
+    assert edits.allows_move(10, 30)
+
+
+def test_nothing_replaces_what_something_was_moved_out_of() -> None:
+    edits = EditSet()
+    edits.move(10, 20)
+    assert not edits.allows(5, 30)
+    assert not edits.allows(10, 30)
+    assert not edits.allows(10, 20)
+    assert edits.allows(10, 20, is_whole=True)
+    edits.move(12, 15)
+    assert not edits.allows(10, 20, is_whole=True)
+    mark = edits.mark()
+    edits.move(40, 50)
+    assert not edits.allows(35, 60)
+    edits.rollback(mark)
+    assert edits.allows(35, 60)
+
+
+def test_what_is_moved_takes_its_edits_along() -> None:
+    cut = Placed(2, Side.CUT, (), 4, b"")
+    placed = [
+        (STAYS, cut),
+        (STAYS, Placed(0, Side.BEFORE, (), 0, b"<", brings=2)),
+        (2, Placed(2, Side.BEFORE, (), 2, b"(")),
+        (STAYS, Placed(2, Side.CLOSING, (), 2, b"=")),
+        (2, Placed(3, Side.CUT, (), 4, b"")),
+        (3, Placed(4, Side.CLOSING, (), 4, b"!")),
+        (STAYS, Placed(6, Side.CLOSING, (), 6, b"", brings=3)),
+    ]
+    edits = woven(b"abcdef", placed, {2: 4, 3: 4})
+    assert edits == (Edit(0, 0, b"<(c"), Edit(2, 2, b"="), Edit(2, 4, b""), Edit(6, 6, b"d!"))
+    assert splice(b"abcdef", edits) == b"<(cab=efd!"

@@ -7,8 +7,9 @@ import pytest
 
 from rules import model
 from rules.decision import Group
-from rules.html.inspected import ALWAYS_INSPECTED, attributes_inspected, targets_of
-from tests.rules.html.making import at, text
+from rules.html.inspected import ALWAYS_INSPECTED, attributes_inspected
+from rules.operations import targets_of
+from tests.rules.html.making import at
 
 
 def inspected(*operations: model.Operation) -> set[str] | None:
@@ -51,7 +52,7 @@ def test_every_verb_is_known() -> None:
         written = {"verb": tag, "target": {"selector": "p"}, **_fields(verb), **named.get(tag, {})}
         operation = model.decode_operations(msgspec.json.encode([written]))[0]
         assert inspected(operation) is not None, f"say in rules/html/inspected.py what `{tag}` looks at"
-        assert at("p") in [*targets_of(operation)]
+        assert at("p") in [target for _, target in targets_of(operation)]
 
 
 def _fields(verb: type) -> dict[str, object]:
@@ -68,5 +69,7 @@ def _fields(verb: type) -> dict[str, object]:
     return {name: some[name] for name in verb.__struct_fields__ if name in some}  # type: ignore[attr-defined]
 
 
-def test_all_targets_of_an_operation() -> None:
-    assert [*targets_of(model.SetText(target=at("h1"), content=text("x")))] == [at("h1")]
+def test_all_targets_are_looked_at() -> None:
+    assert inspected(model.MoveBefore(target=at("[a]"), anchor=at("[b]"))) == {"a", "b"}
+    assert inspected(model.ReorderChildren(target=at("p"), order=[at("[a]")], leaving=[at("[b]")])) == {"a", "b"}
+    assert inspected(model.MoveBefore(target=at("p"), anchor=at("p:lang(de)"))) is None

@@ -4,7 +4,7 @@ import pytest
 
 from rules import model
 from rules.decision import Group
-from rules.html import apply_groups
+from rules.html import Rewritten, apply_groups
 from rules.html.lessons import gaps_between, learn
 from rules.html.skeleton import Gap, Lesson, Skeleton
 from tests.rules.html.making import at, html, text
@@ -111,6 +111,22 @@ def test_an_edit_may_swallow_a_gap() -> None:
     assert Skeleton(f"{before}abc1{after}".encode(), lesson, "utf-8").fit(page, None) == apply_groups(
         page, groups, charset="utf-8"
     )
+
+
+def test_what_is_moved_has_the_pages_own_value() -> None:
+    before, after = "<h1>a</h1><p title=", ">x</p><i>z</i>"
+    operations = (
+        model.MoveBefore(target=at("p"), anchor=at("h1")),
+        model.SetText(target=at("p"), content=text("n")),
+        model.ReorderChildren(target=at("body"), order=[at("i")]),
+    )
+    page = f"<body>{before}a-longer-token{after}".encode()
+    lesson = learned(f"<body>{before}", after, *operations)
+    assert lesson is not None
+    wanted = apply_groups(page, [Group("m", operations)], charset="utf-8")
+    assert isinstance(wanted, Rewritten)
+    assert b"<p title=a-longer-token>n</p>" in wanted.page
+    assert Skeleton(f"<body>{before}abc1{after}".encode(), lesson, "utf-8").fit(page, None) == wanted
 
 
 def test_the_nonce_of_each_page_is_written() -> None:
