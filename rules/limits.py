@@ -51,6 +51,18 @@ PROPS_MAX = 50
 CASES_MAX = 50
 """Cases of one emotion map: more moods than anybody tells apart."""
 
+STYLE_ATTRIBUTE_CHARACTERS_MAX = 4 * 1024
+"""A `style` attribute that is read: real ones have some hundred characters, and reading 4 KB takes 5 ms."""
+
+STYLE_VALUE_CHARACTERS_MAX = 1_000
+"""One value of a property or token that a rule sets."""
+
+DECLARATIONS_MAX = 100
+"""Properties, tokens, attributes or parameters that one payload sets."""
+
+ADDRESS_CHARACTERS_MAX = 2_000
+"""An address that a rule writes: what every client and proxy takes."""
+
 MATCHES_MAX = 10_000
 """Elements one operation may touch on a page where the author set no `maxMatches`."""
 
