@@ -16,6 +16,7 @@ from rules.context import PAGE_ATTRIBUTES, Context
 from rules.filling import Slot, filled, values_of
 from rules.model import Operation
 from rules.reasons import Reason
+from rules.redirects import Redirect, target_of
 from rules.targeting import value_at
 from rules.templates import text_of
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from rules.rows import Cases, CompiledExperiment, Row
     from rules.table import DecisionTable
 
-REVISION = 1
+REVISION = 2
 """Goes up when the same groups make other bytes of the same page, so that no cache confirms an older engine's page."""
 
 NOT_ASSIGNED = ""
@@ -85,14 +86,24 @@ class Decision(Struct, frozen=True, kw_only=True):
     private: bool
     """`reads` has something about the visitor: shared caches must not keep the response."""
     key: str
-    """Follows from the groups alone, so that a new table leaves pages alone that it does not change; "" without groups."""
+    """Follows from what applies alone, so that a new table leaves pages alone that it does not change; "" if nothing does."""
+    redirect: Redirect | None = None
+    """Another address instead of the page; then there are no groups."""
+
+    @property
+    def applies(self) -> bool:
+        """Whether the visit gets anything but the origin's page."""
+        return bool(self.groups) or self.redirect is not None
 
 
 NOTHING = Decision(groups=(), outcomes=(), assignments={}, units=frozenset(), reads=frozenset(), private=False, key="")
 
 
-def decide(table: "DecisionTable", context: Context) -> Decision:
-    """Decide one visit. Cost grows with the mutations that can match the page, not with the table."""
+def decide(table: "DecisionTable", context: Context, *, redirects: bool = True) -> Decision:
+    """Decide one visit. Cost grows with the mutations that can match the page, not with the table.
+
+    `redirects`: whether the visit may be sent elsewhere; one that brings something (a POST) may not.
+    """
     rows = table.candidates(context.path)
     if not rows:
         return NOTHING
@@ -101,12 +112,24 @@ def decide(table: "DecisionTable", context: Context) -> Decision:
     outcomes: list[Outcome] = []
     reads: set[str] = set()
     units: set[str] = set()
+    leading: list[Row] = []
+    scheduled = False
     for row in rows:
         outcome, group = _consider(row, table, context, assigned, reads, units)
         if outcome is not None:
             outcomes.append(outcome)
+            scheduled |= row.schedule is not None
         if group is not None:
             groups.append(group.of_visit(context.attributes))
+        elif row.redirect is not None and outcome is not None and outcome.reason is Reason.APPLIED:
+            leading.append(row)
+    private = bool(reads - PAGE_ATTRIBUTES)
+    redirect = None
+    if leading:
+        lasts = not (private or units or scheduled)
+        redirect, outcomes = _redirected(leading, context, outcomes, redirects=redirects, lasts=lasts)
+    if redirect is not None:
+        groups = []
     assignments = {experiment: key for experiment, key in assigned.items() if key != NOT_ASSIGNED}
     return Decision(
         groups=tuple(groups),
@@ -114,9 +137,34 @@ def decide(table: "DecisionTable", context: Context) -> Decision:
         assignments=assignments,
         units=frozenset(units),
         reads=frozenset(reads),
-        private=bool(reads - PAGE_ATTRIBUTES),
-        key=_key(groups) if groups else "",
+        private=private,
+        key=_key(groups, redirect) if groups or redirect is not None else "",
+        redirect=redirect,
     )
+
+
+def _redirected(
+    leading: list["Row"], context: Context, outcomes: list[Outcome], *, redirects: bool, lasts: bool
+) -> tuple[Redirect | None, list[Outcome]]:
+    """The first of the redirects that leads elsewhere, and the outcomes beside it: it goes before all that changes pages."""
+    target = target_of(context.attributes.get("url"), context.path)
+    told: dict[str, Outcome] = {}
+    winner = None
+    for row in leading:
+        if row.redirect is None or winner is not None:
+            continue
+        name = row.mutation.id
+        if not redirects:
+            told[name] = Outcome(name, Reason.METHOD, "only GET and HEAD are redirected")
+        elif (winner := row.redirect.redirect(context.site, target, lasts=lasts)) is None:
+            told[name] = Outcome(name, Reason.LOOP, "this is the address that it leads to")
+        else:
+            told[name] = Outcome(name, Reason.APPLIED, f"redirects to {winner.location}")
+    if winner is not None:
+        shadowed = f"redirected by {winner.mutation_id}"
+        applied = (outcome.mutation_id for outcome in outcomes if outcome.reason is Reason.APPLIED)
+        told = {name: Outcome(name, Reason.SHADOWED, shadowed) for name in applied} | told
+    return winner, [told.get(outcome.mutation_id, outcome) for outcome in outcomes]
 
 
 def _consider(
@@ -207,6 +255,8 @@ def _switched_off(row: "Row", context: Context) -> bool:
     return context.only is not None and not row.modules & context.only
 
 
-def _key(groups: list[Group]) -> str:
+def _key(groups: list[Group], redirect: Redirect | None) -> str:
     text = f"{REVISION}\0" + "\0".join(f"{group.mutation_id}={group.digest}" for group in groups)
+    if redirect is not None:
+        text += f"\0redirect\0{redirect.status}\0{redirect.location}"
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

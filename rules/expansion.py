@@ -4,9 +4,11 @@ Counterpart: `rules.payloads` has the shapes, `rules.rows` checks what comes out
 `emotionMap` are not expanded here: which of their operations apply is a decision.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from html import escape
 
-from rules import model
+from rules import addresses, css, model
 from rules.model import LayoutMutation, Operation, Target
 
 
@@ -32,6 +34,9 @@ def operations_of(mutation: LayoutMutation, at: str) -> list[tuple[Operation, st
             return [(model.ReorderChildren(target=container, order=order), at)]
         case model.LayoutPayload(regions=regions):
             return [found for name in regions for found in _region(regions, name, f"{at}.regions.{name}")]
+        case model.ThemePayload() | model.CtaPayload():
+            parts = _theme(payload, at) if isinstance(payload, model.ThemePayload) else _call_to_action(payload, at)
+            return list(parts)
         case _:
             return []
 
@@ -71,3 +76,40 @@ def _hidden(target: Target, mode: model.HideMode) -> Operation:
     if mode is model.HideMode.ATTRIBUTE:
         return model.SetAttribute(target=target, name="hidden", value="")
     return model.Remove(target=target)
+
+
+def _theme(payload: model.ThemePayload, at: str) -> Iterator[tuple[Operation, str]]:
+    """Each token is an operation of its own: a more specific theme takes some of them and leaves the rest."""
+    root, head = Target(selector=":root"), Target(selector="head")
+    for name, value in payload.tokens.items():
+        yield model.SetTokens(target=root, tokens={name: value}), at
+    if payload.classes:
+        yield model.AddClass(target=root, names=payload.classes), f"{at}.classes"
+    if payload.stylesheet is not None:
+        link = f'<link rel="stylesheet" href="{escape(payload.stylesheet)}" data-layout-mutation>'
+        yield model.Append(target=head, content=model.Content(html=link)), f"{at}.stylesheet"
+    if payload.css is not None:
+        block = f"<style data-layout-mutation>{_in_any_encoding(payload.css)}</style>"
+        yield model.Append(target=head, content=model.Content(html=block)), f"{at}.css"
+
+
+_PLACEHOLDERS = re.compile(r"(\{\{.*?\}\})")
+
+
+def _in_any_encoding(sheet: str) -> str:
+    """A style sheet in ASCII, but for placeholders: those are escaped when they are filled."""
+    pieces = _PLACEHOLDERS.split(sheet)
+    return "".join(piece if number % 2 else css.escaped(piece) for number, piece in enumerate(pieces))
+
+
+def _call_to_action(payload: model.CtaPayload, at: str) -> Iterator[tuple[Operation, str]]:
+    target, href = payload.target, payload.href
+    if payload.label is not None:
+        yield model.SetText(target=target, content=model.Content(text=payload.label)), f"{at}.label"
+    if href is not None:
+        value = addresses.address_with(href, payload.tracking) if payload.tracking else href
+        yield model.SetAttribute(target=target, name="href", value=value), f"{at}.href"
+    elif payload.tracking:
+        yield model.SetParameters(target=target, parameters=payload.tracking), f"{at}.tracking"
+    for name, value in payload.attributes.items():
+        yield model.SetAttribute(target=target, name=name, value=value), f"{at}.attributes.{name}"

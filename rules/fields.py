@@ -35,6 +35,29 @@ AttributePath = Annotated[
         description="an attribute of the visit, or a dotted path into one, for example query.utm_source",
     ),
 ]
+PropertyName = Annotated[
+    str,
+    Meta(
+        pattern=r"^(--[A-Za-z0-9_-]{1,100}|-?[a-z][a-z-]{0,63})$",
+        description="a CSS property in lower case, or a custom one, for example margin-top or --gap",
+    ),
+]
+TokenName = Annotated[
+    str, Meta(pattern=r"^--[A-Za-z0-9_-]{1,100}$", description="a CSS custom property, for example --brand-colour")
+]
+StyleValue = Annotated[str, Meta(min_length=1, max_length=limits.STYLE_VALUE_CHARACTERS_MAX)]
+ParameterName = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="a query parameter, for example utm_source")
+]
+ParameterValue = Annotated[str, Meta(max_length=limits.NAME_CHARACTERS_MAX)]
+Address = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=limits.ADDRESS_CHARACTERS_MAX,
+        description="a path such as /offers, or an http(s) address",
+    ),
+]
 Clock = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="HH:MM, 00:00 to 23:59")]
 
 

@@ -12,8 +12,9 @@ from msgspec import Struct
 from rules.context import ATTRIBUTES
 from rules.decision import Group
 from rules.html import PassedThrough, apply_groups
-from rules.model import RulesFile, VariantMutation
+from rules.model import RedirectMutation, RulesFile, VariantMutation
 from rules.reasons import Reason
+from rules.redirects import circles
 from rules.rows import Row
 from rules.table import DecisionTable
 
@@ -51,6 +52,7 @@ def lint(table: DecisionTable, pages: Mapping[str, bytes] | None = None) -> tupl
             if not name.startswith("/") or row.page(name):
                 findings += _on_page(row, places[row.mutation.id], name, page)
     findings += _shadowing(table, places)
+    findings += _circles(table, places)
     return tuple(findings)
 
 
@@ -112,6 +114,18 @@ def _shadowing(table: DecisionTable, places: Mapping[str, str]) -> Iterator[Find
         elif not row.conditions.clauses and row.segment is None and row.schedule is None:
             for key in keys:
                 strongest.setdefault(key, row)
+
+
+def _circles(table: DecisionTable, places: Mapping[str, str]) -> Iterator[Finding]:
+    """Redirects between fixed pages that send a visit round for ever."""
+    fixed = [
+        row.mutation
+        for row in table.rows
+        if row.served and isinstance(row.mutation, RedirectMutation) and "*" not in row.mutation.page_slug
+    ]
+    for circle in circles(fixed):
+        way = " to ".join([*circle, circle[0]])
+        yield Finding(Severity.WARNING, places[circle[0]], f"leads round in a circle: {way}")
 
 
 _EXCLUSIVE = frozenset({"SetText", "SetInnerContent", "Replace", "Remove"})

@@ -39,11 +39,15 @@ from rules.operations import (
     Replace,
     SetAttribute,
     SetInnerContent,
+    SetParameters,
+    SetStyle,
     SetText,
+    SetTokens,
     Target,
 )
 from rules.payloads import (
     CaseOperations,
+    CtaPayload,
     EmotionMapPayload,
     HideMode,
     HidePayload,
@@ -51,12 +55,14 @@ from rules.payloads import (
     LayoutPayload,
     MovePayload,
     Position,
+    RedirectPayload,
     Region,
     RemovePayload,
     ReorderPayload,
     ReplacePayload,
     Scope,
     SetPayload,
+    ThemePayload,
     VariantPayload,
     VariationOperations,
 )
@@ -70,6 +76,8 @@ __all__ = [
     "Before",
     "CaseOperations",
     "Content",
+    "CtaMutation",
+    "CtaPayload",
     "Day",
     "Delivery",
     "EmotionMapMutation",
@@ -102,6 +110,8 @@ __all__ = [
     "Prepend",
     "Prop",
     "Record",
+    "RedirectMutation",
+    "RedirectPayload",
     "Region",
     "Remove",
     "RemoveAndKeepContent",
@@ -122,10 +132,15 @@ __all__ = [
     "SetAttribute",
     "SetInnerContent",
     "SetMutation",
+    "SetParameters",
     "SetPayload",
+    "SetStyle",
     "SetText",
+    "SetTokens",
     "Status",
     "Target",
+    "ThemeMutation",
+    "ThemePayload",
     "Trigger",
     "VariantMutation",
     "VariantPayload",
@@ -255,6 +270,24 @@ class ArrangeMutation(Mutation, tag_field="mutationType", tag="layout", frozen=T
     mutation_payload: LayoutPayload
 
 
+class ThemeMutation(Mutation, tag_field="mutationType", tag="theme", frozen=True, kw_only=True):
+    """Give the page other tokens, classes or styles."""
+
+    mutation_payload: ThemePayload
+
+
+class CtaMutation(Mutation, tag_field="mutationType", tag="cta", frozen=True, kw_only=True):
+    """Change a call to action."""
+
+    mutation_payload: CtaPayload
+
+
+class RedirectMutation(Mutation, tag_field="mutationType", tag="redirect", frozen=True, kw_only=True):
+    """Send visits to another address."""
+
+    mutation_payload: RedirectPayload
+
+
 class EmotionMapMutation(Mutation, tag_field="mutationType", tag="emotionMap", frozen=True, kw_only=True):
     """Different operations for each emotion of a visit, or whatever else an attribute says."""
 
@@ -276,6 +309,9 @@ LayoutMutation = (
     | MoveMutation
     | ReorderMutation
     | ArrangeMutation
+    | ThemeMutation
+    | CtaMutation
+    | RedirectMutation
     | VariantMutation
     | EmotionMapMutation
 )

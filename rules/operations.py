@@ -10,7 +10,20 @@ from typing import Annotated, Union
 from msgspec import Meta
 
 from rules import limits
-from rules.fields import AttributeName, ClassName, Identifier, Markup, PropName, Record, filled_as
+from rules.fields import (
+    AttributeName,
+    ClassName,
+    Identifier,
+    Markup,
+    ParameterName,
+    ParameterValue,
+    PropertyName,
+    PropName,
+    Record,
+    StyleValue,
+    TokenName,
+    filled_as,
+)
 
 
 class Target(Record, frozen=True, kw_only=True):
@@ -147,6 +160,36 @@ class RemoveClass(Record, tag_field="verb", tag="removeClass", frozen=True, kw_o
     names: Annotated[list[ClassName], Meta(min_length=1, max_length=100)]
 
 
+class SetStyle(Record, tag_field="verb", tag="setStyle", frozen=True, kw_only=True):
+    """Set properties in the element's `style` attribute; they come last there, other declarations keep their bytes."""
+
+    target: Target
+    properties: Annotated[
+        dict[PropertyName, Annotated[StyleValue, filled_as("style")]],
+        Meta(min_length=1, max_length=limits.DECLARATIONS_MAX),
+    ]
+
+
+class SetParameters(Record, tag_field="verb", tag="setParameters", frozen=True, kw_only=True):
+    """Set query parameters of a link (`href` of `a` and `area`), as `URLSearchParams.set` would; the rest of it stays."""
+
+    target: Target
+    parameters: Annotated[
+        dict[ParameterName, Annotated[ParameterValue, filled_as("text")]],
+        Meta(min_length=1, max_length=limits.DECLARATIONS_MAX),
+    ]
+
+
+class SetTokens(Record, tag_field="verb", tag="setTokens", frozen=True, kw_only=True):
+    """Set custom properties by one rule in a style block at the end of `<head>`; no element of the page changes."""
+
+    target: Target = Target(selector=":root")
+    tokens: Annotated[
+        dict[TokenName, Annotated[StyleValue, filled_as("style")]],
+        Meta(min_length=1, max_length=limits.DECLARATIONS_MAX),
+    ]
+
+
 class HideByStyle(Record, tag_field="verb", tag="hideByStyle", frozen=True, kw_only=True):
     """Hide the element by one rule in a style block at the end of `<head>`; no element of the page changes."""
 
@@ -212,6 +255,9 @@ Operation = (
     | RemoveAttribute
     | AddClass
     | RemoveClass
+    | SetStyle
+    | SetParameters
+    | SetTokens
     | HideByStyle
     | MoveBefore
     | MoveAfter

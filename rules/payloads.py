@@ -4,12 +4,24 @@ Counterpart: `rules.expansion` says which operations a payload stands for. Never
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from rules import limits
-from rules.fields import AttributePath, Identifier, Record
+from rules.fields import (
+    Address,
+    AttributeName,
+    AttributePath,
+    ClassName,
+    Identifier,
+    Markup,
+    ParameterName,
+    ParameterValue,
+    Record,
+    StyleValue,
+    TokenName,
+)
 from rules.operations import Content, Operation, Operations, Target
 
 
@@ -71,6 +83,54 @@ class RemovePayload(Record, frozen=True, kw_only=True):
 
     target: Target
     keep_content: bool = False
+
+
+class ThemePayload(Record, frozen=True, kw_only=True):
+    """What a page looks like: tokens, classes of `<html>`, a style sheet, CSS. At least one of them."""
+
+    tokens: Annotated[dict[TokenName, StyleValue], Meta(max_length=limits.DECLARATIONS_MAX)] = {}
+    """Custom properties of the whole page, in the engine's own style block."""
+    classes: Annotated[list[ClassName], Meta(max_length=100)] = []
+    """Added to `<html>`; the page must write that tag."""
+    stylesheet: Address | None = None
+    """Linked at the end of `<head>`; the site's own policy says whether it may load."""
+    css: Annotated[str, Meta(min_length=1, max_length=limits.CONTENT_CHARACTERS_MAX)] | None = None
+    """A style block at the end of `<head>`, without nonce or hash: the site's own policy says whether it may apply."""
+
+    def __post_init__(self) -> None:
+        if not (self.tokens or self.classes or self.stylesheet is not None or self.css is not None):
+            raise ValueError("a theme needs `tokens`, `classes`, `stylesheet` or `css`")
+
+
+class CtaPayload(Record, frozen=True, kw_only=True):
+    """A call to action: its label, where it leads, and what follows it there. At least one of them."""
+
+    target: Target
+    label: Markup | None = None
+    """Text in place of what is inside the element."""
+    href: Address | None = None
+    """Where the link leads."""
+    attributes: Annotated[dict[AttributeName, Markup], Meta(max_length=limits.DECLARATIONS_MAX)] = {}
+    """Further attributes of the element."""
+    tracking: Annotated[dict[ParameterName, ParameterValue], Meta(max_length=limits.DECLARATIONS_MAX)] = {}
+    """Query parameters of the link, for example utm_source; those it has under other names stay."""
+
+    def __post_init__(self) -> None:
+        if not (self.attributes or self.tracking or self.label is not None or self.href is not None):
+            raise ValueError("a call to action needs `label`, `href`, `attributes` or `tracking`")
+        if any(name.lower() == "href" for name in self.attributes):
+            raise ValueError("the link's address is written in `href`, not in `attributes`")
+
+
+class RedirectPayload(Record, frozen=True, kw_only=True):
+    """Another address instead of the page."""
+
+    to: Address
+    """A path of the same site, or an http(s) address."""
+    status: Literal[301, 302, 303, 307, 308] = 302
+    """301 and 308 are kept by browsers; 302 asks again with each visit."""
+    keep_query: bool = False
+    """Take the visit's query parameters along, but for those that `to` has itself."""
 
 
 class CaseOperations(Record, frozen=True, kw_only=True):

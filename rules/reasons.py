@@ -33,6 +33,8 @@ class Reason(StrEnum):
     """Where the element starts or ends in the source can't be told for certain (implied, misnested or moved by the parser)."""
     UNSAFE_TARGET = "unsafe_target"
     """What is written or moved can't stand safely where it would (for example HTML inside a script)."""
+    LOOP = "loop"
+    """A redirect to the address that is being visited."""
     NO_CHANGE = "no_change"
     """The page already is what the operation asks for."""
 

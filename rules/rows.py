@@ -22,10 +22,12 @@ from rules.expansion import operations_of
 from rules.filling import Slot
 from rules.html.checks import check_moves, check_operation
 from rules.html.components import Library, compile_component
+from rules.html.payload_checks import check_payload
 from rules.html.slots import prepared
 from rules.model import LayoutMutation, Operation, RulesFile, Target
 from rules.operations import targets_of
 from rules.pages import Matcher, compile_page, compile_site
+from rules.redirects import Destination, compile_redirect
 from rules.schedules import compile_schedule
 from rules.targeting import ALWAYS, Condition, compile_condition
 
@@ -71,6 +73,7 @@ class Row(Struct, frozen=True, kw_only=True):
     cases: Cases | None
     fills: frozenset[str]
     """Attributes that its payload reads: those of placeholders, and the one that cases are chosen by."""
+    redirect: Destination | None = None
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -167,6 +170,7 @@ def compile_row(mutation: LayoutMutation, company: Company, path: str) -> Row:
         variations=variations,
         cases=cases,
         fills=frozenset(written.fills),
+        redirect=compile_redirect(mutation, path) if isinstance(mutation, model.RedirectMutation) else None,
     )
 
 
@@ -211,6 +215,7 @@ class _Writer:
 
     def group(self) -> Group | None:
         """What everybody gets; None where that is a decision."""
+        check_payload(self._mutation, self._at)
         operations = operations_of(self._mutation, self._at)
         return self._group(operations) if operations else None
 

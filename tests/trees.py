@@ -8,12 +8,14 @@ Counterpart: `rules.html`. Never: a look at source offsets, or anything else tha
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 from xml.dom import minidom
 
 import html5lib
+import tinycss2
 import turbohtml
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
@@ -217,8 +219,50 @@ def _change_attributes(operation: model.Operation, attributes: dict[str, str]) -
         case model.RemoveClass(names=names):
             if "class" in attributes:
                 attributes["class"] = " ".join(n for n in attributes["class"].split() if n not in names)
+        case model.SetStyle(properties=properties):
+            attributes["style"] = style_with(attributes.get("style", ""), properties)
+        case model.SetParameters(parameters=parameters):
+            attributes["href"] = link_with(attributes["href"], parameters)
         case _:
             raise AssertionError(f"no verb for the tree: {operation}")
+
+
+def style_with(style: str, properties: Mapping[str, str]) -> str:
+    """A `style` attribute with declarations set: those of the same name go, ours come last."""
+    declared = read_style(style)
+    wanted = [pair for pair in properties.items() if pair not in declared]
+    kept = [pair for pair in declared if pair[0] not in dict(wanted)]
+    return ";".join(":".join(pair) for pair in [*kept, *wanted])
+
+
+def read_style(style: str) -> list[tuple[str, str]]:
+    """(property, value) of each declaration, as an unrelated reading of CSS has them."""
+    found = tinycss2.parse_blocks_contents(style, skip_comments=True, skip_whitespace=True)
+    return [
+        (one.name if one.name.startswith("--") else one.lower_name, _read_value(one))
+        for one in found
+        if isinstance(one, tinycss2.ast.Declaration)
+    ]
+
+
+def _read_value(one: tinycss2.ast.Declaration) -> str:
+    return tinycss2.serialize(one.value).strip() + (" !important" if one.important else "")
+
+
+def link_with(address: str, parameters: Mapping[str, str]) -> str:
+    """A link with query parameters set, as `URLSearchParams.set` of the URL standard does it."""
+    before, pairs, fragment = read_link(address)
+    for name, value in parameters.items():
+        first = next((index for index, pair in enumerate(pairs) if pair[0] == name), len(pairs))
+        pairs = [*pairs[:first], (name, value), *(pair for pair in pairs[first + 1 :] if pair[0] != name)]
+    return f"{before}?{urlencode(pairs)}{fragment}"
+
+
+def read_link(address: str) -> tuple[str, list[tuple[str, str]], str]:
+    """What stands before a link's query, its parameters, and the fragment with its sign."""
+    rest, sign, fragment = address.strip().partition("#")
+    before, _, query = rest.partition("?")
+    return before, parse_qsl(query, keep_blank_values=True), sign + fragment
 
 
 MARKUP = re.compile(r"<(?P<tag>[a-z]+)(?: class=\"?(?P<class>[a-z]+)\"?)?>(?:(?P<text>[^<]*)</(?P=tag)>)?")
@@ -252,9 +296,17 @@ def with_tidy_body(tree: Shape) -> Shape:
 
 
 def with_classes_split(tree: Shape) -> Shape:
-    """The same shape with white space in `class` normalised: the rewriter keeps what the author wrote."""
+    """The same shape with what `class`, `style` and `href` say, not how: the rewriter keeps what the author wrote."""
     if tree[0] in ("text", "comment"):
         return tree
     tag, attributes, children = tree
-    tidy = tuple((name, " ".join(value.split()) if name == "class" else value) for name, value in attributes)
+    tidy = tuple((name, _said(name, value)) for name, value in attributes)
     return (tag, tidy, tuple(with_classes_split(child) for child in children))
+
+
+def _said(name: str, value: str) -> object:
+    if name == "class":
+        return " ".join(value.split())
+    if name == "style":
+        return read_style(value)
+    return read_link(value) if name == "href" else value

@@ -6,11 +6,11 @@ Counterpart: `rules.compiler` calls this for each operation of a table. Raises R
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import turbohtml
 
-from rules import limits, model
+from rules import css, limits, model
 from rules.errors import RulesError
 from rules.html import content as markup
 from rules.html.harm import harm_of_name, harm_of_value
@@ -36,8 +36,12 @@ def check_operation(operation: Operation, path: str, *, selector_at: str = "targ
             raise RulesError(harm, f"{path}.name")
         if harm := harm_of_value(operation.name, operation.value):
             raise RulesError(harm, f"{path}.value")
-    if isinstance(operation, model.HideByStyle):
-        _check_hiding(operation, path)
+    if isinstance(operation, model.SetStyle):
+        check_declarations(operation.properties, f"{path}.properties", may_load=True)
+    if isinstance(operation, model.SetTokens):
+        check_declarations(operation.tokens, f"{path}.tokens", may_load=False)
+    if isinstance(operation, model.HideByStyle | model.SetTokens):
+        _check_style_target(operation, path)
 
 
 def check_moves(operations: Sequence[Operation], paths: Sequence[str]) -> None:
@@ -79,12 +83,23 @@ def _check_content(content: Content, path: str) -> None:
         raise RulesError(NOT_BALANCED, at)
 
 
-def _check_hiding(operation: model.HideByStyle, path: str) -> None:
+def check_declarations(declarations: Mapping[str, str], path: str, *, may_load: bool) -> None:
+    """Raise RulesError for a value that is more than one, or that could run scripts (or, if it may not, load anything)."""
+    for name, value in declarations.items():
+        if problem := css.problem_of_value(name, value, may_load=may_load) or harm_of_addresses(value):
+            raise RulesError(problem, f"{path}.{name}")
+
+
+def harm_of_addresses(text: str) -> str:
+    """Why an address in a CSS value or style sheet may not be written; empty if all may."""
+    return next(filter(None, (harm_of_value("src", address) for address in css.addresses_in(text))), "")
+
+
+def _check_style_target(operation: model.HideByStyle | model.SetTokens, path: str) -> None:
+    does, otherwise = ("hides", "use mode `attribute` or `remove`")
+    if isinstance(operation, model.SetTokens):
+        does, otherwise = ("styles", "use `setStyle`")
     if operation.target.max_matches is not None:
-        raise RulesError(
-            "a style hides every match; with `maxMatches` use mode `attribute` or `remove`", f"{path}.target.maxMatches"
-        )
+        raise RulesError(f"a style {does} every match; with `maxMatches` {otherwise}", f"{path}.target.maxMatches")
     if _NOT_IN_STYLE.search(operation.target.selector or ""):
-        raise RulesError(
-            "this selector can't stand in a style block; use mode `attribute` or `remove`", f"{path}.target.selector"
-        )
+        raise RulesError(f"this selector can't stand in a style block; {otherwise}", f"{path}.target.selector")

@@ -37,12 +37,15 @@ _NAMED: dict[type, tuple[str, ...]] = {
     model.RemoveAndKeepContent: (),
     model.AddClass: ("class",),
     model.RemoveClass: ("class",),
+    model.SetStyle: ("style",),
+    model.SetParameters: ("href",),
     model.HideByStyle: (),
     model.MoveBefore: (),
     model.MoveAfter: (),
     model.MovePrepend: (),
     model.MoveAppend: (),
     model.ReorderChildren: (),
+    model.SetTokens: (),
 }
 """Verb -> the attributes that it reads or writes; a verb that is in neither table looks at everything."""
 

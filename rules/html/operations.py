@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from turbohtml import Element, Namespace
 
-from rules import model
+from rules import addresses, model
 from rules.html import moves, places
 from rules.html.content import RAW_TEXT, RCDATA, closes_ancestor, fits, markup_of
 from rules.html.document import FORMATTING, LEADING_NEWLINE, STRUCTURE
@@ -31,6 +31,7 @@ _READS_THE_PAGE = {
 _RUNS_OR_LOADS = FORBIDDEN_ELEMENTS
 """Elements whose attributes say what runs, or where everything else comes from: an author must not reach the site's
 scripts by way of a `src`, since authors may not write scripts either (`rules.html.checks`)."""
+_LINKS = frozenset({"a", "area"})
 
 
 def perform(work: Workspace, operation: Operation, element: Element) -> Reason | None:
@@ -165,6 +166,19 @@ def _remove_class(work: Workspace, operation: model.RemoveClass, element: Elemen
     return _change(work, element, lambda changes: changes.change_classes([], operation.names))
 
 
+def _set_style(work: Workspace, operation: model.SetStyle, element: Element) -> Reason | None:
+    return _change(work, element, lambda changes: changes.set_properties(operation.properties))
+
+
+def _set_parameters(work: Workspace, operation: model.SetParameters, element: Element) -> Reason | None:
+    address = element.attrs.get("href")
+    if element.namespace is not Namespace.HTML or element.tag not in _LINKS or not isinstance(address, str):
+        return Reason.UNSAFE_TARGET
+    if not addresses.takes_parameters(address):
+        return Reason.UNSAFE_TARGET
+    return _change(work, element, lambda changes: changes.set_parameters(operation.parameters))
+
+
 def _change(work: Workspace, element: Element, change: Callable[[TagChanges], bool]) -> Reason | None:
     if element.tag in _RUNS_OR_LOADS or (element.tag == "meta" and "http-equiv" in element.attrs):
         return Reason.UNSAFE_TARGET
@@ -175,6 +189,10 @@ def _change(work: Workspace, element: Element, change: Callable[[TagChanges], bo
 
 def _hide(work: Workspace, operation: model.HideByStyle, element: Element) -> Reason | None:
     return work.style(operation.target.selector or "", {"display": "none!important"})
+
+
+def _set_tokens(work: Workspace, operation: model.SetTokens, element: Element) -> Reason | None:
+    return work.style(operation.target.selector or "", operation.tokens)
 
 
 _VERBS: dict[type, Callable[..., Reason | None]] = {
@@ -191,10 +209,13 @@ _VERBS: dict[type, Callable[..., Reason | None]] = {
     model.RemoveAttribute: _remove_attribute,
     model.AddClass: _add_class,
     model.RemoveClass: _remove_class,
+    model.SetStyle: _set_style,
+    model.SetParameters: _set_parameters,
     model.HideByStyle: _hide,
     model.MoveBefore: moves.move,
     model.MoveAfter: moves.move,
     model.MovePrepend: moves.move,
     model.MoveAppend: moves.move,
     model.ReorderChildren: moves.reorder,
+    model.SetTokens: _set_tokens,
 }

@@ -105,9 +105,15 @@ def slot(document: Document, element: Element) -> Spot | Reason:
     return Spot(Where.SLOT, element, outer[0], element.previous_sibling)
 
 
+def is_policy(element: Element) -> bool:
+    """Whether this is a `<meta>` that holds a Content-Security-Policy: the site's own, which no author may touch."""
+    kind = element.attrs.get("http-equiv") if element.tag == "meta" else None
+    return isinstance(kind, str) and kind.strip().lower() == "content-security-policy"
+
+
 def is_protected(element: Element) -> bool:
-    """Whether something else has taken the measure of an element, so that changing it breaks the page."""
-    return "integrity" in element.attrs or "data-turbo-track" in element.attrs
+    """Whether an element is not an author's to change: something else has taken its measure, or it is the site's policy."""
+    return "integrity" in element.attrs or "data-turbo-track" in element.attrs or is_policy(element)
 
 
 SpotOf = Callable[[Document, Element], Spot | Reason]

@@ -33,8 +33,17 @@ class Carried(NamedTuple):
     element: Element
 
 
-_START_TAG_ONLY = (model.SetAttribute, model.RemoveAttribute, model.AddClass, model.RemoveClass)
+_START_TAG_ONLY = (
+    model.SetAttribute,
+    model.RemoveAttribute,
+    model.AddClass,
+    model.RemoveClass,
+    model.SetStyle,
+    model.SetParameters,
+)
 _MOVES = (model.MoveBefore, model.MoveAfter, model.MovePrepend, model.MoveAppend, model.ReorderChildren)
+_STYLE_BLOCK_ONLY = (model.HideByStyle, model.SetTokens)
+"""They change no element; the block that stands for them is an operation of its own."""
 _MOVES_CONTENT = frozenset(
     "table caption colgroup tbody thead tfoot tr td th select template svg math pre textarea listing object applet "
     "marquee noscript frameset ruby".split()
@@ -55,6 +64,7 @@ def is_needed(document: Document, carried: Sequence[Carried]) -> bool:
     """Whether the carried operations could reach beyond their places, so that only the whole page can prove them."""
     if any(isinstance(one.operation, _MOVES) for one in carried):
         return True
+    carried = [one for one in carried if not isinstance(one.operation, _STYLE_BLOCK_ONLY)]
     if any(isinstance(one.operation, model.RemoveAttribute) and one.element.tag in STRUCTURE for one in carried):
         return True  # a second <body> or <html> could bring the attribute back
     if all(isinstance(one.operation, _START_TAG_ONLY) for one in carried):
@@ -283,8 +293,7 @@ def _new_attributes(document: Document, element: Element, tags: Mapping[int, Tag
     edits = tuple(Edit(e.start - tag[0], e.end - tag[0], e.replacement) for e in tag_edits(document, changes) or ())
     written = splice(document.source[slice(*tag)].encode("latin-1"), edits).decode("latin-1")
     said = {name: value or "" for name, value in next(iter(turbohtml.tokenize(written))).attrs or ()}
-    classes = ["class"] if changes.added or changes.removed else []
-    return {name: said.get(name) for name in (*changes.attributes, *classes)}
+    return {name: said.get(name) for name in changes.touched}
 
 
 def _set_attributes(element: Element, now: Mapping[str, str | None]) -> None:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 from turbohtml import Element
 
-from rules import limits, model
+from rules import css, limits, model
 from rules.decision import Group, Outcome
 from rules.html import proof
 from rules.html.charset import Charset, charset_of
@@ -101,9 +101,9 @@ def _attempt(
     page: bytes, groups: Sequence[Group], charset: Charset, manner: _Manner
 ) -> Rewritten | PassedThrough | None:
     """All groups on a fresh parse of the page; None if the result has no proof."""
-    work = Workspace(Document(page, charset))
+    work = Workspace(Document(page, charset), manner.nonce)
     outcomes = tuple(_group(work, group) for group in groups)
-    hashes = _write_styles(work, manner.nonce)
+    hashes = _write_styles(work)
     edits = work.finished()
     if not edits:
         return PassedThrough(reason=Reason.NOTHING_MATCHED, outcomes=outcomes)
@@ -184,7 +184,7 @@ def _operation(work: Workspace, operation: Operation) -> tuple[Reason | None, in
     return refused, changed
 
 
-def _write_styles(work: Workspace, nonce: str | None) -> tuple[str, ...]:
+def _write_styles(work: Workspace) -> tuple[str, ...]:
     """One style block at the end of `<head>` for all that operations do by style; its hash.
 
     The place is certain, or no rule would be accepted; and no verb replaces a head, so the block is never shadowed.
@@ -193,26 +193,23 @@ def _write_styles(work: Workspace, nonce: str | None) -> tuple[str, ...]:
     inner = work.document.inner(head) if head is not None and work.styles else None
     if head is None or inner is None:
         return ()
-    css = _style_sheet(work.styles)
-    attribute = f' nonce="{escape_attribute(nonce)}"' if nonce else ""
-    markup = f"<style data-layout-mutation{attribute}>{css}</style>"
+    sheet = _style_sheet(work.styles)
+    attribute = f' nonce="{escape_attribute(work.nonce)}"' if work.nonce else ""
+    markup = f"<style data-layout-mutation{attribute}>{sheet}</style>"
     work.place(inner[1], inner[1], markup, Side.CLOSING, head)
     written = model.Append(target=Target(selector="head"), content=Content(html=markup))
     work.carried.append(Carried(written, head))
-    return (b64encode(sha256(css.encode()).digest()).decode(),)
+    style_hash = b64encode(sha256(sheet.encode()).digest()).decode()
+    work.permit(style_hash)
+    return (style_hash,)
 
 
 def _style_sheet(styles: Mapping[tuple[str, str], str]) -> str:
     """One rule for each selector, in the order in which selectors came."""
     rules: dict[str, list[str]] = {}
     for (selector, name), value in styles.items():
-        rules.setdefault(selector, []).append(f"{name}:{css_escaped(value)}")
-    return "".join(f"{css_escaped(selector)}{{{';'.join(declared)}}}" for selector, declared in rules.items())
-
-
-def css_escaped(selector: str) -> str:
-    """A selector as it can stand in a style block of any encoding: non-ASCII characters as CSS escapes."""
-    return "".join(character if character.isascii() else f"\\{ord(character):x} " for character in selector)
+        rules.setdefault(selector, []).append(f"{name}:{css.escaped(value)}")
+    return "".join(f"{css.escaped(selector)}{{{';'.join(declared)}}}" for selector, declared in rules.items())
 
 
 def _transcoded(page: bytes, groups: Sequence[Group], charset: Charset, manner: _Manner) -> Rewritten | PassedThrough:

@@ -1,22 +1,32 @@
-"""Changes of one start tag: attributes set, removed, classes added, removed -> edits inside the tag.
+"""Changes of one start tag: attributes set, removed, amended, classes added, removed -> edits inside the tag.
 
 Every other byte of the tag stays. The changed tag is tokenised once more and must have exactly the attributes that were
 asked for; where it does not (a tag written in a way that can't be edited piecewise) the change is refused.
 """
 
 import re
+from collections.abc import Callable, Mapping
+from functools import partial
 from html import unescape
 
 import turbohtml
 from turbohtml import Element
 
+from rules.addresses import with_parameters
+from rules.css import with_declarations
 from rules.html.content import escape_attribute
 from rules.html.document import Document
 from rules.html.edits import Edit, splice
+from rules.html.policy import allowing_style
+from rules.html.written_values import spliced_window, written_value
+from rules.splices import Splice, spliced
 
 _NAME_ENDS = frozenset(" \t\n\f\r/>")
 _CLASS_NAME = re.compile(r"[^ \t\n\f\r]+")
 _VALUE = re.compile(r"=[ \t\n\f\r]*([\"']?)")
+
+Amendment = Callable[[str], tuple[Splice, ...] | None]
+"""An attribute's value -> what changes in it; () for nothing, None if that can't be told for certain."""
 
 
 class TagChanges:
@@ -28,16 +38,41 @@ class TagChanges:
         """Attribute name -> value; None: removed."""
         self.added: dict[str, None] = {}
         self.removed: dict[str, None] = {}
+        self.properties: dict[str, str] = {}
+        """Declarations of the `style` attribute."""
+        self.parameters: dict[str, str] = {}
+        """Query parameters of the `href`."""
+        self.style_hashes: tuple[str, ...] = ()
+        """What a policy in this `<meta>` is to accept: only ever the engine's own style block."""
 
     def copy(self) -> "TagChanges":
         """An independent copy, to try one more change on."""
         other = TagChanges(self.element)
         other.attributes, other.added, other.removed = dict(self.attributes), dict(self.added), dict(self.removed)
+        other.properties, other.parameters = dict(self.properties), dict(self.parameters)
         return other
+
+    @property
+    def amendments(self) -> dict[str, Amendment]:
+        """Attribute name -> how its present value is amended."""
+        found: dict[str, Amendment] = {}
+        if self.properties:
+            found["style"] = partial(with_declarations, wanted=self.properties)
+        if self.parameters:
+            found["href"] = partial(with_parameters, parameters=self.parameters)
+        if self.style_hashes:
+            found["content"] = partial(allowing_style, hashes=self.style_hashes, nonce=None)
+        return found
+
+    @property
+    def touched(self) -> frozenset[str]:
+        """The attributes that are changed in any way."""
+        classes = ["class"] if self.added or self.removed else []
+        return frozenset([*self.attributes, *self.amendments, *classes])
 
     def set(self, name: str, value: str | None) -> bool:
         """Ask for an attribute's value (None: removed); False if an accepted operation decided otherwise."""
-        if name == "class" and (self.added or self.removed):
+        if name not in self.attributes and name in self.touched:
             return False
         return self.attributes.setdefault(name, value) == value
 
@@ -49,6 +84,22 @@ class TagChanges:
         self.removed.update(dict.fromkeys(removed))
         return True
 
+    def set_properties(self, properties: Mapping[str, str]) -> bool:
+        """Ask for declarations of the `style` attribute; False if an accepted operation decided otherwise."""
+        return "style" not in self.attributes and _joins(self.properties, properties)
+
+    def set_parameters(self, parameters: Mapping[str, str]) -> bool:
+        """Ask for query parameters of the link; False if an accepted operation decided otherwise."""
+        return "href" not in self.attributes and _joins(self.parameters, parameters)
+
+
+def _joins(present: dict[str, str], wanted: Mapping[str, str]) -> bool:
+    """Put `wanted` among what is `present`; False, and nothing changed, if that has another value for one of them."""
+    if any(present.get(name, value) != value for name, value in wanted.items()):
+        return False
+    present.update(wanted)
+    return True
+
 
 def tag_edits(document: Document, changes: TagChanges) -> tuple[Edit, ...] | None:
     """Edits in offsets of `document.source`; () if the tag already is so; None if it can't be done for certain."""
@@ -57,8 +108,10 @@ def tag_edits(document: Document, changes: TagChanges) -> tuple[Edit, ...] | Non
         return None
     if any(_came_from_elsewhere(document, changes.element, name) for name in _needed(changes)):
         return None
-    edits: list[Edit] = []
-    inserted = ""
+    amended = _amended(document, changes)
+    if amended is None:
+        return None
+    edits, inserted = amended
     for name, value in changes.attributes.items():
         span = document.attribute(changes.element, name)
         if value is None:
@@ -80,10 +133,26 @@ def tag_edits(document: Document, changes: TagChanges) -> tuple[Edit, ...] | Non
     return tuple(edits) if _comes_out(document, tag, changes, tuple(edits)) else None
 
 
+def _amended(document: Document, changes: TagChanges) -> tuple[list[Edit], str] | None:
+    """Edits inside values that are amended, and the attributes that are new; None if one can't be read for certain."""
+    edits: list[Edit] = []
+    inserted = ""
+    for name, amend in changes.amendments.items():
+        if document.attribute(changes.element, name) is None:
+            inserted += f' {name}="{escape_attribute(spliced("", amend("") or ()))}"'
+            continue
+        written = written_value(document, changes.element, name)
+        splices = None if written is None else amend(written.text)
+        if written is None or splices is None:
+            return None
+        edits += written.edits(document.charset, splices)
+    return edits, inserted
+
+
 def _needed(changes: TagChanges) -> list[str]:
     """The attributes whose present value the changes build on or take away."""
     classes = ["class"] if changes.added or changes.removed else []
-    return [*classes, *(name for name, value in changes.attributes.items() if value is None)]
+    return [*classes, *changes.amendments, *(name for name, value in changes.attributes.items() if value is None)]
 
 
 def _came_from_elsewhere(document: Document, element: Element, name: str) -> bool:
@@ -146,9 +215,13 @@ def _comes_out(document: Document, tag: tuple[int, int], changes: TagChanges, ed
     was, now = _attributes(before), _attributes(splice(before.encode("latin-1"), moved).decode("latin-1"))
     if was is None or now is None:
         return False
-    touched = set(changes.attributes) | ({"class"} if changes.added or changes.removed else set())
+    touched = changes.touched
     if {k: v for k, v in was.items() if k not in touched} != {k: v for k, v in now.items() if k not in touched}:
         return False
+    for name, amend in changes.amendments.items():
+        splices = amend(was.get(name, ""))
+        if splices is None or now.get(name) != spliced(was.get(name, ""), spliced_window(document.charset, splices)):
+            return False
     for name, value in changes.attributes.items():
         if (name in now) != (value is not None):
             return False

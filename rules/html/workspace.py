@@ -5,13 +5,15 @@ Never: a verb; a look at what is written.
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
 
 from turbohtml import Element
 
+from rules import model
 from rules.html.document import STRUCTURE, Document, chain, open_formatting
 from rules.html.edits import STAYS, Edit, EditSet, Placed, Side, woven
-from rules.html.places import Move, Spot, Where
+from rules.html.places import Move, Spot, Where, is_policy
+from rules.html.policy import allowing_style, style_nonce
 from rules.html.proof import Carried
 from rules.html.tags import TagChanges, tag_edits
 from rules.reasons import Reason
@@ -28,11 +30,24 @@ _SIDES = {
 }
 
 
+_ANY_HASH = "A" * 43 + "="
+"""As long as every SHA-256 in base64: what can be written can be written with any."""
+_PERMISSION = model.SetAttribute(target=model.Target(selector="meta"), name="content", value="")
+"""Stands among the carried operations for a policy that was amended; its value is in the tag's changes."""
+
+
+def _accepting(meta: Element, style_hash: str) -> TagChanges:
+    changes = TagChanges(meta)
+    changes.style_hashes = (style_hash,)
+    return changes
+
+
 class Workspace:
     """One page being edited: the document, the accepted edits, and the changes of start tags."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, nonce: str | None = None) -> None:
         self.document = document
+        self._nonce = nonce
         self.edits = EditSet()
         self.carried: list[Carried] = []
         """Each accepted operation with the element it changes, in the order of acceptance."""
@@ -69,14 +84,48 @@ class Workspace:
 
     def style(self, selector: str, declarations: Mapping[str, str]) -> Reason | None:
         """Accept one rule of the engine's own style block, or say why not: another value, or no certain place for it."""
-        head = self.document.root.select_one("head")
-        if head is None or self.document.inner(head) is None:
+        if not self._takes_styles:
             return Reason.AMBIGUOUS_SPAN
         if any(self.styles.get((selector, name), value) != value for name, value in declarations.items()):
             return Reason.SHADOWED
         for name, value in declarations.items():
             self.styles.setdefault((selector, name), value)
         return None
+
+    @cached_property
+    def _takes_styles(self) -> bool:
+        """Whether a style block has a certain place, and every policy in `<meta>` lets it pass or can be told to."""
+        head = self.document.root.select_one("head")
+        if head is None or self.document.inner(head) is None:
+            return False
+        changes = (_accepting(meta, _ANY_HASH) for meta in self._forbidding((_ANY_HASH,)))
+        return all(tag_edits(self.document, change) for change in changes)
+
+    @cached_property
+    def _policies(self) -> list[Element]:
+        """The policies that the page has in `<meta>` (HTML standard: children of the head only)."""
+        head = self.document.root.select_one("head")
+        return [child for child in head.children if isinstance(child, Element) and is_policy(child)] if head else []
+
+    @cached_property
+    def nonce(self) -> str | None:
+        """The page's nonce for styles: the one of the response's head, else one of a `<meta>`."""
+        own = (style_nonce(str(meta.attrs.get("content") or "")) for meta in self._policies)
+        return self._nonce or next(filter(None, own), None)
+
+    def _forbidding(self, hashes: tuple[str, ...]) -> list[Element]:
+        """The policies in `<meta>` that would block a style block with this hash and the page's nonce."""
+        return [
+            meta for meta in self._policies if allowing_style(str(meta.attrs.get("content") or ""), hashes, self.nonce)
+        ]
+
+    def permit(self, style_hash: str) -> None:
+        """Let the page's own policies pass the engine's style block, now that its hash is known."""
+        for meta in self._forbidding((style_hash,)):
+            tag = self.document.start_tag(meta)
+            if tag is not None:
+                self.tags[tag[0]] = _accepting(meta, style_hash)
+                self.carried.append(Carried(_PERMISSION, meta))
 
     def place(
         self, start: int, end: int, text: str, side: Side, element: Element, *, kind: int = 0, behind: object = None

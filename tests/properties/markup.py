@@ -18,7 +18,7 @@ PIECES = st.sampled_from(
     <option> </select> <br> <br/> <img\talt="x"> <!-- --> <!---> <script> </script> <style> </style> <textarea>
     </textarea> <pre> </pre> <svg> <path/> </svg> <math> <mi> </mi> </math> <template> </template> <form> </form>
     <button> </button> <!doctype\thtml> <![CDATA[ ]]> <noscript> </noscript> <plaintext> <frameset> <p <p\tclass
-    <p\tclass="a\tb"x> <P\tCLASS='Ab'> <p\tclass=a\tclass=b> </ </> < <? &amp; &copy &#0; <nobr> <font\tsize=1>
+    <p\tclass="a\tb"x> <P\tCLASS='Ab'> <p\tclass=a\tclass=b> <p\tstyle="a:b;color\t:&#114;ed"> <p\tstyle='a:(b'> <p\tstyle> <a\thref="/?u=0&amp;y&copy=1#z"> </ </> < <? &amp; &copy &#0; <nobr> <font\tsize=1>
     """.split()
 ).map(lambda piece: piece.replace("\t", " "))
 
@@ -95,6 +95,11 @@ def operations(selectors: st.SearchStrategy[str] = SELECTORS) -> st.SearchStrate
     """Any operation on elements that one of `selectors` names."""
     target = st.builds(model.Target, selector=selectors, required=st.booleans())
     written = (model.Before, model.After, model.Prepend, model.Append, model.SetInnerContent, model.Replace)
+    tokens, declared = (
+        {"--a": "1px"},
+        st.sampled_from([{"color": "blue"}, {"color": "red", "--a": "'Ä\"'"}, {"top": "0"}]),
+    )
+    parameters = st.sampled_from([{"u": "1"}, {"u": "ä &", "v": ""}, {"copy": "2"}])
     plain = (model.Remove, model.RemoveAndKeepContent, model.HideByStyle)
     names, values = st.sampled_from(["data-x", "class", "title", "alt"]), st.sampled_from(["", "v", 'Ä"&<'])
     return st.one_of(
@@ -104,6 +109,9 @@ def operations(selectors: st.SearchStrategy[str] = SELECTORS) -> st.SearchStrate
         st.builds(model.SetText, target=target, content=TEXTS),
         st.builds(model.SetAttribute, target=target, name=names, value=values),
         st.builds(model.RemoveAttribute, target=target, name=names),
+        st.builds(model.SetStyle, target=target, properties=declared),
+        st.builds(model.SetParameters, target=target, parameters=parameters),
+        st.builds(model.SetTokens, target=target, tokens=st.just(tokens)),
         st.builds(model.AddClass, target=target, names=CLASS_NAMES),
         st.builds(model.RemoveClass, target=target, names=CLASS_NAMES),
     )
@@ -135,7 +143,8 @@ CHILDREN = {
     "ul": ("li",),
     "li": ("p", "span", "ul"),
     "h1": ("span", "em"),
-    "p": ("span", "em", "br"),
+    "p": ("span", "em", "br", "a"),
+    "a": (),
     "span": ("em", "br"),
     "em": (),
     "br": (),
@@ -159,7 +168,11 @@ def well_formed(draw: st.DrawFn) -> str:
         identifier = next(ids, None)
         if identifier is None:
             return ""
-        opened = f'<{tag} id="{identifier}">' if draw(st.booleans()) else f"<{tag}\n\tclass='k  l' id={identifier} >"
+        ways = (f'<{tag} id="{identifier}">', f"<{tag}\n\tclass='k  l' id={identifier} >")
+        styled = (f'<{tag} style="a:b; COLOR : green" id="{identifier}">', f"<{tag} style=a:b id={identifier}>")
+        opened = draw(st.sampled_from([*ways, *styled]))
+        if tag == "a":
+            opened = opened.replace("id=", "href='/x?u=0&amp;y&amp;u#z' id=")
         if tag in ("br", "input"):
             return opened
         inside = []

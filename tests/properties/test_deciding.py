@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import msgspec
 from hypothesis import given, settings
@@ -140,7 +141,12 @@ MUTATIONS = st.fixed_dictionaries(
         "mutationType": st.just("set"),
         "mutationPayload": st.lists(OPERATION, min_size=1, max_size=2).map(lambda found: {"operations": found}),
     }
-) | st.fixed_dictionaries(COMMON | {"mutationType": st.just("variant"), "mutationPayload": VARIANT})
+)
+MUTATIONS |= st.fixed_dictionaries(COMMON | {"mutationType": st.just("variant"), "mutationPayload": VARIANT})
+REDIRECT = st.fixed_dictionaries(
+    {"to": st.sampled_from(["/a", "/b", "/a/", "https://shop.example/a?x", "//x"]), "keepQuery": st.booleans()}
+)
+MUTATIONS |= st.fixed_dictionaries(COMMON | {"mutationType": st.just("redirect"), "mutationPayload": REDIRECT})
 EXPERIMENTS = [
     {"id": name, "variations": [{"key": "control"}, {"key": "new", "weight": 2}], "coverage": coverage}
     for name, coverage in (("e1", 1.0), ("e2", 0.5))
@@ -217,3 +223,22 @@ def test_a_broken_table_is_refused_whole(rules_file: RulesFile, at: int, byte: i
             error = refusal(partial(load, data))
             assert error is None or isinstance(error, TableError)
             assert error is None or error.reason in REASONS
+
+
+@bounded
+@given(FILES, CONTEXTS, st.sampled_from(["", "?a=1", "?x", "?x&a='"]))
+def test_a_visit_that_follows_a_redirect_is_not_sent_there_again(
+    rules_file: RulesFile, context: Context, query: str
+) -> None:
+    table = compiled(rules_file)
+    url = f"https://{context.site}{context.path}{query}"
+    context = msgspec.structs.replace(context, attributes={**context.attributes, "url": url})
+    first = decide(table, context).redirect if table is not None else None
+    if table is None or first is None:
+        return
+    there = urlsplit(urljoin(f"https://{context.site}/", first.location))
+    again = msgspec.structs.replace(
+        context, site=there.netloc, path=there.path, attributes={**context.attributes, "url": there.geturl()}
+    )
+    second = decide(table, again).redirect
+    assert second is None or second.mutation_id != first.mutation_id

@@ -75,6 +75,8 @@ def operations(selector: str) -> list[model.Operation]:
         model.SetAttribute(target=target, name="class", value="v"),
         model.RemoveAttribute(target=target, name="class"),
         model.RemoveAttribute(target=target, name="id"),
+        model.SetStyle(target=target, properties={"color": "blue", "--a": "'&\"'"}),
+        model.SetParameters(target=target, parameters={"a": "b c"}),
         model.AddClass(target=target, names=["n1", "n2"]),
         model.RemoveClass(target=target, names=["a", "b"]),
     ]

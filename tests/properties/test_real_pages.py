@@ -10,7 +10,18 @@ from rules import model
 from rules.html import PassedThrough, Rewritten, rewrite
 from rules.reasons import Reason
 from tests.shared_folder import reads_shared_folder, shared_files
-from tests.trees import NOSCRIPT, Branch, Leaf, by_html5lib, by_selectolax, carry_out, shape
+from tests.trees import (
+    NOSCRIPT,
+    Branch,
+    Leaf,
+    by_html5lib,
+    by_selectolax,
+    carry_out,
+    link_with,
+    shape,
+    style_with,
+    with_classes_split,
+)
 
 pytestmark = reads_shared_folder
 
@@ -23,6 +34,8 @@ OPERATIONS: tuple[model.Operation, ...] = (
     model.SetText(target=model.Target(selector="h1"), content=model.Content(text="New & <improved>")),
     model.Append(target=model.Target(selector="head"), content=model.Content(html=f"<style>{STYLE}</style>")),
 )
+STYLING = model.SetStyle(target=model.Target(selector="[style]"), properties={"color": "var(--a, 'b')", "--c": "d"})
+LINKING = model.SetParameters(target=model.Target(selector="a[href]"), parameters={"utm_source": "ä &", "q": ""})
 REFUSED_MAX = 4
 """Of 195 operations: four pages have an `<iframe>` in their head, so that their body begins before its tag."""
 
@@ -86,6 +99,29 @@ def test_an_unrelated_parser_sees_just_the_intended_change(oracle: object) -> No
         applied = [outcome.reason is Reason.APPLIED for outcome in result.outcomes]
         change(expected, applied)
         assert shape(actual) == shape(expected), path.name
+
+
+def test_styles_and_links_say_what_was_asked_and_no_more() -> None:
+    """All of a page's `style` attributes and links at once: each is as an unrelated reading has it, or untouched."""
+    told: Counter[str] = Counter()
+    for path in pages():
+        page = path.read_bytes()
+        result = rewrite(page, (STYLING, LINKING), charset="utf-8")
+        after = result.page if isinstance(result, Rewritten) else page
+        before, now = (list(by_selectolax(readable(one)).walk()) for one in (page, after))
+        for old, new in zip(before, now, strict=True):
+            said, says = (dict(with_classes_split(shape(Branch(one.tag, one.attributes)))[1]) for one in (old, new))
+            wanted = dict(old.attributes)
+            if "style" in wanted:
+                wanted["style"] = style_with(wanted["style"], STYLING.properties)
+            if "href" in wanted and old.tag == "a":
+                wanted["href"] = link_with(wanted["href"], LINKING.parameters)
+            expected = dict(with_classes_split(shape(Branch(old.tag, wanted)))[1])
+            for name in {"style", "href"} & wanted.keys():
+                assert says[name] in (said[name], expected[name]), (path.name, old.attributes[name])
+                told[f"{name} {'changed' if says[name] == expected[name] else 'left'}"] += 1
+            assert {**says, "style": 0, "href": 0} == {**said, "style": 0, "href": 0}, path.name
+    assert not pages() or told["style changed"] > 50 * told["style left"], told
 
 
 def readable(page: bytes) -> str:

@@ -35,6 +35,12 @@ def variant(identifier: str, experiment: str = "e", **fields: Any) -> dict[str, 
     return {"id": identifier, "mutationType": "variant", "mutationPayload": payload, **fields}
 
 
+def redirecting(identifier: str, to: str = "/new", page: str = "*", **fields: Any) -> dict[str, Any]:
+    """A mutation that redirects a page."""
+    payload = {"to": to} | {name: fields.pop(name) for name in ("status", "keepQuery") if name in fields}
+    return {"id": identifier, "pageSlug": page, "mutationType": "redirect", "mutationPayload": payload, **fields}
+
+
 def experiment(identifier: str = "e", **fields: Any) -> dict[str, Any]:
     return {"id": identifier, "variations": [{"key": "control"}, {"key": "new"}], **fields}
 

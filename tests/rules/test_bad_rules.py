@@ -60,6 +60,10 @@ def layout(regions: dict[str, Any]) -> dict[str, Any]:
     return of(mutationType="layout", mutationPayload={"regions": regions})
 
 
+def styling(properties: dict[str, str]) -> dict[str, Any]:
+    return doing({"verb": "setStyle", "target": HEADLINE, "properties": properties})
+
+
 def variant(variations: dict[str, Any], experiment: str = "e") -> dict[str, Any]:
     payload = {"experimentId": experiment, "variations": variations}
     return of(mutationType="variant", mutationPayload=payload) | {"experiments": [EXPERIMENT]}
@@ -139,6 +143,75 @@ TABLE: list[tuple[Any, str, str]] = [
         doing({"verb": "hideByStyle", "target": {"selector": "[a='<']"}}),
         f"{OPERATION}.target.selector",
         "can't stand in a style block",
+    ),
+    (styling({}), f"{OPERATION}.properties", "length >= 1"),
+    (styling({"color": "{{c}}"}), f"{OPERATION}.properties.color", "a value is expected"),
+    (styling({"background": "url({{c|x}})"}), f"{OPERATION}.properties.background", "an address that a style loads"),
+    (
+        of(mutationType="theme", mutationPayload={"css": "{{a|b}}{c:d}"}),
+        f"{FIRST}.mutationPayload.css.content.html",
+        "{{a}}",
+    ),
+    (
+        of(mutationType="cta", mutationPayload={"target": HEADLINE, "href": "/{{a|b}}", "tracking": {"u": "1"}}),
+        f"{FIRST}.mutationPayload.href",
+        "without placeholders",
+    ),
+    (styling({"Color": "red"}), f"{OPERATION}.properties", "regex"),
+    (styling({"color": ""}), f"{OPERATION}.properties.color", "length >= 1"),
+    (styling({"color": "red;top:0"}), f"{OPERATION}.properties.color", "is not allowed in a value"),
+    (styling({"color": "calc(1px"}), f"{OPERATION}.properties.color", "must be closed"),
+    (styling({"background": "url(javascript:x)"}), f"{OPERATION}.properties.background", "runs a script"),
+    (styling({"background": "url('data:text/html,x')"}), f"{OPERATION}.properties.background", "data:"),
+    (styling({"width": "expression(1)"}), f"{OPERATION}.properties.width", "runs a script"),
+    (doing({"verb": "setTokens", "tokens": {"brand": "red"}}), f"{OPERATION}.tokens", "regex"),
+    (doing({"verb": "setTokens", "tokens": {"--a": "url(x)"}}), f"{OPERATION}.tokens.--a", "loads nothing"),
+    (doing({"verb": "setTokens", "tokens": {"--a": "}</style>"}}), f"{OPERATION}.tokens.--a", "not allowed"),
+    (
+        doing({"verb": "setTokens", "tokens": {"--a": "1"}, "target": {"selector": "p", "maxMatches": 1}}),
+        f"{OPERATION}.target.maxMatches",
+        "styles every match",
+    ),
+    (
+        doing({"verb": "setParameters", "target": HEADLINE, "parameters": {"a b": ""}}),
+        f"{OPERATION}.parameters",
+        "regex",
+    ),
+    (of(mutationType="theme", mutationPayload={}), f"{FIRST}.mutationPayload", "needs `tokens`, `classes`"),
+    (of(mutationType="theme", mutationPayload={"css": "a{"}), f"{FIRST}.mutationPayload.css", "not balanced"),
+    (of(mutationType="theme", mutationPayload={"css": "@import 'a';"}), f"{FIRST}.mutationPayload.css", "@import"),
+    (
+        of(mutationType="theme", mutationPayload={"stylesheet": "theme.css"}),
+        f"{FIRST}.mutationPayload.stylesheet",
+        "a path such as",
+    ),
+    (
+        of(mutationType="theme", mutationPayload={"tokens": {"--a": "src('x')"}}),
+        f"{FIRST}.mutationPayload.tokens.--a",
+        "loads nothing",
+    ),
+    (of(mutationType="cta", mutationPayload={"target": HEADLINE}), f"{FIRST}.mutationPayload", "needs `label`"),
+    (
+        of(mutationType="cta", mutationPayload={"target": HEADLINE, "attributes": {"HREF": "/"}}),
+        f"{FIRST}.mutationPayload",
+        "is written in `href`",
+    ),
+    (
+        of(mutationType="cta", mutationPayload={"target": HEADLINE, "href": "javascript:x"}),
+        f"{FIRST}.mutationPayload.href",
+        "runs a script",
+    ),
+    (of(mutationType="redirect", mutationPayload={"to": "//x"}), f"{FIRST}.mutationPayload.to", "another site"),
+    (of(mutationType="redirect", mutationPayload={"to": "/{{x}}"}), f"{FIRST}.mutationPayload.to", "not allowed"),
+    (
+        of(mutationType="redirect", mutationPayload={"to": "/x", "status": 200}),
+        f"{FIRST}.mutationPayload.status",
+        "301, 302, 303, 307, 308",
+    ),
+    (
+        of(mutationType="redirect", pageSlug="/x", mutationPayload={"to": "/x"}),
+        f"{FIRST}.mutationPayload.to",
+        "the page that it is about",
     ),
     (
         doing({"verb": "setText", "target": HEADLINE, "content": {"html": "x"}}),

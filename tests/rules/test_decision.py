@@ -10,7 +10,7 @@ from rules.bucketing import hash_unit
 from rules.context import PAGE_ATTRIBUTES
 from rules.decision import NOTHING, Group, decide
 from rules.reasons import Reason
-from tests.rules.making import NOW, experiment, removing, table, variant, visit
+from tests.rules.making import NOW, experiment, redirecting, removing, table, variant, visit
 
 
 def reason_of(mutation: dict[str, Any], **fields: Any) -> Reason | None:
@@ -205,3 +205,94 @@ def test_otherwise_is_for_all_others() -> None:
     assert (told["rage"].reason, told["rage"].detail) == (Reason.APPLIED, "query.mood=rage, otherwise")
     assert decide(found, visit()).outcomes[0].detail == "the visit has no query.mood, otherwise"
     assert decide(table(emotions(otherwise={})), visit()).outcomes[0].reason is Reason.CONDITIONS
+
+
+# -- redirects
+
+
+def told(*mutations: dict[str, Any], redirects: bool = True, **fields: Any) -> tuple[str | None, list[str]]:
+    """Where the visit is sent, and `id: reason` of each mutation."""
+    decision = decide(table(*mutations, experiments=[experiment()]), visit(**fields), redirects=redirects)
+    assert not (decision.redirect and decision.groups)
+    outcomes = [f"{outcome.mutation_id}: {outcome.reason}" for outcome in decision.outcomes]
+    return decision.redirect.location if decision.redirect else None, outcomes
+
+
+def test_a_redirect_goes_before_all_that_changes_the_page() -> None:
+    high, low = removing("a", layer="micro"), redirecting("r")
+    decision = decide(table(high, low, removing("z", isActive=False)), visit("/old"))
+    assert decision.redirect is not None
+    assert (decision.redirect.mutation_id, decision.redirect.location, decision.redirect.status) == ("r", "/new", 302)
+    assert decision.applies
+    assert not decision.groups
+    assert [(one.mutation_id, one.reason, one.detail) for one in decision.outcomes] == [
+        ("a", Reason.SHADOWED, "redirected by r"),
+        ("r", Reason.APPLIED, "redirects to /new"),
+        ("z", Reason.INACTIVE, "isActive False, status active"),
+    ]
+
+
+def test_the_highest_redirect_that_leads_elsewhere_wins() -> None:
+    first, second, third = (redirecting(name, f"/{name}", priority=-number) for number, name in enumerate("abc"))
+    assert told(first, second, third, path="/") == ("/a", ["a: applied", "b: shadowed", "c: shadowed"])
+    assert told(first, second, third, path="/a") == ("/b", ["a: loop", "b: applied", "c: shadowed"])
+    elsewhere = redirecting("a", "/a", conditions={"language": "de"})
+    assert told(elsewhere, second, path="/") == ("/b", ["a: conditions", "b: applied"])
+
+
+def test_a_page_that_is_redirected_to_itself_is_changed_as_always() -> None:
+    decision = decide(table(redirecting("r"), removing("a")), visit("/new"))
+    assert [outcome.reason for outcome in decision.outcomes] == [Reason.APPLIED, Reason.LOOP]
+    assert [group.mutation_id for group in decision.groups] == ["a"]
+    assert decision.key == decide(table(removing("a")), visit("/new")).key
+
+
+def test_the_query_of_a_visit_is_part_of_its_address() -> None:
+    at = {"url": "https://shop.example/new?a=1"}
+    assert told(redirecting("r"), path="/new", attributes=at)[0] == "/new"
+    assert told(redirecting("r", keepQuery=True), path="/new", attributes=at) == (None, ["r: loop"])
+    assert told(redirecting("r", keepQuery=True), path="/old", attributes=at)[0] == "/new?a=1"
+
+
+def test_a_visit_that_brings_something_is_not_redirected() -> None:
+    assert told(redirecting("r"), removing("a"), redirects=False) == (None, ["a: applied", "r: method"])
+
+
+@pytest.mark.parametrize(
+    ("beside", "lasts"),
+    [
+        ([], True),
+        ([removing("a")], True),
+        ([removing("a", conditions={"path": "/x"})], True),
+        ([removing("a", conditions={"language": "de"})], False),
+        ([removing("a", schedule={"startsAt": "2030-01-01T00:00:00Z"})], False),
+        ([redirecting("a", "/other", schedule={"startsAt": "2030-01-01T00:00:00Z"}, priority=1)], False),
+        ([variant("a")], False),
+        ([removing("a", pageSlug="/elsewhere", conditions={"language": "de"})], True),
+    ],
+)
+def test_a_redirect_lasts_where_every_visit_gets_it_at_any_time(beside: list[dict[str, Any]], lasts: bool) -> None:
+    decision = decide(table(redirecting("r", status=301), *beside, experiments=[experiment()]), visit("/old"))
+    assert decision.redirect is not None
+    assert decision.redirect.lasts is lasts
+
+
+def test_the_key_of_a_redirect_is_nobody_elses() -> None:
+    keys = [
+        decide(table(*mutations), visit("/old")).key
+        for mutations in (
+            [redirecting("r")],
+            [redirecting("r", "/newer")],
+            [redirecting("r", status=307)],
+            [removing("r")],
+            [removing("a"), redirecting("r", isActive=False)],
+        )
+    ]
+    assert len({*keys, ""}) == 6
+    assert decide(table(redirecting("other"), removing("a")), visit("/old")).key == keys[0]
+
+
+def test_switches_hold_for_redirects() -> None:
+    hero = redirecting("r", moduleId="hero")
+    assert told(hero, disabled=frozenset({"hero"})) == (None, ["r: switched_off"])
+    assert told(redirecting("r"), only=frozenset({"hero"})) == (None, ["r: switched_off"])

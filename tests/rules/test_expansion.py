@@ -75,3 +75,55 @@ def test_a_layout_stands_for_an_order_of_each_region_and_what_is_hidden() -> Non
         (model.HideByStyle(target=d), "$.regions.side.hidden[0]"),
         (model.HideByStyle(target=e), "$.regions.foot.hidden[0]"),
     ]
+
+
+def expanded(kind: str, payload: dict[str, Any]) -> list[model.Operation]:
+    file = rules_file({"id": "m", "mutationType": kind, "mutationPayload": payload})
+    return [operation for operation, _ in operations_of(file.mutations[0], "$.mutationPayload")]
+
+
+def test_a_theme_stands_for_its_parts_and_each_token_for_itself() -> None:
+    theme = {"tokens": {"--a": "1", "--b": "2"}, "classes": ["x"], "stylesheet": "/a.css?b&c", "css": "a{b:'é'}"}
+    root, head = model.Target(selector=":root"), model.Target(selector="head")
+    link = '<link rel="stylesheet" href="/a.css?b&amp;c" data-layout-mutation>'
+    block = "<style data-layout-mutation>a{b:'\\e9 '}</style>"
+    assert expanded("theme", theme) == [
+        model.SetTokens(target=root, tokens={"--a": "1"}),
+        model.SetTokens(target=root, tokens={"--b": "2"}),
+        model.AddClass(target=root, names=["x"]),
+        model.Append(target=head, content=model.Content(html=link)),
+        model.Append(target=head, content=model.Content(html=block)),
+    ]
+
+
+def test_a_call_to_action_stands_for_its_parts() -> None:
+    target = model.Target(selector="p")
+    parts = {"label": "Buy", "attributes": {"data-a": "b"}, "tracking": {"u": "1"}}
+    assert expanded("cta", {"target": TARGET, **parts}) == [
+        model.SetText(target=target, content=model.Content(text="Buy")),
+        model.SetParameters(target=target, parameters={"u": "1"}),
+        model.SetAttribute(target=target, name="data-a", value="b"),
+    ]
+    assert expanded("cta", {"target": TARGET, "href": "/x?u=0#y", "tracking": {"u": "1"}}) == [
+        model.SetAttribute(target=target, name="href", value="/x?u=1#y")
+    ]
+    assert expanded("cta", {"target": TARGET, "href": "/x"}) == [
+        model.SetAttribute(target=target, name="href", value="/x")
+    ]
+
+
+def test_a_redirect_changes_no_page() -> None:
+    assert expanded("redirect", {"to": "/x"}) == []
+
+
+def test_each_part_of_a_payload_has_the_path_of_its_field() -> None:
+    parts = {"label": "Buy", "attributes": {"data-a": "b"}, "tracking": {"u": "1"}}
+    file = rules_file({"id": "m", "mutationType": "cta", "mutationPayload": {"target": TARGET, **parts}})
+    paths = [path for _, path in operations_of(file.mutations[0], "$.p")]
+    assert paths == ["$.p.label", "$.p.tracking", "$.p.attributes.data-a"]
+
+
+def test_placeholders_in_a_style_sheet_are_left_to_be_filled() -> None:
+    (operation,) = expanded("theme", {"css": "é{a:{{b|é}}é}"})
+    assert isinstance(operation, model.Append)
+    assert operation.content.html == "<style data-layout-mutation>\\e9 {a:{{b|é}}\\e9 }</style>"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rules.lint import Severity, lint
-from tests.rules.making import experiment, removing, table, variant
+from tests.rules.making import experiment, redirecting, removing, table, variant
 
 
 def messages(*mutations: dict[str, Any], **others: Any) -> list[tuple[str, str]]:
@@ -36,6 +36,12 @@ def test_sound_rules_have_no_findings() -> None:
         ([mapping("mood")], {}, "$.mutations[0].mutationPayload", "reads `mood`"),
         ([], {"experiments": [experiment()]}, "$.experiments[0]", "no mutation of type variant"),
         ([removing("a"), removing("b")], {}, "$.mutations[1]", "is always shadowed by a"),
+        (
+            [removing("x"), redirecting("a", "/b", "/a"), redirecting("b", "/a", "/b")],
+            {},
+            "$.mutations[1]",
+            "round in a circle: a to b to a",
+        ),
     ],
 )
 def test_a_warning(mutations: list[dict[str, Any]], others: dict[str, Any], path: str, part: str) -> None:

@@ -48,3 +48,24 @@ def test_a_policy_with_our_nonce_stays_and_its_neighbour_does_not() -> None:
     assert (
         allowed(b"style-src 'nonce-a',style-src 'self'", "a") == b"style-src 'nonce-a',style-src 'self' 'sha256-HASH='"
     )
+
+
+def test_every_policy_of_every_field_has_its_say() -> None:
+    fields = [
+        (NAME, b"style-src 'self', style-src 'nonce-b' ,script-src 'none'"),
+        (b"X", b"style-src 'self'"),
+        (b"content-security-policy-report-only", b"default-src 'none'"),
+        (NAME, b"style-src 'unsafe-inline'"),
+    ]
+    assert style_nonce(fields) == "b"
+    assert allowing_styles(fields, ["H="], "b") == [
+        (NAME, b"style-src 'self' 'sha256-H=', style-src 'nonce-b' ,script-src 'none'"),
+        (b"X", b"style-src 'self'"),
+        (b"content-security-policy-report-only", b"default-src 'none'; style-src 'sha256-H='"),
+        (NAME, b"style-src 'unsafe-inline'"),
+    ]
+    assert allowing_styles(fields, [], None) == fields
+
+
+def test_other_bytes_of_a_policy_stay() -> None:
+    assert allowed(b"\xff ; style-src\ta ;;x\xa0") == b"\xff ; style-src\ta 'sha256-HASH=' ;;x\xa0"

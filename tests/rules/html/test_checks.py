@@ -17,6 +17,9 @@ from tests.rules.html.making import at, html, text
         model.SetAttribute(target=at("a"), name="href", value="https://example.org/"),
         model.SetAttribute(target=at("p"), name="title", value="javascript: a language"),
         model.HideByStyle(target=at("[data-module='é']")),
+        model.SetStyle(target=at("p"), properties={"background": "url(/a.png)", "--a": "'é'", "top": "0 !important"}),
+        model.SetTokens(tokens={"--a": "1px"}),
+        model.SetTokens(target=at(".a > b"), tokens={"--a": "var(--b, 'c')"}),
     ],
 )
 def test_sound_operations_pass(operation: model.Operation) -> None:

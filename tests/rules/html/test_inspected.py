@@ -43,6 +43,9 @@ def test_a_verb_names_attributes() -> None:
     assert inspected(
         model.RemoveAttribute(target=at("p"), name="data-a"), model.AddClass(target=at("p"), names=["b"])
     ) == {"data-a"}
+    assert inspected(model.SetStyle(target=at("p"), properties={"top": "0"})) == {"style"}
+    assert inspected(model.SetParameters(target=at("a"), parameters={"b": "c"})) == {"href"}
+    assert inspected(model.SetTokens(tokens={"--a": "b"})) == set()
 
 
 def test_every_verb_is_known() -> None:

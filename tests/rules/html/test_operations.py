@@ -6,6 +6,7 @@ from rules import model
 from rules.reasons import Reason
 from tests.rules.html.making import at, html, reasons, rewritten, text
 
+POLICY = '<head><meta http-equiv="Content-Security-Policy" content="style-src \'self\'"></head>'
 NEW = html("<b>n</b>")
 
 
@@ -31,6 +32,30 @@ NEW = html("<b>n</b>")
         ("<b><p>x</b>y</p>", model.AddClass(target=at("p b"), names=["a"]), Reason.AMBIGUOUS_SPAN),
         ("<table>x<tr><td>y</table>", model.Before(target=at("table"), content=NEW), Reason.AMBIGUOUS_SPAN),
         ("<p><b>a</p>c", model.SetText(target=at("p"), content=text("x")), Reason.AMBIGUOUS_SPAN),
+        ("<p style='a:(b'>x", model.SetStyle(target=at("p"), properties={"top": "0"}), Reason.AMBIGUOUS_SPAN),
+        (
+            "<body><p>x<body style=a:b>",
+            model.SetStyle(target=at("body"), properties={"top": "0"}),
+            Reason.AMBIGUOUS_SPAN,
+        ),
+        ("<p style='top:0'>x", model.SetStyle(target=at("p"), properties={"top": "0"}), Reason.NO_CHANGE),
+        (
+            "<script style>x</script>",
+            model.SetStyle(target=at("script"), properties={"top": "0"}),
+            Reason.UNSAFE_TARGET,
+        ),
+        ("<p>x", model.SetParameters(target=at("p"), parameters={"a": "b"}), Reason.UNSAFE_TARGET),
+        ("<a>x", model.SetParameters(target=at("a"), parameters={"a": "b"}), Reason.UNSAFE_TARGET),
+        ("<a href='#x'>x", model.SetParameters(target=at("a"), parameters={"a": "b"}), Reason.UNSAFE_TARGET),
+        ("<a href='tel:1'>x", model.SetParameters(target=at("a"), parameters={"a": "b"}), Reason.UNSAFE_TARGET),
+        ("<link href='/x'>", model.SetParameters(target=at("link"), parameters={"a": "b"}), Reason.UNSAFE_TARGET),
+        ("<svg><a href='/x'/>", model.SetParameters(target=at("a"), parameters={"a": "b"}), Reason.UNSAFE_TARGET),
+        ("<a href='/?a=b'>x", model.SetParameters(target=at("a"), parameters={"a": "b"}), Reason.NO_CHANGE),
+        (POLICY, model.Remove(target=at("meta")), Reason.UNSAFE_TARGET),
+        (POLICY, model.Replace(target=at("meta"), content=text("x")), Reason.UNSAFE_TARGET),
+        (POLICY, model.Before(target=at("meta"), content=html("<link>")), Reason.UNSAFE_TARGET),
+        (POLICY, model.SetAttribute(target=at("meta"), name="content", value=""), Reason.UNSAFE_TARGET),
+        ("<p>x", model.SetTokens(tokens={"--a": "1"}), Reason.AMBIGUOUS_SPAN),
         ("<p class=a>x", model.AddClass(target=at("p"), names=["a"]), Reason.NO_CHANGE),
     ],
 )

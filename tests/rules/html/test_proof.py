@@ -30,10 +30,13 @@ OPERATIONS = [
     model.SetAttribute(target=at("p"), name="id", value='"é"'),
     model.RemoveAttribute(target=at("p"), name="class"),
     model.AddClass(target=at("p"), names=["z"]),
+    model.SetStyle(target=at("p"), properties={"color": "'é'", "--a": "b"}),
+    model.SetStyle(target=at("svg"), properties={"color": "red"}),
+    model.SetParameters(target=at("p a"), parameters={"u": "é &"}),
     model.Append(target=at("body"), content=html("<footer>f</footer>")),
     model.SetAttribute(target=at("svg"), name="viewbox", value="1"),
 ]
-PAGE = "<body><p class='a b'>x<i>y</i></p><template><b>t</b></template><svg viewBox=0></svg>\n</body>\n</html>\n"
+PAGE = "<body><p class='a b' style='color:red;top:0'>x<i>y</i><a href='/?u=1&amp;v#w'>z</a></p><template><b>t</b></template><svg viewBox=0></svg>\n</body>\n</html>\n"
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: f"{type(one).__name__} {one.target.selector}")

@@ -6,11 +6,10 @@ from hashlib import sha256
 
 import pytest
 
-from rules import limits, model
+from rules import css, limits, model
 from rules.decision import Group, Outcome
 from rules.errors import RulesError
 from rules.html import PassedThrough, Rewritten, apply_groups, rewrite
-from rules.html.rewrite import css_escaped
 from rules.reasons import Reason
 from tests.rules.html.making import at, html, reasons, text
 
@@ -86,7 +85,7 @@ def test_a_style_block_hides_and_has_a_hash() -> None:
 
 
 def test_a_style_block_is_ascii_in_any_encoding() -> None:
-    assert css_escaped("[a=é]") == "[a=\\e9 ]"
+    assert css.escaped("[a=é]") == "[a=\\e9 ]"
     assert b"[title=\\e9 ]{" in hidden("<head></head><p title=\u00e9>a</p>", "[title=é]").page
 
 
@@ -146,6 +145,8 @@ def test_a_page_s_tree_is_gone_when_its_rewriting_is() -> None:
         model.After(target=at("p"), content=html("<b>n</b>")),
         model.SetText(target=at("b"), content=text("n")),
         model.HideByStyle(target=at("i")),
+        model.SetTokens(tokens={"--a": "1"}),
+        model.SetStyle(target=at("p"), properties={"top": "0"}),
         model.Remove(target=model.Target(selector="i + i", required=True)),
     )
     gc.collect()
@@ -156,3 +157,24 @@ def test_a_page_s_tree_is_gone_when_its_rewriting_is() -> None:
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def test_a_page_whose_policy_is_told_of_the_style_block_is_proven_as_a_whole() -> None:
+    meta = "<meta http-equiv=content-security-policy content=\"style-src 'none'\">"
+    page = f"<html><head>{meta}<title>t</title></head><body><p>x</body></html>".encode()
+    groups = [
+        Group("a", (model.SetTokens(tokens={"--a": "1"}), model.SetStyle(target=at("p"), properties={"top": "0"})))
+    ]
+    result = apply_groups(page, groups, charset="utf-8", prove_all=True)
+    assert isinstance(result, Rewritten)
+    assert result == apply_groups(page, groups, charset="utf-8")
+    assert f"'sha256-{result.style_hashes[0]}'".encode() in result.page
+    assert b"'none'" not in result.page
+
+
+def test_a_wide_page_has_its_policy_told_too() -> None:
+    meta = "<meta http-equiv=content-security-policy content=\"style-src 'self'\">"
+    page = f"<html><head>{meta}</head><body>x</body></html>".encode("utf-16")
+    result = apply_groups(page, [Group("a", (model.SetTokens(tokens={"--a": "1"}),))], charset=None)
+    assert isinstance(result, Rewritten)
+    assert f"style-src 'self' 'sha256-{result.style_hashes[0]}'" in result.page.decode("utf-16")

@@ -1,5 +1,7 @@
 """Changes of one start tag, and what two mutations may ask of it."""
 
+from collections.abc import Callable
+
 import pytest
 
 from rules.html.edits import splice
@@ -83,3 +85,74 @@ def test_classes_and_the_whole_class_attribute() -> None:
     copy = changes.copy()
     assert copy.change_classes(["b"], [])
     assert "b" not in changes.added
+
+
+def amended(tag: str, change: Callable[[TagChanges], bool]) -> str | None:
+    found = document(tag)
+    changes = TagChanges(found.root.select("body *")[0])
+    assert change(changes)
+    edits = tag_edits(found, changes)
+    return None if edits is None else splice(tag.encode(), edits).decode()
+
+
+@pytest.mark.parametrize(
+    ("tag", "want"),
+    [
+        ("<p>", '<p style="color:blue">'),
+        ("<p style>", '<p style="color:blue">'),
+        ("<p style=''>", "<p style='color:blue'>"),
+        ("<p style=top:0 id=a>", '<p style="top:0;color:blue" id=a>'),
+        ("<p STYLE='top:&#48;; color:red;left:0'>", "<p STYLE='top:&#48;;left:0;color:blue'>"),
+        ('<p style="font-family:&quot;a;b&quot;">', '<p style="font-family:&quot;a;b&quot;;color:blue">'),
+        ("<p style='color:blue'>", "<p style='color:blue'>"),
+        ("<p style='ä:ü'>", "<p style='ä:ü;color:blue'>"),
+        ("<p style=a style=b>", '<p style="a;color:blue" style=b>'),
+        ("<p style='top:(0'>", None),
+        ("<p style='top:0\\'>", None),
+        ("<p style='/*'>", None),
+        ('<p style=a"b>', None),
+        ("<p style='--a:&#65'>", None),  # our semicolon would end the reference
+        ("<p style='--a:&copy'>", None),
+        ("<p style='--a:&copy;'>", "<p style='--a:&copy;;color:blue'>"),
+    ],
+)
+def test_declarations(tag: str, want: str | None) -> None:
+    assert amended(tag, lambda changes: changes.set_properties({"color": "blue"})) == want
+
+
+@pytest.mark.parametrize(
+    ("tag", "want"),
+    [
+        ("<a href=/x?a=1>", '<a href="/x?a=1&amp;u=%26+%27">'),
+        ("<a href='/x?a=1&amp;u=2&amp;b#c'>", "<a href='/x?a=1&amp;u=%26+%27&amp;b#c'>"),
+        ("<a href='/x?a&sect=1&amp;'>", "<a href='/x?a&sect=1&amp;u=%26+%27'>"),
+        ("<a href='/ä\n'>", "<a href='/ä?u=%26+%27\n'>"),
+        ("<a href='/x\n?y'>", None),
+    ],
+)
+def test_parameters(tag: str, want: str | None) -> None:
+    assert amended(tag, lambda changes: changes.set_parameters({"u": "& '"})) == want
+
+
+def test_quotes_of_a_value_are_escaped_for_the_quotes_that_are_there() -> None:
+    wanted = {"content": '"\'\u20ac"', "font": "'a&b'"}
+    expected = "content:&quot;'€&quot;;font:'a&amp;b'"
+    assert amended("<p>", lambda changes: changes.set_properties(wanted)) == f'<p style="{expected}">'
+    single = expected.replace("'", "&#39;").replace("&quot;", '"')
+    assert amended("<p style=''>", lambda changes: changes.set_properties(wanted)) == f"<p style='{single}'>"
+
+
+def test_what_two_mutations_may_ask_of_a_value() -> None:
+    changes = TagChanges(document("<p>").select("p")[0])
+    assert changes.set_properties({"color": "red"})
+    assert changes.set_properties({"color": "red", "top": "0"})
+    assert not changes.set_properties({"left": "0", "color": "blue"})
+    assert changes.properties == {"color": "red", "top": "0"}
+    assert not changes.set("style", "x")
+    assert not changes.set("style", None)
+    assert changes.set("href", "/")
+    assert not changes.set_parameters({"a": "b"})
+    copy = changes.copy()
+    assert copy.set_properties({"left": "0"})
+    assert changes.touched == copy.touched == {"style", "href"}
+    assert "left" not in changes.properties
