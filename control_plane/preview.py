@@ -24,6 +24,7 @@ from rules.decision import Outcome, decide
 from rules.errors import RulesError
 from rules.model import LayoutMutation, RulesFile, Status
 from rules.reasons import Reason
+from rules.redirects import Redirect
 from rules.table import DecisionTable
 
 
@@ -59,6 +60,8 @@ class Previewed(Struct, frozen=True, kw_only=True):
     detail: str
     assignments: dict[str, str]
     table_version: int
+    redirect: Redirect | None = None
+    """Where the visit is sent instead of getting the page; then the page stays as it is."""
 
 
 class Preview:
@@ -131,7 +134,9 @@ class Preview:
             Reason.NO_RULES.value,
             "no mutation applies to this visit",
         )
-        if decision.groups:
+        if decision.redirect is not None:
+            passed, detail = "", ""
+        elif decision.groups:
             done = await self._rewriter.rewrite(Order(page, decision.groups, charset))
             after, passed, detail = done.page, done.passed, done.detail
             outcomes = _merged(decision.outcomes, done.outcomes)
@@ -146,6 +151,7 @@ class Preview:
             detail=detail,
             assignments=dict(decision.assignments),
             table_version=version,
+            redirect=decision.redirect,
         )
 
     async def _table(self, draft: LayoutMutation | None) -> tuple[DecisionTable, int]:

@@ -147,6 +147,8 @@ def _as_read(text: str, document: Document) -> str:
 
 
 def _led_away(headers: CIMultiDict[str]) -> str:
+    if headers.get("X-Layout-Mutation", "").startswith("applied"):
+        return f"a mutation redirects it to {headers.get('Location', 'nowhere')}"
     return f"ask for {headers['Location']} instead" if "Location" in headers else ""
 
 

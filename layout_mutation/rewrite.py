@@ -71,7 +71,10 @@ def run(arguments: argparse.Namespace) -> int:
     sys.stdout.buffer.flush()
     if arguments.explain or arguments.json:
         outcomes = explain(table, context, decision, result.outcomes if result is not None else ())
-        print(_as_json(outcomes, decision) if arguments.json else _as_text(outcomes, result, table), file=sys.stderr)
+        print(
+            _as_json(outcomes, decision) if arguments.json else _as_text(outcomes, _summary(result, decision), table),
+            file=sys.stderr,
+        )
     return 0
 
 
@@ -96,7 +99,7 @@ def context_of(url: str, file: Path | None) -> Context:
     )
 
 
-def _as_text(outcomes: tuple[Outcome, ...], result: Rewritten | PassedThrough | None, table: DecisionTable) -> str:
+def _as_text(outcomes: tuple[Outcome, ...], summary: str, table: DecisionTable) -> str:
     names = {row.mutation.id: row.mutation.name for row in table.rows}
     width = max((len(outcome.mutation_id) for outcome in outcomes), default=0)
     lines = [
@@ -104,10 +107,12 @@ def _as_text(outcomes: tuple[Outcome, ...], result: Rewritten | PassedThrough | 
         + (f"  ({names[outcome.mutation_id]})" if names[outcome.mutation_id] else "")
         for outcome in outcomes
     ]
-    return "\n".join([_summary(result), *map(str.rstrip, lines)])
+    return "\n".join([summary, *map(str.rstrip, lines)])
 
 
-def _summary(result: Rewritten | PassedThrough | None) -> str:
+def _summary(result: Rewritten | PassedThrough | None, decision: Decision) -> str:
+    if decision.redirect is not None:
+        return f"redirects to {decision.redirect.location} ({decision.redirect.status}); the page is as it came"
     if isinstance(result, Rewritten):
         changed = (
             sum(edit.end - edit.start for edit in result.edits),
@@ -128,5 +133,6 @@ def _as_json(outcomes: tuple[Outcome, ...], decision: Decision) -> str:
             "assignments": decision.assignments,
             "reads": sorted(decision.reads),
             "private": decision.private,
+            "redirect": decision.redirect,
         }
     ).decode()

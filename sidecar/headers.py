@@ -38,6 +38,9 @@ _AFTER_AN_EDIT_WRONG = frozenset(
 )
 """What describes the origin's bytes and is untrue of others."""
 
+_OF_A_PAGE = _AFTER_AN_EDIT_WRONG | {b"age", b"cache-control", b"expires", b"link", b"location", b"pragma", b"refresh"}
+"""What describes the origin's page, or for how long it is good, and is untrue of a redirect that stands in its place."""
+
 _UNDOABLE = ("gzip", "br", "zstd", "deflate", "x-gzip", "identity")
 
 
@@ -135,6 +138,13 @@ def to_client(fields: Fields, *, dropped: Collection[bytes]) -> list[Field]:
 def after_edit(fields: Iterable[Field]) -> list[Field]:
     """The fields that stay true of a page whose bytes were changed: no validators, digests, ranges or length."""
     return without(fields, _AFTER_AN_EDIT_WRONG)
+
+
+def redirecting(fields: Iterable[Field], location: str, caching: bytes) -> list[Field]:
+    """The fields of a redirect in place of the origin's page: cookies and what is true of the site stay."""
+    kept = without(_without_shared_cache_fields(fields), _OF_A_PAGE)
+    own = [field for field in kept if not field[0].lower().startswith(b"content-")]
+    return [*own, (b"Location", location.encode("ascii", "replace")), (b"Cache-Control", caching)]
 
 
 @lru_cache(maxsize=1024)

@@ -60,6 +60,7 @@ class Inspection:
                 for outcome in decision.outcomes
             ],
             "applies": [group.mutation_id for group in decision.groups],
+            "redirect": msgspec.to_builtins(decision.redirect),
             "assignments": dict(decision.assignments),
             "reads": sorted(decision.reads),
             "private": decision.private,

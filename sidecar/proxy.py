@@ -16,6 +16,7 @@ from aiohttp.http import HttpVersion11
 
 from rules.decision import Decision, decide
 from rules.reasons import Reason
+from rules.redirects import LASTING, Redirect
 from rules.table import DecisionTable
 from sidecar import eligibility, headers, local_mode, toggles, upgrade, validators, visit
 from sidecar.exchange import Exchange, Page, Passing
@@ -33,6 +34,8 @@ Result = TypeVar("Result")
 OWN_PATH = "/.layout-mutation/"
 """Addresses below it are the engine's own and never reach the origin."""
 EXPLANATION_CHARACTERS_MAX = 4000
+LASTING_CACHED = b"max-age=3600"
+"""For how long a 301 or 308 may be kept: long enough to spare requests, short enough to be taken back."""
 _PASSED = {reason: f"passed; reason={reason.value}".encode() for reason in Reason}
 _HEADER = b"X-Layout-Mutation"
 
@@ -221,10 +224,12 @@ class Proxy:
         if exchange.toggles is not None and exchange.toggles.off:
             return Reason.SWITCHED_OFF
         decision = self._decided(exchange, table, origin.headers.get("X-Layout-Id"))
-        if not decision.groups:
+        if not decision.applies:
             return Reason.NO_RULES
         if not visit.in_rollout(self._settings.rollout, self._visit(exchange)):
             return Reason.ROLLOUT
+        if decision.redirect is not None:
+            return self._redirected(exchange, origin, decision.redirect)
         if refused is not None:
             exchange.edited_head = True
             return refused
@@ -235,18 +240,18 @@ class Proxy:
         """A piece that a client library asked for must not come out of a shared cache as the page that others get."""
         if (table := self._tables.current) is not None:
             decision = self._decided(exchange, table, origin.headers.get("X-Layout-Id"))
-            exchange.private, exchange.sets_unit = exchange.private or bool(decision.groups), False
+            exchange.private, exchange.sets_unit = exchange.private or decision.applies, False
 
     def _decided(self, exchange: Exchange, table: DecisionTable, layout_id: str | None) -> Decision:
         visiting = self._visit(exchange)
         with self._telemetry.decide_s.time():
             context = visit.context_of(visiting, layout_id=layout_id, now=self._now(), toggles=exchange.toggles)
-            decision = decide(table, context)
+            decision = decide(table, context, redirects=exchange.request.method in {"GET", "HEAD"})
         exchange.decision = decision
         exchange.explanation.update((outcome.mutation_id, outcome.reason) for outcome in decision.outcomes)
         exchange.sets_unit = visiting.new_unit is not None and visit.UNIT_COOKIE in decision.units
         # Who is in a partial rollout depends on the visitor, whatever the rules themselves look at.
-        partial = self._settings.rollout < 1 and bool(decision.groups)
+        partial = self._settings.rollout < 1 and decision.applies
         exchange.private = decision.private or partial or exchange.sets_unit
         return decision
 
@@ -257,7 +262,20 @@ class Proxy:
         assert own is not None
         decision = self._decided(exchange, table, own.layout_id)
         exchange.sets_unit = False
+        if decision.redirect is not None:  # it began while the origin was asked
+            return self._redirected(exchange, origin, decision.redirect)
         return revalidated(exchange, origin, self._end_to_end(exchange, origin), len(decision.groups))
+
+    def _redirected(self, exchange: Exchange, origin: OriginResponse, redirect: Redirect) -> Page:
+        """Another address in place of the page, whose body is not even read. A browser that keeps one keeps it for ever,
+        so a lasting one goes out with a term, or not to be stored at all where another visit might not get it."""
+        exchange.sets_unit = False
+        lasts = redirect.lasts and not exchange.private and "Set-Cookie" not in origin.headers
+        caching = (LASTING_CACHED if lasts else b"no-store") if redirect.status in LASTING else b"no-cache"
+        fields = headers.redirecting(end_to_end(origin), redirect.location, caching)
+        if self._settings.local_mode:
+            fields = local_mode.response_fields(fields, self._place(exchange))
+        return Page(redirect.status, HTTPStatus(redirect.status).phrase.encode(), fields, b"", 1)
 
     def _end_to_end(self, exchange: Exchange, origin: OriginResponse) -> list[Field]:
         fields = end_to_end(origin)

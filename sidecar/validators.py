@@ -156,7 +156,7 @@ def confirmed(revalidates: Mapping[str, str], etag: str | None) -> str:
 def _may_change(decision: Decision) -> bool:
     """For this visitor, for another one, or under a layout that is only known with the response."""
     return (
-        bool(decision.groups)
+        decision.applies
         or decision.private
         or any(outcome.reason is Reason.OTHER_LAYOUT for outcome in decision.outcomes)
     )

@@ -69,6 +69,8 @@ class FormField(msgspec.Struct, frozen=True, kw_only=True):
     minimum: int | None = None
     maximum: int | None = None
     pattern: str | None = None
+    numeric: bool = False
+    """A choice between numbers."""
     only_when: tuple[str, str] | None = None
 
     @property
@@ -131,6 +133,12 @@ def _leaf(kind: Type, *, name: str, hint: str, required: bool, optional: bool, d
         choices = tuple(str(member.value) for member in kind.cls)
         first = text or (choices[0] if not optional else "")
         return FormField(name=name, kind=Kind.CHOICE, hint=hint, choices=choices, default=first, required=not optional)
+    if isinstance(kind, LiteralType) and all(isinstance(value, int) for value in kind.values):
+        numbers = tuple(str(value) for value in kind.values)
+        first = str(default) if isinstance(default, int) else numbers[0]
+        return FormField(
+            name=name, kind=Kind.CHOICE, hint=hint, choices=numbers, default=first, required=not optional, numeric=True
+        )
     if isinstance(kind, IntType):
         shown = str(default) if isinstance(default, int) else ""
         return FormField(

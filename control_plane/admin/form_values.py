@@ -142,7 +142,7 @@ def _value(typed: Typed, field: FormField, zone: ZoneInfo) -> Any:
         if field.required:
             raise ValueError("This is needed.")
         return None
-    if field.kind is Kind.NUMBER:
+    if field.kind is Kind.NUMBER or field.numeric:
         return _number(text)
     if field.kind is Kind.JSON:
         return _json(text)

@@ -59,6 +59,17 @@ LABELS: dict[str, tuple[str, str]] = {
         "HTML must be a whole piece. A component is JSON, with its props. {{locale|en}} is filled from the visit.",
     ),
     "mutationPayload.operations": ("Operations", "A JSON list, carried out in order."),
+    "mutationPayload.tokens": ("Tokens", "A JSON object of custom properties, for the whole page."),
+    "mutationPayload.classes": ("Classes", "A JSON list of class names, added to <html>."),
+    "mutationPayload.stylesheet": ("Style sheet", "A path or an http(s) address; the site’s policy must allow it."),
+    "mutationPayload.css": ("CSS", "Written into the page as it is; the site’s policy must allow inline styles."),
+    "mutationPayload.label": ("Label", "Text in place of what is inside the element."),
+    "mutationPayload.href": ("Link", "Where it leads: a path or an http(s) address."),
+    "mutationPayload.attributes": ("Attributes", "A JSON object of further attributes."),
+    "mutationPayload.tracking": ("Tracking", "A JSON object of query parameters; the link’s others stay."),
+    "mutationPayload.to": ("Leads to", "A path of the same site, or an http(s) address."),
+    "mutationPayload.status": ("Status", "Browsers remember 301 and 308; the others are asked for again each time."),
+    "mutationPayload.keepQuery": ("Keep the query", "The visit’s query parameters go along."),
     "mutationPayload.experimentId": ("Experiment", "Who sees which variation is decided there."),
     "mutationPayload.attribute": ("Attribute", "Whose value names the case, for example emotion or query.mood."),
     "mutationPayload.cases": ("Cases", "A JSON object: a value of the attribute, and the operations for it."),
@@ -97,6 +108,9 @@ PLACEHOLDERS: dict[str, str] = {
     "name": "Summer headline on the front page",
     "mutationPayload.target.selector": "h1",
     "mutationPayload.experimentId": "front-page-headline",
+    "mutationPayload.stylesheet": "/themes/autumn.css",
+    "mutationPayload.href": "/offers/quince",
+    "mutationPayload.to": "/offers",
 }
 
 EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
@@ -110,6 +124,8 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
 ]""",
         ),
     ),
+    "mutationPayload.tokens": (("A warmer page:", '{"--brand-colour": "#b5541c", "--radius": "0.75rem"}'),),
+    "mutationPayload.tracking": (("A campaign:", '{"utm_source": "site", "utm_campaign": "autumn"}'),),
     "mutationPayload.variations": (
         (
             "The control stays as it is; the other half of the visits sees another headline:",
@@ -171,6 +187,7 @@ REASONS: dict[Reason, str] = {
     Reason.SHADOWED: "A mutation that goes first changes the same place",
     Reason.AMBIGUOUS_SPAN: "Where its target begins or ends in the source can’t be told for certain",
     Reason.UNSAFE_TARGET: "It can’t be put safely at that place",
+    Reason.LOOP: "It leads to the address that is being visited",
     Reason.NO_CHANGE: "The page is already like that",
 }
 """What became of one mutation. A reason that concerns the page as a whole is shown as its own word."""
@@ -185,13 +202,16 @@ TYPES: dict[str, str] = {
     "move": "An element that stands elsewhere on the page.",
     "reorder": "The children of an element in another order.",
     "layout": "Modules in their places: which region, in which order, and which are hidden.",
+    "theme": "Other tokens, classes or styles for a whole page.",
+    "cta": "Another label, link or tracking for a button.",
+    "redirect": "Another address instead of the page.",
     "variant": "Other operations for each variation of an experiment.",
 }
 
 TONES = {
     "active": "good", "experimental": "test", "paused": "warn", "draft": "", "archived": "",
     "applied": "good", "shadowed": "warn", "target_not_found": "warn", "too_many_matches": "warn",
-    "ambiguous_span": "warn", "unsafe_target": "bad",
+    "ambiguous_span": "warn", "loop": "warn", "unsafe_target": "bad",
 }  # fmt: skip
 """Colour of a state or outcome; the word always stands beside it."""
 

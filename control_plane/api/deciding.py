@@ -38,6 +38,14 @@ class ApplyOutcome(msgspec.Struct, frozen=True, rename="camel"):
     detail: str
 
 
+class ApplyRedirect(msgspec.Struct, frozen=True, rename="camel"):
+    """Where the visit would be sent instead of getting the page."""
+
+    mutation_id: str
+    location: str
+    status: int
+
+
 class ApplyAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The page as it would be served."""
 
@@ -51,6 +59,7 @@ class ApplyAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Empty, or the reason why the page stays as it is."""
     detail: str
     html: str
+    redirect: ApplyRedirect | None = None
 
 
 async def apply(request: web.Request, services: Services, actor: Actor) -> web.Response:
@@ -66,6 +75,7 @@ async def apply(request: web.Request, services: Services, actor: Actor) -> web.R
 
 
 def _answer(shown: Previewed) -> ApplyAnswer:
+    there = shown.redirect
     return ApplyAnswer(
         url=shown.url,
         table_version=shown.table_version,
@@ -74,6 +84,7 @@ def _answer(shown: Previewed) -> ApplyAnswer:
         passed=shown.passed,
         detail=shown.detail,
         html=_text(shown.after, shown.charset),
+        redirect=None if there is None else ApplyRedirect(there.mutation_id, there.location, there.status),
     )
 
 

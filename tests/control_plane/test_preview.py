@@ -121,3 +121,18 @@ async def test_the_layout_of_a_page_comes_from_the_visit_where_it_is_given(plane
             PAGE, url="https://shop.example/", visit=Visit(layout_id=layout), charset="utf-8"
         )
         assert after in shown.after
+
+
+async def test_a_redirect_is_told_and_the_page_stays(plane: Plane) -> None:
+    await plane.create(id="welcome")
+    payload = {"to": "https://shop.example/new?a=1", "status": 307}
+    await plane.create({"id": "moved", "mutationType": "redirect", "mutationPayload": payload})
+    applied = (await plane.ask("POST", "apply", {"url": "https://shop.example/old"})).json()
+    there = {"mutationId": "moved", "location": "https://shop.example/new?a=1", "status": 307}
+    assert (applied["html"], applied["passed"], applied["redirect"]) == (PAGE.decode(), "", there)
+    assert {one["mutationId"]: one["reason"] for one in applied["outcomes"]} == {
+        "welcome": "shadowed",
+        "moved": "applied",
+    }
+    at_home = (await plane.ask("POST", "apply", {"url": "https://shop.example/new?a=1"})).json()
+    assert (at_home["redirect"], at_home["html"]) == (None, PAGE.decode().replace("Old", "New"))

@@ -81,6 +81,11 @@ def test_a_page_that_can_be_rewritten(run: CommandLine, site: Site) -> None:
         (head("200 OK", HTML) + b" " * (limits.PAGE_BYTES_MAX + 1), "too_large", "4,194,304"),
         (page(gzip.compress(b" " * limits.PAGE_BYTES_MAX * 2), "Content-Encoding: gzip"), "too_large", "4,194,304"),
         (response(b"", HTML, "Location: /de/", status="302 Found"), "status", "ask for /de/ instead"),
+        (
+            response(b"", "Location: /n", "X-Layout-Mutation: applied; table=1; mutations=1", HTML, status="302 Found"),
+            "status",
+            "a mutation redirects it to /n",
+        ),
         (head("204 No Content", HTML), "status", "no page to change"),
     ],
 )

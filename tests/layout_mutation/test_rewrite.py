@@ -138,3 +138,17 @@ def test_rules_are_required(run: CommandLine) -> None:
     ran = run("rewrite", stdin=PAGE)
     assert (ran.code, ran.out) == (2, b"")
     assert "--rules" in ran.err
+
+
+def test_a_redirect_is_told_and_the_page_stays(run: CommandLine) -> None:
+    payload = {"to": "/new", "status": 301, "keepQuery": True}
+    rules = json.loads(RULES)
+    rules["mutations"].append({"id": "moved", "mutationType": "redirect", "mutationPayload": payload})
+    run.write("rules.json", json.dumps(rules))
+    asked = ("rewrite", "--rules", "rules.json", "--url", "http://shop.example/old?a=1")
+    ran = run(*asked, "--explain", stdin=PAGE)
+    assert (ran.code, ran.out) == (0, PAGE)
+    assert ran.err.splitlines()[0] == "redirects to /new?a=1 (301); the page is as it came"
+    assert "headline  shadowed           redirected by moved" in ran.err
+    told = json.loads(run(*asked, "--json", stdin=PAGE).err)
+    assert told["redirect"] == {"mutationId": "moved", "location": "/new?a=1", "status": 301, "lasts": True}

@@ -32,3 +32,10 @@ def test_why_an_address_gets_what_it_gets() -> None:
     ]
     assert inspection(source).explain("https://shop.example/a", {"mobile": True})["applies"] == ["headline"]
     assert inspection(source).explain("https://shop.example/b", {"mobile": True})["outcomes"] == []
+
+
+def test_a_redirect_is_told() -> None:
+    mutation = {"id": "r", "mutationType": "redirect", "mutationPayload": {"to": "/b", "status": 301}}
+    explained = inspection(FixedTable(table(mutation))).explain("https://shop.example/a", {})
+    assert explained["redirect"] == {"mutationId": "r", "location": "/b", "status": 301, "lasts": True}
+    assert inspection(FixedTable(table(mutation))).explain("https://shop.example/b", {})["redirect"] is None

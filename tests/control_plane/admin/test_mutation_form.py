@@ -31,6 +31,17 @@ PAYLOADS: dict[str, dict[str, str]] = {
         "mutationPayload.cases": '{"joy": {"operations": [{"verb": "remove", "target": {"selector": ".ad"}}]}, "calm": {}}',
     },
     "hide": {"mutationPayload.target.selector": ".ad", "mutationPayload.mode": "attribute"},
+    "theme": {
+        "mutationPayload.tokens": '{"--brand": "#b5541c"}',
+        "mutationPayload.classes": '["autumn"]',
+        "mutationPayload.css": "a{b:c}",
+    },
+    "cta": {
+        "mutationPayload.target.selector": ".buy",
+        "mutationPayload.label": "Buy now",
+        "mutationPayload.tracking": '{"utm_source": "site"}',
+    },
+    "redirect": {"mutationPayload.to": "/new", "mutationPayload.status": "308", "mutationPayload.keepQuery": "on"},
     "remove": {"mutationPayload.target.selector": ".ad", "mutationPayload.keepContent": "on"},
     "move": {
         "mutationPayload.target.selector": ".offer",
@@ -100,6 +111,16 @@ async def test_each_type_is_saved_as_a_draft_and_comes_back(
         ("reorder", "mutationPayload.order", '[{"selector": "h1["}]', ""),
         ("move", "mutationPayload.anchor.selector", "h1[", ""),
         ("layout", "mutationPayload.regions", '{"main": {"container": {"selector": "h1["}, "modules": ["a"]}}', ""),
+        ("theme", "mutationPayload.tokens", '{"--a": "url(x)"}', "loads nothing"),
+        ("theme", "mutationPayload.tokens", '{"a": "1"}', ""),
+        ("theme", "mutationPayload.stylesheet", "//cdn.example/a.css", "another site"),
+        ("theme", "mutationPayload.css", "a{b:c", "not balanced"),
+        ("cta", "mutationPayload.href", "javascript:alert(1)", "runs a script"),
+        ("cta", "mutationPayload.attributes", '{"onclick": "x"}', "runs a script"),
+        ("cta", "mutationPayload.target.selector", "a[", ""),
+        ("redirect", "mutationPayload.to", "//evil.example", "another site"),
+        ("redirect", "mutationPayload.to", "", "needed"),
+        ("redirect", "mutationPayload.status", "200", ""),
     ],
 )
 async def test_a_refusal_stands_at_its_field_and_the_text_stays(
@@ -115,7 +136,10 @@ async def test_a_refusal_stands_at_its_field_and_the_text_stays(
     assert node is not None
     kept = form_fields(node)
     for name, text in typed.items():
-        if name != "mutationPayload.position":  # a select has no place for what isn't one of its choices
+        if name not in {
+            "mutationPayload.position",
+            "mutationPayload.status",
+        }:  # a select has no place for what isn't one of its choices
             assert kept[name] == text, name
     assert (await services.mutations.page()).items == ()
 

@@ -120,3 +120,13 @@ def test_old_previews_are_forgotten() -> None:
     assert (pages.get(first), pages.get(second)) == (None, kept)
     whole = KeptPage(session_id="s", before=b"x" * 1_000, after=b"", charset=None, policy="")
     assert pages.get(pages.keep(whole)) == whole  # the newest is always kept
+
+
+async def test_a_redirect_is_told_above_the_page_it_stands_for(admin: Person) -> None:
+    form = await admin.open(f"{PREFIX}/new?type=redirect")
+    typed = {"name": "Moved", "pageSlug": "/", "mutationPayload.to": "/elsewhere?a", "mutationPayload.status": "307"}
+    page = await admin.submit(form, FORM, typed, button="preview")
+    assert page.status == 200, page.words()
+    assert "sent to /elsewhere?a with status 307" in page.words()
+    assert "redirects to /elsewhere?a" in page.words(".outcomes")
+    assert "passes as it came" not in page.words()

@@ -52,6 +52,10 @@ def test_examples_are_taken_by_the_rules(name: str, example: str) -> None:
         mutation_type, payload = "reorder", {"container": {"selector": "main"}, "order": written}
     if name.endswith("regions"):
         mutation_type, payload = "layout", {"regions": written}
+    if name.endswith("tokens"):
+        mutation_type, payload = "theme", {"tokens": written}
+    if name.endswith("tracking"):
+        mutation_type, payload = "cta", {"target": {"selector": "a"}, "tracking": written}
     whole = {"id": "example", "mutationType": mutation_type, "mutationPayload": payload}
     if name == "conditions":
         whole["conditions"] = json.loads(example)
