@@ -1,7 +1,7 @@
 """The language of operations: a verb, the elements it touches, and what is written.
 
 Verbs are named as in lol-html. Counterpart: `rules.html.operations` carries them out, `rules.html.checks` says what is
-wrong with one on any page. To add a verb: CONTRIBUTING.md, "Add an operation in five steps".
+wrong with one on any page. To add a verb: CONTRIBUTING.md, "Add an operation in six steps".
 """
 
 from collections.abc import Iterator

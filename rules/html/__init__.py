@@ -5,6 +5,6 @@ Counterpart: `rules.decision` says which groups of operations apply.
 """
 
 from rules.html.edits import Edit
-from rules.html.rewrite import PassedThrough, Rewritten, apply_groups, rewrite
+from rules.html.rewrite import PassedThrough, Rewritten, Touched, apply_groups, rewrite
 
-__all__ = ["Edit", "PassedThrough", "Rewritten", "apply_groups", "rewrite"]
+__all__ = ["Edit", "PassedThrough", "Rewritten", "Touched", "apply_groups", "rewrite"]

@@ -96,11 +96,11 @@ def learn(
     if isinstance(shown, PassedThrough):
         return None
     kept = (answer.outcomes, answer.style_hashes, answer.charset)
-    if kept != (shown.outcomes, shown.style_hashes, shown.charset):
+    if kept != (shown.outcomes, shown.style_hashes, shown.charset) or answer.touched != shown.touched:
         return None
     names = {mark: number for number, mark in enumerate(marks[: len(gaps)])} | {other_nonce or "": NONCE}
     shapes = _shapes(answer, shown, placed, names)
-    lesson = Lesson(placed, shapes, *kept, with_nonce) if shapes is not None else None
+    lesson = Lesson(placed, shapes, *kept, with_nonce, answer.touched) if shapes is not None else None
     if lesson is None:
         return None
     skeleton = Skeleton(base, lesson, charset)

@@ -109,7 +109,8 @@ def _unwrap(work: Workspace, operation: model.RemoveAndKeepContent, element: Ele
     kept, parent = document.source[slice(*inner)], work.parent(element)
     if parent is None or not fits(work.chain(parent), kept):
         return Reason.UNSAFE_TARGET
-    reason = work.place(*tag, "", Side.RANGE, element, behind=element.previous_sibling)
+    start = (tag[0], tag[1] + places.dropped_newline(document, element, tag[1]))
+    reason = work.place(*start, "", Side.RANGE, element, behind=element.previous_sibling)
     end = document.end_tag(element)
     if reason is None and end is not None:
         return work.place(*end, "", Side.RANGE, element)

@@ -81,7 +81,7 @@ def prepend(document: Document, element: Element) -> Spot | Reason:
         return Reason.UNSAFE_TARGET
     if element.tag not in STRUCTURE and document.inner(element) is None:
         return Reason.AMBIGUOUS_SPAN
-    return Spot(Where.PREPEND, element, tag[1] + _dropped_newline(document, element, tag[1]), None)
+    return Spot(Where.PREPEND, element, tag[1] + dropped_newline(document, element, tag[1]), None)
 
 
 def append(document: Document, element: Element) -> Spot | Reason:
@@ -119,7 +119,7 @@ def is_protected(element: Element) -> bool:
 SpotOf = Callable[[Document, Element], Spot | Reason]
 
 
-def _dropped_newline(document: Document, element: Element, at: int) -> int:
+def dropped_newline(document: Document, element: Element, at: int) -> int:
     """Length of the newline right after a start tag that is no content."""
     if element.tag not in LEADING_NEWLINE:
         return 0

@@ -44,6 +44,7 @@ _START_TAG_ONLY = (
 _MOVES = (model.MoveBefore, model.MoveAfter, model.MovePrepend, model.MoveAppend, model.ReorderChildren)
 _STYLE_BLOCK_ONLY = (model.HideByStyle, model.SetTokens)
 """They change no element; the block that stands for them is an operation of its own."""
+_INSERTIONS = (model.Before, model.After, model.Prepend, model.Append)
 _MOVES_CONTENT = frozenset(
     "table caption colgroup tbody thead tfoot tr td th select template svg math pre textarea listing object applet "
     "marquee noscript frameset ruby".split()
@@ -56,6 +57,7 @@ _FLOWING = frozenset(
 )
 """Elements in which text, white space or not, is only text."""
 _STYLE = re.compile(r"<style(?: [^<>\0]*)?>[^<\0]*</style>")
+_STRUCTURE_TAG = re.compile(r"<(?:html|body)", re.IGNORECASE)
 _WHITE_SPACE = " \t\n\f\r"
 _NO_TEXT = re.compile(r"<!--.*?-->|</html\s*>", re.DOTALL | re.IGNORECASE)
 
@@ -120,6 +122,8 @@ def _stays_in_place(document: Document, one: Carried) -> bool:
         return False
     if _MOVES_CONTENT.intersection(chain(element)) or _brings_form(operation):
         return False
+    if not isinstance(operation, _INSERTIONS) and _gives_page_attributes(document, element):
+        return False
     previous, last = element.previous_sibling, element.children[-1] if element.children else None
     return all(not isinstance(node, Element) or _is_written(document, node) for node in (previous, last))
 
@@ -144,6 +148,12 @@ def _is_written(document: Document, element: Element) -> bool:
     if not document.has_content(element):
         return True
     return document.end_tag(element) is not None and not open_formatting(element)
+
+
+def _gives_page_attributes(document: Document, element: Element) -> bool:
+    """Whether a second `<html>` or `<body>` stands inside: its attributes are the page's own, and would go with it."""
+    outer = document.outer(element)
+    return outer is None or _STRUCTURE_TAG.search(document.source, *outer) is not None
 
 
 def _brings_form(operation: Operation) -> bool:

@@ -30,6 +30,19 @@ from rules.operations import targets_of
 from rules.reasons import Reason
 
 
+class Touched(Struct, frozen=True, array_like=True):
+    """What an operation did: of the `matched` elements all were changed but those `left`, numbered in tree order.
+
+    For a judge who carries the operations out again, by another parser and with selectors of its own.
+    """
+
+    mutation_id: str
+    operation: int
+    """Its place in the group, from 0."""
+    matched: int
+    left: tuple[int, ...] = ()
+
+
 class Rewritten(Struct, frozen=True, kw_only=True):
     """A changed page: `page` is the original with `edits` spliced in, every other byte the origin's."""
 
@@ -41,6 +54,8 @@ class Rewritten(Struct, frozen=True, kw_only=True):
     """Base64 SHA-256 of the style blocks that the engine wrote itself, for a Content-Security-Policy."""
     charset: str
     """WHATWG name of the page's encoding."""
+    touched: tuple[Touched, ...] = ()
+    """For each operation that changed something, in the order in which they were accepted."""
 
 
 class PassedThrough(Struct, frozen=True, kw_only=True):
@@ -111,7 +126,29 @@ def _attempt(
     needed = manner.prove_all or proof.is_needed(work.document, work.carried)
     if needed and not proof.holds(work.document, work.carried, work.tags, changed, [*work.moves.values()]):
         return None
-    return Rewritten(page=changed, outcomes=outcomes, edits=edits, style_hashes=hashes, charset=charset.name)
+    return Rewritten(
+        page=changed,
+        outcomes=outcomes,
+        edits=edits,
+        style_hashes=hashes,
+        charset=charset.name,
+        touched=_touched(work, groups),
+    )
+
+
+def _touched(work: Workspace, groups: Sequence[Group]) -> tuple[Touched, ...]:
+    """Of what was accepted, which elements it changed; each selector was evaluated before, so nothing is looked for."""
+    changed: dict[int, set[int]] = {}
+    for one in work.carried:
+        changed.setdefault(id(one.operation), set()).add(id(one.element))
+    found = []
+    for group in groups:
+        for index, operation in enumerate(group.operations):
+            if (those := changed.get(id(operation))) is not None:
+                elements = work.document.select(operation.target.selector or "")
+                left = tuple(at for at, element in enumerate(elements) if id(element) not in those)
+                found.append(Touched(group.mutation_id, index, len(elements), left))
+    return tuple(found)
 
 
 def _proven_part(page: bytes, groups: Sequence[Group], charset: Charset, manner: _Manner) -> Rewritten | PassedThrough:

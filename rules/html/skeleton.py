@@ -32,7 +32,7 @@ from rules import limits
 from rules.decision import Outcome
 from rules.html.charset import PRESCAN_BYTES, charset_of
 from rules.html.edits import Edit, splice
-from rules.html.rewrite import PassedThrough, Rewritten
+from rules.html.rewrite import PassedThrough, Rewritten, Touched
 from rules.reasons import Reason
 
 INERT = rb"A-Za-z0-9_.,:+/%@*~\x80-\xff-"
@@ -71,6 +71,7 @@ class Lesson(Struct, frozen=True):
     charset: str
     """WHATWG name of the page's encoding; empty where nothing matched."""
     with_nonce: bool
+    touched: tuple[Touched, ...] = ()
 
 
 class Skeleton:
@@ -112,6 +113,7 @@ class Skeleton:
             edits=edits,
             style_hashes=self.lesson.style_hashes,
             charset=self.lesson.charset,
+            touched=self.lesson.touched,
         )
 
     def _values_in(self, page: bytes) -> list[bytes] | None:
