@@ -70,3 +70,5 @@ class Context(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_
     """Module ids whose mutations don't apply to this visit; `*` for all."""
     only: frozenset[str] | None = None
     """If given, mutations of other modules don't apply to this visit."""
+    held: frozenset[str] = frozenset()
+    """Ids of mutations that this edge has in quarantine: a second opinion differed from what became of a page."""

@@ -177,8 +177,8 @@ def _consider(
         return Outcome(mutation.id, Reason.OTHER_LAYOUT, f"layoutId is {context.layout_id!r}"), None
     if not row.served:
         return Outcome(mutation.id, Reason.INACTIVE, f"isActive {mutation.is_active}, status {mutation.status}"), None
-    if _switched_off(row, context):
-        return Outcome(mutation.id, Reason.SWITCHED_OFF, ", ".join(sorted(row.modules))), None
+    if (off := _off(row, context)) is not None:
+        return off, None
     if row.schedule is not None and not row.schedule(context.now):
         return Outcome(mutation.id, Reason.SCHEDULE, f"not at {context.now.isoformat(timespec='minutes')}"), None
     reads |= row.reads
@@ -245,6 +245,15 @@ def _unit_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
+def _off(row: "Row", context: Context) -> Outcome | None:
+    """Why the mutation is switched off for this visit; None if it is not."""
+    if row.mutation.id in context.held:
+        return Outcome(row.mutation.id, Reason.QUARANTINED, "a second opinion on a page differed")
+    if _switched_off(row, context):
+        return Outcome(row.mutation.id, Reason.SWITCHED_OFF, ", ".join(sorted(row.modules)))
+    return None
 
 
 def _switched_off(row: "Row", context: Context) -> bool:

@@ -56,7 +56,7 @@ class Reason(StrEnum):
     OVER_BUDGET = "over_budget"
     """Parsing or rewriting took longer than its budget."""
     QUARANTINED = "quarantined"
-    """This page killed or hung the rewriter before."""
+    """This page killed or hung the rewriter before; or, of a mutation, a second opinion on a page differed."""
     ROLLOUT = "rollout"
     """Outside the share of visits that may be mutated."""
     DECIDE_FAILED = "decide_failed"

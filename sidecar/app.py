@@ -5,7 +5,9 @@ Never: a process, a signal or the internal listener; those are the supervisor's.
 """
 
 import asyncio
+import random
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -15,14 +17,16 @@ import uuid_utils
 
 from service.keys import Keys
 from sidecar.connections import VisitorServer
+from sidecar.guard import Guard
 from sidecar.inspection import Inspection
 from sidecar.pages import PageRewriter
 from sidecar.proxy import Proxy, TableSource
-from sidecar.rewriting import Isolation, Rewriting
+from sidecar.rewriting import Isolation, OnRewritten, Rewriting
 from sidecar.settings import SidecarSettings
 from sidecar.tables import Tables
-from sidecar.telemetry import StatusCollector, Telemetry
+from sidecar.telemetry import OpinionCollector, StatusCollector, Telemetry
 from sidecar.upstream import FIELD_BYTES_MAX, FIELDS_MAX, LINE_BYTES_MAX, READ_BYTES, Upstream
+from sidecar.verification import Announce, Verification
 
 
 class Application:
@@ -34,6 +38,7 @@ class Application:
         *,
         tables: TableSource,
         rewriting: PageRewriter,
+        verification: Verification,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_unit: Callable[[], str] = lambda: str(uuid_utils.uuid4()),
     ) -> None:
@@ -41,16 +46,18 @@ class Application:
         self._upstream = Upstream(settings)
         self.telemetry = Telemetry()
         self.telemetry.registry.register(StatusCollector(tables.status, rewriting.status))
+        self.telemetry.registry.register(OpinionCollector(verification.status, verification.opinions))
         self.proxy = Proxy(
             settings,
             upstream=self._upstream,
             tables=tables,
             rewriting=rewriting,
             telemetry=self.telemetry,
+            guard=verification.guard,
             now=now,
             new_unit=new_unit,
         )
-        self.inspection = Inspection(tables, rewriting, self.telemetry, now)
+        self.inspection = Inspection(tables, rewriting, self.telemetry, verification, now)
         self.server = VisitorServer(
             self.proxy.handle,
             telemetry=self.telemetry,
@@ -76,7 +83,7 @@ class Application:
             await asyncio.sleep(0.02)
 
 
-def tables_of(settings: SidecarSettings, instance: str) -> Tables:
+def tables_of(settings: SidecarSettings, instance: str, guard: Guard) -> Tables:
     """The table's keeper, as the settings want it. `instance` names this worker in the fleet."""
     return Tables(
         redis_url=settings.redis_url or None,
@@ -86,10 +93,11 @@ def tables_of(settings: SidecarSettings, instance: str) -> Tables:
         instance=instance,
         workers=settings.worker_count,
         poll_s=settings.table_poll_s,
+        held=guard.held,
     )
 
 
-def rewriting_of(settings: SidecarSettings) -> Rewriting:
+def rewriting_of(settings: SidecarSettings, on_rewritten: OnRewritten | None = None) -> Rewriting:
     """The page rewriter, as the settings want it."""
     return Rewriting(
         isolation=Isolation.INLINE if settings.rewrite_inline else Isolation.CHILD,
@@ -97,20 +105,36 @@ def rewriting_of(settings: SidecarSettings) -> Rewriting:
         page_bytes_max=settings.page_bytes_max,
         memo_bytes_max=settings.memo_bytes_max,
         skeleton_bytes_max=settings.skeleton_bytes_max,
+        on_rewritten=on_rewritten,
     )
 
 
 @asynccontextmanager
-async def running(settings: SidecarSettings, listening: socket.socket, number: int) -> AsyncIterator[Application]:
-    """A worker's whole application, serving on `listening` until the block ends, then drained and closed."""
+async def running(
+    settings: SidecarSettings, listening: socket.socket, number: int, announce: Announce = lambda _: None
+) -> AsyncIterator[Application]:
+    """A worker's whole application, serving on `listening` until the block ends, then drained and closed.
+
+    `announce` hears of mutations that a second opinion differed about.
+    """
     async with AsyncExitStack() as stack:
-        tables = tables_of(settings, f"{socket.gethostname()}/{settings.listen}/{number}")
-        rewriting = rewriting_of(settings)
+        guard = Guard(time.monotonic)
+        tables = tables_of(settings, f"{socket.gethostname()}/{settings.listen}/{number}", guard)
+        verification = Verification(
+            share=settings.verify_share,
+            guard=guard,
+            table=lambda: tables.current,
+            entropy=random.Random(),  # noqa: S311 - which pages are looked at, and jitter
+            announce=announce,
+        )
+        rewriting = rewriting_of(settings, verification.consider)
         stack.push_async_callback(tables.close)
         stack.push_async_callback(rewriting.close)
+        stack.push_async_callback(verification.close)
         await tables.start()
         await rewriting.start()
-        application = Application(settings, tables=tables, rewriting=rewriting)
+        verification.start()
+        application = Application(settings, tables=tables, rewriting=rewriting, verification=verification)
         stack.push_async_callback(application.close)
         server = await asyncio.get_running_loop().create_server(application.server, sock=listening, backlog=4096)
         stack.callback(server.close)

@@ -8,12 +8,16 @@ Counterparts: `supervisor` asks, `workers` answers. Never: anything from a netwo
 import asyncio
 import itertools
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 FRAME_BYTES_MAX = 64 * 1024 * 1024
 """The mutations of the largest table, listed."""
+
+NEWS = -1
+"""Number of an answer without a question: mutations, each with its version, that this worker holds from now on."""
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -27,7 +31,7 @@ class Question(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True):
-    """The answer to the question of that number; number 0 is the worker's greeting."""
+    """The answer to the question of that number; number 0 is the worker's greeting, NEWS what nobody had asked."""
 
     number: int
     value: Any = None
@@ -66,9 +70,10 @@ class Channel:
 class Asker:
     """The supervisor's end: asks, and gives each answer to whoever waits for it."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, on_news: Callable[[Any], None] = lambda _: None) -> None:
         self.greeted = asyncio.Event()
         """The worker serves."""
+        self._on_news = on_news
         self._channel = channel
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -80,12 +85,14 @@ class Asker:
             answer = self._decode(body)
             if answer.number == 0:
                 self.greeted.set()
+            elif answer.number == NEWS:
+                self._on_news(answer.value)
             elif (future := self._waiting.pop(answer.number, None)) is not None and not future.done():
                 future.set_result(answer.value)
 
-    def tell(self, ask: str) -> None:
+    def tell(self, ask: str, **arguments: Any) -> None:
         """Ask for something that has no answer."""
-        self._channel.send(Question(0, ask))
+        self._channel.send(Question(0, ask, arguments))
 
     async def ask(self, ask: str, within_s: float, **arguments: Any) -> Any:
         """The worker's answer; TimeoutError if it does not come within `within_s` seconds."""

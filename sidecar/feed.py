@@ -53,9 +53,11 @@ class Report(msgspec.Struct, frozen=True, rename="camel"):
     state: str
     reason: str
     workers: int
+    quarantined: tuple[str, ...] = ()
+    """Mutations of the table in force that are skipped here, since a second opinion differed about them."""
 
 
-class FleetEntry(Report, frozen=True, rename="camel"):
+class FleetEntry(Report, frozen=True, rename="camel", kw_only=True):
     """A report with its time (RFC 3339, UTC). Readers ignore entries that were not seen for some heartbeats."""
 
     seen_at: str

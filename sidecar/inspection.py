@@ -4,7 +4,7 @@ Counterparts: `workers` carries the questions over the control channel, `admin` 
 Never: anything about a visitor; addresses to explain come from operators.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from rules.decision import decide
 from sidecar.pages import PageRewriter
 from sidecar.proxy import TableSource
 from sidecar.telemetry import Family, Telemetry
+from sidecar.verification import Verification
 from sidecar.visit import context_of_address
 
 
@@ -21,37 +22,57 @@ class Inspection:
     """Answers questions of the internal listener, in one worker."""
 
     def __init__(
-        self, tables: TableSource, rewriting: PageRewriter, telemetry: Telemetry, now: Callable[[], datetime]
+        self,
+        tables: TableSource,
+        rewriting: PageRewriter,
+        telemetry: Telemetry,
+        verification: Verification,
+        now: Callable[[], datetime],
     ) -> None:
+        self._verification = verification
         self._tables = tables
         self._rewriting = rewriting
         self._telemetry = telemetry
         self._now = now
 
     def status(self) -> dict[str, object]:
-        """The table's and the rewriter's state."""
-        return {"table": self._tables.status(), "rewriter": self._rewriting.status()}
+        """The table's, the rewriter's and the second opinion's state."""
+        return {
+            "table": self._tables.status(),
+            "rewriter": self._rewriting.status(),
+            "verification": self._verification.status(),
+        }
+
+    def hold(self, versions: Mapping[str, int]) -> None:
+        """Skip what another worker's second opinion differed about."""
+        for name, version in versions.items():
+            self._verification.guard.hold(name, version)
 
     def metrics(self) -> list[Family]:
         """Every metric of this worker."""
         return self._telemetry.families()
 
     def mutations(self) -> list[dict[str, Any]]:
-        """The mutations of the table in force, without their payloads."""
+        """The mutations of the table in force, without their payloads; `quarantined` ones are skipped here for a while."""
         table = self._tables.current
         if table is None:
             return []
         shown = ("id", "name", "site", "layoutId", "pageSlug", "moduleId", "mutationType", "priority", "version")
         flags = ("isActive", "status", "schedule")
         records = (msgspec.to_builtins(mutation) for mutation in table.rules.mutations)
-        return [{name: record.get(name) for name in (*shown, *flags)} for record in records]
+        held = self._verification.guard.held(table)
+        return [
+            {**{name: record.get(name) for name in (*shown, *flags)}, "quarantined": record["id"] in held}
+            for record in records
+        ]
 
     def explain(self, url: str, attributes: dict[str, Any]) -> dict[str, Any]:
         """What the table in force decides for an address, and why; `attributes` are the visit's."""
         table = self._tables.current
         if table is None:
             return {"url": url, "table": None, "reason": "no_table", "outcomes": []}
-        decision = decide(table, context_of_address(url, attributes, self._now()))
+        held = self._verification.guard.held(table)
+        decision = decide(table, context_of_address(url, attributes, self._now(), held=held))
         return {
             "url": url,
             "table": {"version": table.version, "digest": table.digest},

@@ -385,6 +385,7 @@ def understood(message: bytes, number: int, body: bytes) -> Answer:
         edits=changes.edits,
         style_hashes=changes.style_hashes,
         charset=changes.charset,
+        touched=changes.touched,
     )
 
 

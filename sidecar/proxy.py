@@ -14,12 +14,14 @@ from typing import Any, Protocol, TypeVar
 from aiohttp import web
 from aiohttp.http import HttpVersion11
 
+from rules.context import Context
 from rules.decision import Decision, decide
 from rules.reasons import Reason
 from rules.redirects import LASTING, Redirect
 from rules.table import DecisionTable
 from sidecar import eligibility, headers, local_mode, toggles, upgrade, validators, visit
 from sidecar.exchange import Exchange, Page, Passing
+from sidecar.guard import Guard
 from sidecar.headers import Field, Forwarding
 from sidecar.local_mode import Place
 from sidecar.pages import PageRewriter, Pages, revalidated
@@ -60,6 +62,7 @@ class Proxy:
         tables: TableSource,
         rewriting: PageRewriter,
         telemetry: Telemetry,
+        guard: Guard,
         now: Callable[[], datetime],
         new_unit: Callable[[], str],
     ) -> None:
@@ -70,6 +73,7 @@ class Proxy:
             rewriting, telemetry, bytes_max=settings.page_bytes_max, wait_s=settings.buffer_ms_max / 1000
         )
         self._telemetry = telemetry
+        self._guard = guard
         self._now = now
         self._new_unit = new_unit
         self.draining = False
@@ -131,7 +135,7 @@ class Proxy:
         now = self._now()
 
         def decided(layout_id: str | None) -> Decision:
-            context = visit.context_of(visiting, layout_id=layout_id, now=now, toggles=exchange.toggles)
+            context = self._context(exchange, table, layout_id, now)
             return decide(table, context)
 
         inside = visit.in_rollout(self._settings.rollout, visiting)
@@ -245,7 +249,7 @@ class Proxy:
     def _decided(self, exchange: Exchange, table: DecisionTable, layout_id: str | None) -> Decision:
         visiting = self._visit(exchange)
         with self._telemetry.decide_s.time():
-            context = visit.context_of(visiting, layout_id=layout_id, now=self._now(), toggles=exchange.toggles)
+            context = self._context(exchange, table, layout_id, self._now())
             decision = decide(table, context, redirects=exchange.request.method in {"GET", "HEAD"})
         exchange.decision = decision
         exchange.explanation.update((outcome.mutation_id, outcome.reason) for outcome in decision.outcomes)
@@ -351,6 +355,15 @@ class Proxy:
                 new_unit=self._new_unit() if unit is None and consents else None,
             )
         return exchange.visit
+
+    def _context(self, exchange: Exchange, table: DecisionTable, layout_id: str | None, now: datetime) -> Context:
+        return visit.context_of(
+            self._visit(exchange),
+            layout_id=layout_id,
+            now=now,
+            toggles=exchange.toggles,
+            held=self._guard.held(table),
+        )
 
     def _scheme(self, request: web.BaseRequest) -> str:
         if self._settings.trust_forwarded:

@@ -26,7 +26,7 @@ from typing import Any
 import msgspec
 
 from rules.decision import Group, Outcome
-from rules.html import Edit, PassedThrough, Rewritten, apply_groups
+from rules.html import Edit, PassedThrough, Rewritten, Touched, apply_groups
 from rules.html.lessons import gaps_between, learn
 from rules.html.skeleton import Gap, Lesson
 from rules.reasons import Reason
@@ -78,6 +78,7 @@ class Changes(msgspec.Struct, array_like=True, frozen=True):
     outcomes: tuple[Outcome, ...]
     style_hashes: tuple[str, ...]
     charset: str
+    touched: tuple[Touched, ...] = ()
 
 
 class Reply(msgspec.Struct, array_like=True, frozen=True):
@@ -144,7 +145,8 @@ def answer(request: Request, groups: DecodedGroups, apply: Apply) -> Reply:
         return Reply(request.number, passed=PassedThrough(reason=Reason.REWRITE_FAILED, outcomes=(), detail=detail))
     if isinstance(result, PassedThrough):
         return Reply(request.number, passed=result)
-    return Reply(request.number, Changes(result.edits, result.outcomes, result.style_hashes, result.charset))
+    changes = Changes(result.edits, result.outcomes, result.style_hashes, result.charset, result.touched)
+    return Reply(request.number, changes)
 
 
 def learned(pair: Pair, groups: DecodedGroups, apply: Apply) -> Reply:

@@ -9,7 +9,7 @@ bytes that differ from the origin's outside an edit.
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import partial
 
@@ -33,6 +33,9 @@ SKELETON_BYTES_MAX = 32 * 1024 * 1024
 _PASSING = frozenset({Reason.REWRITE_FAILED, Reason.OVER_BUDGET})
 """Answers that may differ the next time; everything else a page's bytes and the decision determine."""
 
+OnRewritten = Callable[[MemoKey, bytes, tuple[Group, ...], Rewritten], None]
+"""Who hears of each page that was rewritten anew: `verification.Verification.consider`. Must not raise."""
+
 _log = structlog.get_logger("sidecar.rewriting")
 
 
@@ -47,10 +50,10 @@ class Rewriting:
     """Rewrites pages for one worker; used on one event loop.
 
     `deadline_s` bounds a visitor's wait, queue included, and apart from that the child's work on one page. `command`
-    starts the child. `entropy` spreads restarts.
+    starts the child. `entropy` spreads restarts. `on_rewritten` hears of each page that did not come out of the memo.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a setting, or what a test replaces
         self,
         *,
         isolation: Isolation = Isolation.CHILD,
@@ -61,12 +64,14 @@ class Rewriting:
         queue_pages_max: int = QUEUE_PAGES_MAX,
         command: Sequence[str] = COMMAND,
         entropy: random.Random | None = None,
+        on_rewritten: OnRewritten | None = None,
     ) -> None:
         self.isolation = isolation
         self.memo = Memo(memo_bytes_max)
         self.skeletons = Skeletons(skeleton_bytes_max)
         self.quarantine = Quarantine()
         self._page_bytes_max = page_bytes_max
+        self._on_rewritten = on_rewritten
         self._isolated = Isolated(
             deadline_s=deadline_s,
             on_answer=self._keep,
@@ -103,15 +108,19 @@ class Rewriting:
             if self.quarantine.holds(address, decision.key, _now()):
                 return PassedThrough(reason=Reason.QUARANTINED, outcomes=(), detail="")
             key = MemoKey(address, decision.key, charset, nonce)
-            known = self.memo.get(key, body) or self.skeletons.fit(key, body)
+            known = self.memo.get(key, body)
             if known is not None:
                 return known
+            if (fitting := self.skeletons.fit(key, body)) is not None:
+                self._tell(key, body, decision.groups, fitting)
+                return fitting
             if self.isolation is Isolation.CHILD:
                 return await self._isolated.ask(key, body, decision.groups)
             answer = apply_groups(
                 body, decision.groups, charset=charset, nonce=nonce, page_bytes_max=self._page_bytes_max
             )
             self.memo.put(key, body, answer)
+            self._tell(key, body, decision.groups, answer)
             if (study := self.skeletons.offer(key, body)) is not None:
                 asyncio.get_running_loop().call_soon(self._study, study, decision.groups)
             return answer
@@ -135,6 +144,7 @@ class Rewriting:
     def _keep(self, job: Job, answer: Rewritten | PassedThrough) -> None:
         if isinstance(answer, Rewritten) or answer.reason not in _PASSING:
             self.memo.put(job.key, job.body, answer)
+            self._tell(job.key, job.body, job.groups, answer)
             if (study := self.skeletons.offer(job.key, job.body)) is not None:
                 self._isolated.learn(study, job.groups)
 
@@ -150,6 +160,10 @@ class Rewriting:
                 )
         finally:
             self.skeletons.learned(study, lesson)
+
+    def _tell(self, key: MemoKey, body: bytes, groups: tuple[Group, ...], answer: Rewritten | PassedThrough) -> None:
+        if self._on_rewritten is not None and isinstance(answer, Rewritten):
+            self._on_rewritten(key, body, groups, answer)
 
     def _hold(self, job: Job, reason: Reason, why: str) -> None:
         held_s = self.quarantine.add(job.key.address, job.key.decision, _now())

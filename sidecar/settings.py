@@ -170,6 +170,16 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
         ),
     ] = 32 * 1024 * 1024
 
+    verify_share: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="Share of newly rewritten pages that a second parser checks afterwards, in a process beside each "
+            "worker; a mutation that it differs about is skipped for a while. 0 switches it off",
+        ),
+    ] = 0.01
+
     def __post_init__(self) -> None:
         """Check what the types can't; ValueError names the variable and the fix."""
         _check_upstream(self.upstream)

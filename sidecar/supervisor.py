@@ -10,7 +10,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -42,8 +43,15 @@ _log = structlog.get_logger("sidecar.supervisor")
 class Slot:
     """One place for a worker, whoever fills it at the moment."""
 
-    def __init__(self, number: int, settings: SidecarSettings, listening: socket.socket) -> None:
+    def __init__(
+        self,
+        number: int,
+        settings: SidecarSettings,
+        listening: socket.socket,
+        on_news: Callable[["Slot", Any], None] = lambda *_: None,
+    ) -> None:
         self.number = number
+        self._on_news = on_news
         self.restarts = 0
         self.first_start = asyncio.Event()
         self._settings = settings
@@ -70,6 +78,11 @@ class Slot:
             return await self._asker.ask(ask, within_s, **arguments)
         except TimeoutError:
             return None
+
+    def tell(self, ask: str, **arguments: Any) -> None:
+        """Ask the worker for something that has no answer; where there is none, nobody hears it."""
+        if self._asker is not None:
+            self._asker.tell(ask, **arguments)
 
     async def keep(self) -> None:
         """Have a worker in this place until told to stop; returns when the last one has ended."""
@@ -105,7 +118,7 @@ class Slot:
             return -1
         finally:
             theirs.close()
-        self._process, self._asker = process, Asker(await Channel.over(ours))
+        self._process, self._asker = process, Asker(await Channel.over(ours), partial(self._on_news, self))
         if self._stop.is_set():
             self._asker.tell("stop")
         tasks = [asyncio.create_task(self._asker.run()), asyncio.create_task(self._watch(process, self._asker))]
@@ -148,10 +161,16 @@ class Supervisor:
     """All workers of one sidecar. `listening` is the socket they share."""
 
     def __init__(self, settings: SidecarSettings, listening: socket.socket) -> None:
-        self.slots = [Slot(number, settings, listening) for number in range(settings.worker_count)]
+        self.slots = [Slot(number, settings, listening, self._spread) for number in range(settings.worker_count)]
         self._settings = settings
         self._listening = listening
         self._keepers: list[asyncio.Task[None]] = []
+
+    def _spread(self, source: Slot, versions: Any) -> None:
+        """Have all other workers hold what one of them holds: to a visitor they are one edge."""
+        for slot in self.slots:
+            if slot is not source:
+                slot.tell("hold", versions=versions)
 
     def start(self) -> None:
         """Start every worker, and keep them."""

@@ -12,7 +12,7 @@ Never: blocks a start, waits for Redis, or serves a table that no trusted key ha
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +31,9 @@ from sidecar.feed import Feed, Report
 POLL_S = 1.0
 OFFENCES_MAX = 1_000
 """Offences remembered so that each is logged once; beyond this they are forgotten and may be logged again."""
+
+QUARANTINED_MAX = 100
+"""Mutations that the fleet is told of: with more of them at fault, no list helps."""
 
 Verify = Callable[[str, bytes, bytes], bool]
 
@@ -72,7 +75,7 @@ class Tables:
 
     `redis_url` None: there is only the disk; `snapshot_dir` None: there is no disk. `instance` names this process in
     the fleet. `on_change(table)` is called on the event loop when a table came into force. `clock` gives seconds since
-    1970. Raises ValueError for a URL or a key that can't be used.
+    1970. `held(table)` names the mutations that this worker skips. Raises ValueError for a URL or a key that can't be used.
     """
 
     def __init__(  # noqa: PLR0913 - each is a setting, or what a test replaces
@@ -88,6 +91,7 @@ class Tables:
         entropy: random.Random | None = None,
         clock: Callable[[], float] = time.time,
         on_change: Callable[[DecisionTable], None] | None = None,
+        held: Callable[[DecisionTable | None], Collection[str]] = lambda _: (),
     ) -> None:
         self.current: DecisionTable | None = None
         """The table in force."""
@@ -98,6 +102,7 @@ class Tables:
         self._workers = workers
         self._clock = clock
         self._on_change = on_change
+        self._held = held
         self._source: str | None = None
         self._refusal: Refusal | None = None
         self._offences: set[Refusal] = set()
@@ -189,6 +194,7 @@ class Tables:
             state=self._state,
             reason="" if self._refusal is None else self._refusal.reason,
             workers=self._workers,
+            quarantined=tuple(sorted(self._held(table))[:QUARANTINED_MAX]),
         )
 
     # ---- taking a table

@@ -12,11 +12,12 @@ from typing import Any
 import structlog
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from rules.reasons import Reason
+from service.opinions import Verdict
 
 _MILLISECONDS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 QUIET_S = 1.0
@@ -173,6 +174,35 @@ class StatusCollector(Collector):
         info.add_metric([str(table.get(name) or "") for name in names], 1.0)
         yield info
         yield from _numbers("layout_mutation_rewriter", self._rewriting())
+
+
+class OpinionCollector(Collector):
+    """What the second opinion has come to so far."""
+
+    def __init__(
+        self, status: Callable[[], Mapping[str, Any]], opinions: Callable[[], Mapping[tuple[str, str], int]]
+    ) -> None:
+        self._status = status
+        self._opinions = opinions
+
+    def collect(self) -> Iterable[Metric]:
+        given = CounterMetricFamily(
+            "layout_mutation_opinions",
+            "Second opinions on rewritten pages, by verdict, and why there is none",
+            labels=["verdict", "reason"],
+        )
+        for labels, count in {
+            **{(verdict.value, ""): 0 for verdict in (Verdict.AGREES, Verdict.DIFFERS)},
+            **self._opinions(),
+        }.items():
+            given.add_metric(labels, float(count))
+        yield given
+        status = self._status()
+        for name, words in (
+            ("dropped", "Rewritten pages of the sample that were not judged, since others were waiting"),
+            ("restarts", "Times that the process of the second opinion was replaced"),
+        ):
+            yield CounterMetricFamily(f"layout_mutation_opinions_{name}", words, value=float(status[name]))
 
 
 def _numbers(prefix: str, status: Mapping[str, Any]) -> Iterable[Metric]:

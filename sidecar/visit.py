@@ -74,12 +74,19 @@ def has_cookie(headers: MultiMapping[str], name: str) -> bool:
     )
 
 
-def context_of(visit: Visit, *, layout_id: str | None, now: datetime, toggles: Toggles | None = None) -> Context:
+def context_of(
+    visit: Visit,
+    *,
+    layout_id: str | None,
+    now: datetime,
+    toggles: Toggles | None = None,
+    held: frozenset[str] = frozenset(),
+) -> Context:
     """What rules see: the attributes of the registry in `rules.context`, absent where nothing is known."""
     site, path = visit.host, visit.path
     attributes = {**_page(visit, site, path, layout_id), **_visitor(visit)}
     if toggles is None:
-        return Context(site=site, path=path, now=now, layout_id=layout_id, attributes=attributes)
+        return Context(site=site, path=path, now=now, layout_id=layout_id, attributes=attributes, held=held)
     return Context(
         site=site,
         path=path,
@@ -89,10 +96,13 @@ def context_of(visit: Visit, *, layout_id: str | None, now: datetime, toggles: T
         forced=toggles.forced,
         disabled=toggles.disabled,
         only=toggles.only,
+        held=held,
     )
 
 
-def context_of_address(url: str, attributes: Mapping[str, Any], now: datetime) -> Context:
+def context_of_address(
+    url: str, attributes: Mapping[str, Any], now: datetime, *, held: frozenset[str] = frozenset()
+) -> Context:
     """A context for an address alone, with further `attributes` as given; for `/explain`."""
     parts = urlsplit(url)
     path = parts.path or "/"
@@ -106,6 +116,7 @@ def context_of_address(url: str, attributes: Mapping[str, Any], now: datetime) -
         now=now,
         layout_id=layout_id if isinstance(layout_id, str) else None,
         attributes={**page, **attributes},
+        held=held,
     )
 
 

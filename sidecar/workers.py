@@ -1,20 +1,22 @@
 """One worker process: serves visitors on the socket it was given until the supervisor says stop, or is gone.
 
 Counterpart: `supervisor`, at the other end of the control channel. Every worker accepts from the same listening socket.
-Never: a port of its own, a child but the page rewriter, or a life after the supervisor's.
+Never: a port of its own, a child but the page rewriter and its judge, or a life after the supervisor's.
 """
 
 import asyncio
 import contextlib
 import signal
 import socket
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
 import structlog
 
 from sidecar.app import Application, running
-from sidecar.control import Answer, Channel, Question
+from sidecar.control import NEWS, Answer, Channel, Question
 from sidecar.settings import SidecarSettings
 
 _log = structlog.get_logger("sidecar.workers")
@@ -29,7 +31,8 @@ async def work(settings: SidecarSettings, *, number: int, listen_fd: int, contro
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel = await Channel.over(socket.socket(fileno=control_fd))
     listening = socket.socket(fileno=listen_fd)
-    async with running(settings, listening, number) as application:
+    announce = partial(_announce, channel)
+    async with running(settings, listening, number, announce) as application:
         channel.send(Answer(0))
         answering = loop.create_task(_answer(channel, application, stop))
         await stop.wait()
@@ -46,11 +49,18 @@ async def _answer(channel: Channel, application: Application, stop: asyncio.Even
         question = decode(body)
         if question.ask == "stop":
             stop.set()
+        elif question.ask == "hold":
+            application.inspection.hold(question.arguments["versions"])
         else:
             channel.send(Answer(question.number, _said(application, question)))
     if not stop.is_set():
         _log.error("supervisor_gone", fix="this worker ends; start the sidecar again")
         stop.set()
+
+
+def _announce(channel: Channel, versions: Mapping[str, int]) -> None:
+    """Let the other workers know what this one holds from now on."""
+    channel.send(Answer(NEWS, dict(versions)))
 
 
 def _said(application: Application, question: Question) -> Any:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -129,6 +130,23 @@ async def test_a_page_rewriter_that_is_killed_costs_no_page(tmp_path: Path) -> N
                 assert answer.body == PAGE
                 await asyncio.sleep(0.02)
         assert (await running.workers())[0]["rewriter"]["restarts"] == 1
+
+
+async def test_rewritten_pages_get_a_second_opinion_and_nobody_is_left_behind(tmp_path: Path) -> None:
+    settings = keep_snapshot(tmp_path / "kept", Ed25519PrivateKey.generate(), workers="1", verify_share="1")
+    async with origin(answering(html(PAGE))) as site, sidecar(tmp_path, site.url, **settings) as running:
+        assert (await running.get()).verdict == b"applied; table=7; mutations=1"
+        async with asyncio.timeout(PATIENCE_S):
+            while (said := (await running.workers())[0]["verification"])["opinions"] != {"agrees": 1}:
+                assert said["dropped"] == 0
+                await asyncio.sleep(0.05)
+        async with client(running.admin) as operator:
+            metrics = (await operator.get("/metrics", "Connection: close")).body
+        assert b'layout_mutation_opinions_total{reason="",verdict="agrees",worker="0"} 1.0' in metrics
+        judge = psutil.Process(said["pid"])
+        running.process.kill()
+        await running.process.wait()
+        await until(lambda: not judge.is_running())
 
 
 async def test_a_snapshot_by_another_key_is_the_origins_page_a_line_and_a_metric(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import socket
 import msgspec
 import pytest
 
-from sidecar.control import Answer, Asker, Channel, Question
+from sidecar.control import NEWS, Answer, Asker, Channel, Question
 
 
 async def channels() -> tuple[Channel, Channel]:
@@ -27,6 +27,19 @@ async def test_answers_find_who_asked() -> None:
     assert await asyncio.gather(*asked) == ["A", "B"]
     theirs.close()
     await asyncio.wait_for(running, 5)
+    asker.close()
+
+
+async def test_news_are_heard_by_who_asked_for_nothing() -> None:
+    ours, theirs = await channels()
+    heard: list[object] = []
+    asker = Asker(ours, heard.append)
+    running = asyncio.create_task(asker.run())
+    theirs.send(Answer(NEWS, {"headline": 3}))
+    theirs.close()
+    await asyncio.wait_for(running, 5)
+    assert heard == [{"headline": 3}]
+    assert not asker.greeted.is_set()
     asker.close()
 
 

@@ -2,11 +2,11 @@
 
 from sidecar.inspection import Inspection
 from sidecar.telemetry import Telemetry
-from tests.sidecar.wire import NOON, FixedTable, InlineRewriter, headline, table
+from tests.sidecar.wire import NOON, FixedTable, InlineRewriter, headline, table, unverified
 
 
 def inspection(source: FixedTable) -> Inspection:
-    return Inspection(source, InlineRewriter(), Telemetry(), lambda: NOON)
+    return Inspection(source, InlineRewriter(), Telemetry(), unverified(source), lambda: NOON)
 
 
 def test_without_a_table() -> None:
@@ -39,3 +39,16 @@ def test_a_redirect_is_told() -> None:
     explained = inspection(FixedTable(table(mutation))).explain("https://shop.example/a", {})
     assert explained["redirect"] == {"mutationId": "r", "location": "/b", "status": 301, "lasts": True}
     assert inspection(FixedTable(table(mutation))).explain("https://shop.example/b", {})["redirect"] is None
+
+
+def test_what_is_in_quarantine_here_is_said() -> None:
+    """Another worker's second opinion differed: this one holds the mutation too, in the version that was judged."""
+    source = FixedTable(table(headline(version=3)))
+    inspected = inspection(source)
+    inspected.hold({"headline": 2})
+    assert [mutation["quarantined"] for mutation in inspected.mutations()] == [False]
+    inspected.hold({"headline": 3})
+    assert [mutation["quarantined"] for mutation in inspected.mutations()] == [True]
+    explained = inspected.explain("https://shop.example/", {})
+    assert (explained["applies"], explained["outcomes"][0]["reason"]) == ([], "quarantined")
+    assert inspected.status()["verification"]["waiting"] == 0  # type: ignore[index]

@@ -229,6 +229,24 @@ async def test_toggles_with_the_token() -> None:
     assert explained.get(b"Cache-Control") == b"no-store"
 
 
+async def test_a_mutation_in_quarantine_is_skipped_and_the_operator_is_told() -> None:
+    explain = (f"X-Layout-Mutation-Token: {TOKEN}", "X-Layout-Mutation-Explain: 1")
+    rules = table(headline(version=4))
+    async with (
+        origin(answering(html(PAGE))) as site,
+        serving(site.url, tables=rules, ops_token=TOKEN) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        assert (await visitor.get("/", *explain)).body == NEW
+        sidecar.application.inspection.hold({"headline": 4})
+        held = await visitor.get("/", *explain)
+        assert (held.body, held.verdict) == (PAGE, b"passed; reason=no_rules")
+        assert held.get(b"X-Layout-Mutation-Explain") == b"headline=quarantined"
+        assert (await visitor.get("/")).body == PAGE
+        sidecar.tables.current = table(headline(version=5), version=8)
+        assert (await visitor.get("/", *explain)).body == NEW, "a new version is tried at once"
+
+
 async def test_a_variation_can_be_forced() -> None:
     rules = table(VARIANT, experiments=[EXPERIMENT])
     token = f"X-Layout-Mutation-Token: {TOKEN}"

@@ -51,7 +51,9 @@ def test_ready_then_answers_in_order(connection: socket.socket) -> None:
     assert [reply.number for reply in replies] == [1, 2, 3]
     expected = apply_groups(PAGE, GROUPS, charset="utf-8")
     assert isinstance(expected, Rewritten)
-    assert replies[0].changes == Changes(expected.edits, expected.outcomes, expected.style_hashes, expected.charset)
+    assert replies[0].changes == Changes(
+        expected.edits, expected.outcomes, expected.style_hashes, expected.charset, expected.touched
+    )
     assert replies[1].passed == apply_groups(b"<p>none</p>", GROUPS, charset="utf-8")
 
 

@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from rules.decision import NOTHING
 from rules.html import PassedThrough, Rewritten, apply_groups
 from rules.reasons import Reason
+from sidecar.memo import MemoKey
 from sidecar.rewriting import Isolation
 from tests.sidecar.opened import DECISION, PAGE, STAND_IN, Open, ask, decision, pid, reason, warm
 from tests.sidecar.stand_in import MARK
@@ -85,6 +86,18 @@ async def test_a_page_seen_twice_does_not_go_to_the_rewriter_again(rewriting: Op
     assert answers[0] == answers[1] == answers[2]
     memo = started.memo.status()
     assert (memo["hits"], memo["misses"], memo["pages"]) == (1, 2, 1)
+
+
+@pytest.mark.parametrize("isolation", list(Isolation))
+async def test_every_page_that_is_rewritten_anew_is_told_of_and_no_other(rewriting: Open, isolation: Isolation) -> None:
+    told: list[tuple[object, ...]] = []
+    started = await rewriting(
+        isolation=isolation, memo_bytes_max=1_000_000, on_rewritten=lambda *about: told.append(about)
+    )
+    answers = [await ask(started, PAGE, "a") for _ in range(3)]
+    assert isinstance(await ask(started, b"<p>none</p>", "a"), PassedThrough)
+    assert started.memo.status()["hits"] == 1
+    assert told == [(MemoKey("a", "d1", "utf-8", None), PAGE, DECISION.groups, answers[0])] * 2
 
 
 async def test_memo_hits_need_no_child(rewriting: Open) -> None:

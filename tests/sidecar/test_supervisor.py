@@ -2,6 +2,9 @@
 
 import socket
 
+import msgspec
+
+from sidecar.control import Asker, Channel, Question
 from sidecar.settings import SidecarSettings
 from sidecar.supervisor import MEMORY_ENVIRONMENT, Slot, Supervisor, worker_environment
 
@@ -25,3 +28,23 @@ async def test_an_empty_place_serves_nobody_and_answers_nothing() -> None:
 async def test_there_is_a_place_for_each_worker() -> None:
     with socket.socket() as listening:
         assert [slot.number for slot in Supervisor(SETTINGS, listening).slots] == [0, 1]
+
+
+async def test_what_one_worker_holds_is_told_to_all_others() -> None:
+    with socket.socket() as listening:
+        slots = Supervisor(SETTINGS, listening).slots
+        channels = []
+        for slot in slots:
+            ours, theirs = socket.socketpair()
+            slot._asker = Asker(await Channel.over(ours))
+            channels.append(await Channel.over(theirs))
+        slots[0]._on_news(slots[0], {"headline": 3})
+        question = msgspec.msgpack.decode(await channels[1].receive() or b"", type=Question)
+        assert question == Question(0, "hold", {"versions": {"headline": 3}})
+        for slot in slots:
+            slot.tell("stop")
+        assert msgspec.msgpack.decode(await channels[0].receive() or b"", type=Question).ask == "stop"
+        for slot, channel in zip(slots, channels, strict=True):
+            assert slot._asker is not None
+            slot._asker.close()
+            channel.close()

@@ -448,7 +448,8 @@ async def test_a_snapshot_that_was_deleted_comes_back_with_the_next_table(
 
 
 async def test_the_fleet_hears_of_acceptance_and_refusal_and_of_leaving(follow: Open, publisher: Publisher) -> None:
-    tables = await following(follow(workers=2, clock=MADE.timestamp))
+    held: set[str] = set()
+    tables = await following(follow(workers=2, clock=MADE.timestamp, poll_s=0.05, held=lambda _: held))
 
     async def entry() -> dict[str, object]:
         found = await publisher.redis.hget(publisher.keys.fleet, "sidecar-0")
@@ -463,6 +464,8 @@ async def test_the_fleet_hears_of_acceptance_and_refusal_and_of_leaving(follow: 
     await publisher.publish(1)
     await reported(state="ACK", version=1, reason="")
     assert (await entry())["digest"] == tables.status()["digest"]
+    held.update(("m-2", "m-1"))
+    await reported(state="ACK", quarantined=["m-1", "m-2"])
     await publisher.publish(2, b"noise")
     await reported(state="NACK", version=1, reason="malformed")
     await tables.close()

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from rules.reasons import Reason
-from sidecar.telemetry import Family, StatusCollector, Telemetry
+from sidecar.telemetry import Family, OpinionCollector, StatusCollector, Telemetry
 
 
 def values(telemetry: Telemetry, name: str) -> dict[str, float]:
@@ -47,6 +47,19 @@ def test_the_state_of_table_and_rewriter_is_part_of_the_metrics() -> None:
     [labels] = values(telemetry, "layout_mutation_table_state")
     assert json.loads(labels)["reason"] == "bad_signature"
     assert values(telemetry, "layout_mutation_rewriter_memo_hits") == {"{}": 3.0}
+
+
+def test_second_opinions_are_part_of_the_metrics() -> None:
+    telemetry = Telemetry()
+    counted = {("agrees", ""): 3, ("no_opinion", "selector"): 1}
+    telemetry.registry.register(OpinionCollector(lambda: {"dropped": 2, "restarts": 1}, lambda: counted))
+    assert values(telemetry, "layout_mutation_opinions") == {
+        '{"verdict": "agrees", "reason": ""}': 3.0,
+        '{"verdict": "differs", "reason": ""}': 0.0,
+        '{"verdict": "no_opinion", "reason": "selector"}': 1.0,
+    }
+    assert values(telemetry, "layout_mutation_opinions_dropped") == {"{}": 2.0}
+    assert values(telemetry, "layout_mutation_opinions_restarts") == {"{}": 1.0}
 
 
 def test_metrics_travel_as_messagepack() -> None:

@@ -5,6 +5,8 @@ Used by the tests of the data plane. Nothing here parses more of HTTP than it ha
 
 import asyncio
 import contextlib
+import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,7 +21,9 @@ from rules.html import PassedThrough, Rewritten, apply_groups
 from rules.model import decode_rules
 from rules.table import DecisionTable
 from sidecar.app import Application
+from sidecar.guard import Guard
 from sidecar.settings import SidecarSettings
+from sidecar.verification import Verification
 
 PATIENCE_S = 5.0
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -249,6 +253,11 @@ def table(
     return compile_table(rules, version=version, now=NOON)
 
 
+def unverified(source: FixedTable) -> Verification:
+    """A second opinion that nobody is asked for."""
+    return Verification(share=0, guard=Guard(time.monotonic), table=lambda: source.current, entropy=random.Random(1))
+
+
 def headline(text: str = "New", **fields: Any) -> dict[str, Any]:
     """A mutation that sets the text of every h1."""
     operation = {"verb": "setText", "target": {"selector": "h1"}, "content": {"text": text}}
@@ -272,7 +281,14 @@ async def serving(
     """A sidecar in front of `upstream`, with doubles for the table's keeper and the page rewriter."""
     source, pages = FixedTable(tables), rewriter or InlineRewriter()
     given = SidecarSettings(upstream=upstream, **{"drain_s": 1.0, **settings})
-    application = Application(given, tables=source, rewriting=pages, now=lambda: NOON, new_unit=lambda: UNIT)
+    application = Application(
+        given,
+        tables=source,
+        rewriting=pages,
+        verification=unverified(source),
+        now=lambda: NOON,
+        new_unit=lambda: UNIT,
+    )
     server = await asyncio.get_running_loop().create_server(application.server, "127.0.0.1", 0)
     try:
         yield Sidecar(server.sockets[0].getsockname()[1], application, pages, source)
