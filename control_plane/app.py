@@ -18,7 +18,9 @@ from control_plane import admin, api
 from control_plane.audit import Audit
 from control_plane.exchange import Exchange
 from control_plane.experiments import Experiments
+from control_plane.gate import Gate
 from control_plane.health import Health
+from control_plane.judge import Judge
 from control_plane.modules import Modules, Segments
 from control_plane.mutations import Mutations
 from control_plane.origin_pages import OriginPages
@@ -44,16 +46,22 @@ START_BACKOFF_S = (0.2, 10.0)  # first and longest pause between tries to reach 
 log = structlog.get_logger("app")
 
 
-def create(settings: ControlPlaneSettings, *, clock: Callable[[], datetime] = now) -> web.Application:
-    """The application with its services; nothing is connected before it starts. Raises ValueError for a bad URL."""
+def create(
+    settings: ControlPlaneSettings, *, clock: Callable[[], datetime] = now, judge: Judge | None = None
+) -> web.Application:
+    """The application with its services; nothing is connected before it starts. Raises ValueError for a bad URL.
+
+    `judge` gives second opinions; its own one where it is left out.
+    """
     place = address.parse(settings.database_url, pooled=settings.database_pooled)
     store = PostgresStore(place, connections_max=settings.database_connections)
     exchange = Exchange(settings.redis_url, Keys(settings.layout_mutation_environment))
     signer = Signer(settings.signing_key)
     publishing = Publishing(store, exchange, signer, TableCopy(Path(settings.data_dir)), clock=clock)
-    mutations, experiments = Mutations(store, publishing), Experiments(store, publishing)
+    pages, rewriter, judge = OriginPages(settings.origins), Rewriter(), judge or Judge()
+    mutations = Mutations(store, publishing, Gate(pages, rewriter, judge))
+    experiments = Experiments(store, publishing)
     modules, segments = Modules(store, publishing), Segments(store, publishing)
-    pages, rewriter = OriginPages(settings.origins), Rewriter()
     services = Services(
         settings=settings,
         tokens=Tokens(
@@ -65,7 +73,7 @@ def create(settings: ControlPlaneSettings, *, clock: Callable[[], datetime] = no
         segments=segments,
         audit=Audit(store, clock=clock),
         publishing=publishing,
-        preview=Preview(store, publishing, pages, rewriter, clock=clock),
+        preview=Preview(store, publishing, pages, rewriter, judge, clock=clock),
         rules_files=RulesFiles(store, publishing, mutations, experiments, modules, segments),
         exchange=exchange,
         health=Health(store, exchange, publishing),
@@ -75,12 +83,12 @@ def create(settings: ControlPlaneSettings, *, clock: Callable[[], datetime] = no
     app[SERVICES] = services
     api.mount(app, services)
     admin.routes(app, services)
-    app.cleanup_ctx.append(_running(services, store, pages, rewriter))
+    app.cleanup_ctx.append(_running(services, store, pages, rewriter, judge))
     return app
 
 
 def _running(
-    services: Services, store: Store, pages: OriginPages, rewriter: Rewriter
+    services: Services, store: Store, pages: OriginPages, rewriter: Rewriter, judge: Judge
 ) -> Callable[[web.Application], AsyncIterator[None]]:
     """Start in the background, and close in the opposite order."""
 
@@ -94,6 +102,7 @@ def _running(
         work.cancel()
         await asyncio.wait([work])
         await rewriter.close()
+        await judge.close()
         await pages.close()
         await services.exchange.close()
         await store.close()

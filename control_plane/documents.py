@@ -173,7 +173,13 @@ class Documents(Generic[T]):
             else:
                 answer = msgspec.json.decode(earlier, type=_Answer)
             saved = await self._version(change.transaction, answer.id, answer.version)
-        return Saved(self._decode(saved.content), saved.version, change.publication, replayed=earlier is not None)
+        return Saved(
+            self._decode(saved.content),
+            saved.version,
+            change.publication,
+            replayed=earlier is not None,
+            second_opinion=change.second_opinion,
+        )
 
     async def _page(self, filters: dict[str, object], cursor: str | None, limit: int) -> Page[T]:
         before, limit = decode_cursor(cursor), checked_limit(limit)

@@ -7,6 +7,7 @@ on to visitors. Never: a mutation that `rules.compiler` would refuse, not even a
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import ClassVar
 
 import msgspec
@@ -14,11 +15,13 @@ import uuid_utils
 
 from control_plane import codec
 from control_plane.documents import PAGE_LIMIT, Documents
+from control_plane.gate import Gate, goes_to_visitors
 from control_plane.intent import Action, Intent, Page, Saved
-from control_plane.publishing import Change
+from control_plane.publishing import Change, Publishing
 from control_plane.refusals import Refusal, Refused
-from control_plane.store import Kind, Reader, Stored
+from control_plane.store import Kind, Reader, Store, Stored
 from rules.compiler import check_mutation
+from rules.errors import RulesError
 from rules.model import LayoutMutation, RulesFile, Status, VariantMutation
 
 Switch = Callable[[LayoutMutation], LayoutMutation]
@@ -63,6 +66,10 @@ class Mutations(Documents[LayoutMutation]):
 
     kind: ClassVar[Kind] = Kind.MUTATION
 
+    def __init__(self, store: Store, publishing: Publishing, gate: Gate) -> None:
+        super().__init__(store, publishing)
+        self._gate = gate
+
     async def page(
         self, filters: Filters = ALL, *, cursor: str | None = None, limit: int = PAGE_LIMIT
     ) -> Page[LayoutMutation]:
@@ -75,6 +82,21 @@ class Mutations(Documents[LayoutMutation]):
         """Raises RulesError for whatever `create` and `update` would refuse; saves nothing."""
         codec.encode(mutation)
         await self.check_in(mutation, self._store)
+
+    async def create(self, document: LayoutMutation, intent: Intent) -> Saved[LayoutMutation]:
+        """Save a new one; raises as `Documents.create`, and RulesError where a second opinion differs."""
+        await self._try(document)
+        return await super().create(document, intent)
+
+    async def update(self, document: LayoutMutation, intent: Intent) -> Saved[LayoutMutation]:
+        """Replace one; raises as `Documents.update`, and RulesError where a second opinion differs."""
+        await self._try(document)
+        return await super().update(document, intent)
+
+    async def edit(self, document_id: str, edited: Switch, intent: Intent) -> Saved[LayoutMutation]:
+        """Change one; raises as `Documents.edit`, and RulesError where a second opinion differs."""
+        await self._try_edited(document_id, edited)
+        return await super().edit(document_id, edited, intent)
 
     async def activate(self, mutation_id: str, intent: Intent) -> Saved[LayoutMutation]:
         """Switch on; raises Refused (`archived`, `not_found`, `version_conflict`, `may_not_publish`), RulesError."""
@@ -119,6 +141,9 @@ class Mutations(Documents[LayoutMutation]):
         if not intent.reason.strip():
             raise Refused(Refusal.REASON_REQUIRED, "say why you roll back: `reason`")
 
+        with suppress(Refused):  # whatever is wrong is said by `work`
+            await self._try((await self.version(mutation_id, to_version)).document)
+
         async def work(change: Change) -> tuple[str, int]:
             before = await self._find(change.transaction, mutation_id)
             self._check_version(before, intent)
@@ -129,17 +154,13 @@ class Mutations(Documents[LayoutMutation]):
 
     async def check_in(self, document: LayoutMutation, reader: Reader) -> None:
         """Every check of the compiler, in the company of all experiments, modules and segments; raises RulesError."""
-        company = RulesFile(
-            experiments=codec.decode_all(Kind.EXPERIMENT, await reader.everything(Kind.EXPERIMENT)),
-            modules=codec.decode_all(Kind.MODULE, await reader.everything(Kind.MODULE)),
-            segments=codec.decode_all(Kind.SEGMENT, await reader.everything(Kind.SEGMENT)),
-        )
-        await asyncio.to_thread(check_mutation, document, company)
+        await asyncio.to_thread(check_mutation, document, await _company(reader))
 
     async def _switch(
         self, mutation_id: str, intent: Intent, action: Action, switched: Switch
     ) -> Saved[LayoutMutation]:
         """Save what `switched` makes of the mutation; nothing where that is what it is already."""
+        await self._try_edited(mutation_id, switched)
 
         async def work(change: Change) -> tuple[str, int]:
             before = await self._find(change.transaction, mutation_id)
@@ -152,6 +173,24 @@ class Mutations(Documents[LayoutMutation]):
             return await self._put(change, changed, before, action, check=changed.is_active)
 
         return await self._write(intent, work)
+
+    async def _put(
+        self, change: Change, document: LayoutMutation, before: Stored | None, action: Action, *, check: bool = True
+    ) -> tuple[str, int]:
+        saved = await super()._put(change, document, before, action, check=check)
+        if check and goes_to_visitors(document):
+            # Tried before the transaction, where that could be foreseen: then this waits for nothing.
+            change.second_opinion = await self._gate.admit(document, await _company(change.transaction))
+        return saved
+
+    async def _try(self, document: LayoutMutation) -> None:
+        """Have the gate try what is going to be saved, while no writer waits; what it finds is asked for in `_put`."""
+        if goes_to_visitors(document):
+            await self._gate.finding(document, await _company(self._store))
+
+    async def _try_edited(self, document_id: str, edited: Switch) -> None:
+        with suppress(Refused, RulesError):  # whatever is wrong is said when it is saved
+            await self._try(edited(await self.get(document_id)))
 
     def alone(self, document: LayoutMutation) -> RulesFile:
         """A rules file of nothing but the mutation."""
@@ -168,6 +207,15 @@ class Mutations(Documents[LayoutMutation]):
 
     def _is_same(self, document: LayoutMutation, stored: LayoutMutation) -> bool:
         return _without_stamp(document) == _without_stamp(stored)
+
+
+async def _company(reader: Reader) -> RulesFile:
+    """What a mutation may refer to."""
+    return RulesFile(
+        experiments=codec.decode_all(Kind.EXPERIMENT, await reader.everything(Kind.EXPERIMENT)),
+        modules=codec.decode_all(Kind.MODULE, await reader.everything(Kind.MODULE)),
+        segments=codec.decode_all(Kind.SEGMENT, await reader.everything(Kind.SEGMENT)),
+    )
 
 
 def _without_stamp(mutation: LayoutMutation) -> LayoutMutation:

@@ -14,9 +14,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from control_plane import codec
+from control_plane.judge import Judge
 from control_plane.origin_pages import OriginPages, SiteAddress, resolve
 from control_plane.publishing import Publishing
-from control_plane.rewriter import Order, Rewriter
+from control_plane.rewriter import Order, Rewriter, case_of
 from control_plane.store import Kind, Store
 from rules.compiler import compile_table
 from rules.context import Context
@@ -26,6 +27,7 @@ from rules.model import LayoutMutation, RulesFile, Status
 from rules.reasons import Reason
 from rules.redirects import Redirect
 from rules.table import DecisionTable
+from service.opinions import Opinion
 
 
 class Visit(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -62,6 +64,8 @@ class Previewed(Struct, frozen=True, kw_only=True):
     table_version: int
     redirect: Redirect | None = None
     """Where the visit is sent instead of getting the page; then the page stays as it is."""
+    opinion: Opinion | None = None
+    """The second opinion on a page that was changed, where it was asked for."""
 
 
 class Preview:
@@ -73,6 +77,7 @@ class Preview:
         publishing: Publishing,
         pages: OriginPages,
         rewriter: Rewriter,
+        judge: Judge,
         *,
         clock: Callable[[], datetime],
     ) -> None:
@@ -80,19 +85,23 @@ class Preview:
         self._publishing = publishing
         self._pages = pages
         self._rewriter = rewriter
+        self._judge = judge
         self._clock = clock
 
     def sites(self) -> Mapping[str, str]:
         """Site -> origin, as configured."""
         return self._pages.origins
 
-    async def page(self, url: str, *, visit: Visit = PRESENT, draft: LayoutMutation | None = None) -> Previewed:
+    async def page(
+        self, url: str, *, visit: Visit = PRESENT, draft: LayoutMutation | None = None, judged: bool = False
+    ) -> Previewed:
         """A page of a registered origin.
 
         Args:
             url: `https://site/path?query`, or `/path` of the site `*`.
             visit: who looks.
             draft: a mutation as if it were saved and switched on, in place of the saved one with its id.
+            judged: ask for a second opinion too.
 
         Raises:
             Refused: `preview_…`.
@@ -102,7 +111,8 @@ class Preview:
         found = await self._pages.fetch(url)
         visit = msgspec.structs.replace(visit, layout_id=visit.layout_id or found.layout_id)
         context = self._context(found.url, visit)
-        return await self._shown(table, version, context, found.url, found.status, found.body, found.charset)
+        shown = await self._shown(table, version, context, found.url, found.status, found.body, found.charset)
+        return msgspec.structs.replace(shown, opinion=await self._opinion(table, context, shown)) if judged else shown
 
     async def html(
         self,
@@ -153,6 +163,12 @@ class Preview:
             table_version=version,
             redirect=decision.redirect,
         )
+
+    async def _opinion(self, table: DecisionTable, context: Context, shown: Previewed) -> Opinion | None:
+        if shown.passed:
+            return None
+        order = Order(shown.before, decide(table, context).groups, shown.charset)
+        return await self._judge.opinion(case_of(order, await self._rewriter.rewrite(order)))
 
     async def _table(self, draft: LayoutMutation | None) -> tuple[DecisionTable, int]:
         """The published rules, or those with the draft among them."""

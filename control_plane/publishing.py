@@ -59,6 +59,8 @@ class Change:
         self.entries: list[StoredAudit] = []
         self.altered = False
         """Documents changed: the active set may have too."""
+        self.second_opinion = ""
+        """What the author should hear of the trial of what was saved."""
 
     async def put(
         self, kind: Kind, document_id: str, content: bytes, action: Action, *, before: int | None, deleted: bool = False

@@ -145,7 +145,7 @@ async def _compare(
     previewed, problem, key = None, "", ""
     if wanted:
         try:
-            previewed = await services.preview.page(_url(asked), visit=_visit(asked), draft=draft)
+            previewed = await services.preview.page(_url(asked), visit=_visit(asked), draft=draft, judged=True)
             key = _keep(request, previewed)
         except (Refused, ValueError) as error:
             if isinstance(error, Refused) and error.refusal is Refusal.NOT_FOUND:

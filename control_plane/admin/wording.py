@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from control_plane.admin.form_fields import FormField, mutation_types
 from rules.reasons import Reason
+from service.opinions import Opinion, Verdict
 
 LABELS: dict[str, tuple[str, str]] = {
     "name": ("Name", "What it is for, in your team’s words. Visitors never see it."),
@@ -290,6 +291,15 @@ def choice(name: str, value: str) -> str:
 def reason(value: str) -> str:
     """What became of a mutation, in words."""
     return REASONS.get(Reason(value), _spaced(value.replace("_", " "))) if value in set(Reason) else _spaced(value)
+
+
+def opinion(given: Opinion) -> str:
+    """What the second opinion is, in words; one that differs is told elsewhere, and louder."""
+    if given.verdict is Verdict.AGREES:
+        return "A second parser agrees: the page after is the page before with just these changes."
+    if given.verdict is Verdict.NO_OPINION and given.doubt is not None:
+        return f"A second parser has no opinion on this page ({_spaced(given.doubt.replace('_', ' ')).lower()})."
+    return ""
 
 
 def type_text(mutation_type: str) -> str:

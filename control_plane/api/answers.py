@@ -33,7 +33,10 @@ def saved(result: Saved[Any], *, status: int = 200, location: str = "") -> web.R
         headers["Location"] = location
     if result.replayed:
         headers["Idempotency-Replayed"] = "true"
-    return json_answer(with_publication(result.document, result.publication), status=status, headers=headers)
+    members = with_publication(result.document, result.publication)
+    if result.second_opinion:
+        members["secondOpinion"] = result.second_opinion
+    return json_answer(members, status=status, headers=headers)
 
 
 def with_publication(document: Any, publication: Publication) -> dict[str, Any]:

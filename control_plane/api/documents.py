@@ -21,8 +21,8 @@ from rules.model import Experiment, LayoutMutation, Module, Segment
 
 T = TypeVar("T", LayoutMutation, Experiment, Module, Segment)
 
-ANSWERED = "publication"
-"""The member that answers carry beside the document; sent back, it is ignored."""
+ANSWERED = frozenset({"publication", "secondOpinion"})
+"""Members that answers carry beside the document; sent back, they are ignored."""
 
 
 class PageQuery(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -46,7 +46,7 @@ class DocumentHandlers(Generic[T]):
         """`owned`: members that belong to the server; `new_id`: for documents that are created without an id."""
         self._documents: Callable[[Services], Documents[T]] = documents
         self._kind = kind
-        self._ignored = owned | {ANSWERED}
+        self._ignored = owned | ANSWERED
         self._new_id = new_id
 
     async def page(self, request: web.Request, services: Services, actor: Actor) -> web.Response:

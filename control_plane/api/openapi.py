@@ -39,7 +39,8 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
             "title": "Layout mutation engine: control plane",
             "version": "1",
             "description": "Mutations are written, versioned, published and rolled back here. "
-            "Fields that belong to the server (version, createdBy, timestamp, rollbackPointer, publication) are ignored "
+            "Fields that belong to the server (version, createdBy, timestamp, rollbackPointer, publication, "
+            "secondOpinion) are ignored "
             "in requests, so that a document that was read can be sent back.",
         },
         "paths": paths,
@@ -48,6 +49,12 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
     }
+
+
+SECOND_OPINION = {
+    "type": "string",
+    "description": "What came of trying a mutation on a sample page before it was switched on; absent where nothing was.",
+}
 
 
 class _Schemas:
@@ -75,7 +82,8 @@ class _Schemas:
         names = [reference.rpartition("/")[2] for reference in _references(self._described[self._kinds.index(kind)])]
         for name in names:
             copy = dict(self.components[name])
-            copy["properties"] = {**copy.get("properties", {}), "publication": self.of(Publication)}
+            beside = {"publication": self.of(Publication), "secondOpinion": SECOND_OPINION}
+            copy["properties"] = {**copy.get("properties", {}), **beside}
             copy["required"] = [*copy.get("required", []), "publication"]
             self.components[f"Saved{name}"] = copy
         options = [{"$ref": REFERENCE.format(name=f"Saved{name}")} for name in names]

@@ -13,6 +13,7 @@ import aiohttp
 import msgspec
 
 from control_plane import app
+from control_plane.judge import Judge
 from control_plane.services import SERVICES, Services
 from control_plane.settings import ControlPlaneSettings
 from control_plane.tokens import Role
@@ -92,9 +93,11 @@ def settings_of(
 
 
 @asynccontextmanager
-async def running(settings: ControlPlaneSettings, *, wait: bool = True) -> AsyncIterator[Plane]:
+async def running(
+    settings: ControlPlaneSettings, *, wait: bool = True, judge: Judge | None = None
+) -> AsyncIterator[Plane]:
     """An instance on a free port; ready unless told not to wait."""
-    application = app.create(settings)
+    application = app.create(settings, judge=judge)
     async with (
         app.serving(application, "127.0.0.1", 0) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,

@@ -23,6 +23,7 @@ async def test_what_is_saved_is_shown_as_if_it_were_on(admin: Person, origin: st
     page = await admin.open(f"{PREFIX}/preview?mutation={saved.id}")
     assert page.status == 200
     assert "Applied" in page.words(".outcomes")
+    assert "A second parser agrees" in page.words()
     iframes = page.tree.css("iframe")
     assert [node.attributes.get("sandbox", "none") for node in iframes] == [None, None]
     before, after = frames([node.attributes["src"] for node in iframes])

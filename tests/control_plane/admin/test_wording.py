@@ -10,6 +10,7 @@ from control_plane.admin.form_fields import fields_for, mutation_types
 from rules.compiler import check_mutation
 from rules.model import Experiment, RulesFile, Variation, decode_mutation
 from rules.reasons import Reason
+from service.opinions import Doubt, Opinion, Verdict
 
 FIELDS = {field.name: field for mutation_type in mutation_types() for field in fields_for(mutation_type)}
 
@@ -30,6 +31,13 @@ def test_every_outcome_of_a_mutation_has_words() -> None:
     reasons = list(Reason)
     about_a_mutation = reasons[: reasons.index(Reason.NO_TABLE)]
     assert list(wording.REASONS) == about_a_mutation
+
+
+def test_a_second_opinion_in_words() -> None:
+    assert wording.opinion(Opinion(Verdict.AGREES)).startswith("A second parser agrees")
+    undecided = Opinion(Verdict.NO_OPINION, Doubt.READ_OTHERWISE, "html > body")
+    assert wording.opinion(undecided) == "A second parser has no opinion on this page (read otherwise)."
+    assert wording.opinion(Opinion(Verdict.DIFFERS)) == "", "it has a notice of its own"
 
 
 def test_fields_are_filed_under_known_sections() -> None:
