@@ -32,7 +32,7 @@ PATIENCE_S = 4.0
 REMEMBERED_S = 60.0
 REMEMBERED_MAX = 256
 GROUPS_MAX = 10
-"""Variations of one mutation that are tried."""
+"""Variations, or cases, of one mutation that are tried."""
 
 log = structlog.get_logger("gate")
 
@@ -141,11 +141,14 @@ def sample_address(mutation: LayoutMutation, origins: Mapping[str, str]) -> str 
 
 
 def _groups(row: Row) -> Iterable[tuple[str, Group]]:
-    """What the mutation may do to a page, each with its place in the document."""
-    if row.group is not None:
-        yield "$.mutationPayload", row.group
-    for key, group in [*row.variations.items()][:GROUPS_MAX]:
-        yield f"$.mutationPayload.variations.{key}", group
+    """What the mutation may do to a page, each with its place in the document; blanks have their fallbacks."""
+    named: list[tuple[str, Group | None]] = [("", row.group)]
+    named += [(f".variations.{key}", group) for key, group in row.variations.items()]
+    if row.cases is not None:
+        named += [(f".cases.{key}", group) for key, group in row.cases.groups.items()]
+        named += [(".otherwise", row.cases.otherwise)]
+    there = [(place, group) for place, group in named if group is not None]
+    return [(f"$.mutationPayload{place}", group.of_visit({})) for place, group in there[:GROUPS_MAX]]
 
 
 def _unstamped(mutation: LayoutMutation) -> LayoutMutation:

@@ -38,6 +38,7 @@ class Work:
 
     def __init__(self, page: SelectolaxPage) -> None:
         self._page = page
+        self._found: dict[str, list[Branch]] = {}
         self.styles: dict[str, dict[str, str]] = {}
         """Selector -> property -> value: what the engine's style block has to say, in order."""
         self.appends_to_body = False
@@ -47,13 +48,18 @@ class Work:
         """Elements that were moved."""
         self.beside: dict[int, tuple[list[Branch], list[Branch]]] = {}
         """Element -> what was moved before it and after it."""
+        self.kinds: set[type] = set()
+        """Of all operations that are carried out."""
         self.taken: dict[int, set[int]] = {}
         """Each operation -> elements that earlier ones moved, replaced or removed."""
         self._held: dict[int, Nodes] = {}
 
     def all(self, target: Target) -> list[Branch]:
         """The elements of the page as it came that a target matches, in tree order."""
-        return self._page.select(target.selector or "")
+        selector = target.selector or ""
+        if selector not in self._found:
+            self._found[selector] = self._page.select(selector)
+        return self._found[selector]
 
     def unit(self, element: Branch) -> list[Branch]:
         """An element with what was moved beside it, in their order."""
@@ -107,6 +113,7 @@ def carry_out(work: Work, operations: Sequence[tuple[Operation, Branch]]) -> Non
     for operation, element in operations:
         if type(operation) not in VERBS:
             raise UnknownVerbError(name_of(operation))
+        work.kinds.add(type(operation))
         work.taken.setdefault(id(operation), set(taken))
         if isinstance(operation, _TAKES):
             taken.add(id(element))
@@ -153,6 +160,18 @@ _TAKES = (
 )
 
 
+_TAKES_NOTHING = frozenset(
+    {
+        model.ReorderChildren,
+        model.HideByStyle,
+        model.SetAttribute,
+        model.RemoveAttribute,
+        model.AddClass,
+        model.RemoveClass,
+    }
+)
+
+
 def _move(work: Work, operation: Any, element: Branch) -> None:
     """Several elements stay in their order; what was moved beside an element before goes with it."""
     anchor, last = work.first(operation.anchor), work.moved.get(id(operation))
@@ -180,10 +199,11 @@ def _move(work: Work, operation: Any, element: Branch) -> None:
 
 
 def _take_out(unit: Sequence[Branch]) -> None:
-    for one in unit:
-        parent = one.parent
-        if parent is not None and any(child is one for child in parent.children):
-            del parent.children[parent.index(one)]
+    """Take elements from wherever they stand."""
+    own = {id(one) for one in unit}
+    for parent in {id(one.parent): one.parent for one in unit}.values():
+        if parent is not None:
+            parent.children[:] = [child for child in parent.children if id(child) not in own]
 
 
 for _kind in (model.MoveBefore, model.MoveAfter, model.MovePrepend, model.MoveAppend):
@@ -194,10 +214,10 @@ for _kind in (model.MoveBefore, model.MoveAfter, model.MovePrepend, model.MoveAp
 def _reorder(work: Work, operation: model.ReorderChildren, container: Branch) -> None:
     """The k-th place among the children gets the k-th of the new order; what is brought in shares the last place.
 
-    What is free to be brought in beside other operations only the rewriter knows.
+    What is free to be brought in beside operations that take elements, only the rewriter knows.
     """
-    if operation.adopt and len(work.taken) > 1:
-        raise UnknownVerbError("reorderChildren that adopts, beside others")
+    if operation.adopt and not work.kinds <= _TAKES_NOTHING:
+        raise UnknownVerbError("reorderChildren that adopts, beside what replaces, inserts or moves")
     leaving = {id(one) for target in operation.leaving for one in work.all(target)}
     taken = work.taken.get(id(operation), set()) | leaving
     present = [one for one in container.children if isinstance(one, Branch) and id(one) not in taken]
@@ -216,13 +236,12 @@ def _reorder(work: Work, operation: model.ReorderChildren, container: Branch) ->
         _take_out(unit)
         container.add(place, at=at)
     _take_out([each for one in wanted for each in work.unit(one)])
-    for index, one in enumerate(wanted):
-        host = places[min(index, len(places) - 1)] if places else None
-        more: Nodes = [*work.unit(one)]
-        if host is None:
-            container.add(*more)
-        else:  # an empty text holds the place, and what comes there stands before it
-            container.add(*([Leaf(TEXT, space)] if index >= len(places) else []), *more, at=container.index(host))
+    for place, one in zip(places[:-1], wanted, strict=False):
+        container.add(*work.unit(one), at=container.index(place))
+    last: Nodes = []
+    for one in wanted[max(0, len(places) - 1) :]:
+        last += [*([Leaf(TEXT, space)] if last else []), *work.unit(one)]
+    container.add(*last, at=container.index(places[-1]) if places else None)  # an empty text holds each place
     work.appends_to_body = work.appends_to_body or container.tag == "body"
 
 

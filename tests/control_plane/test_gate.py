@@ -159,6 +159,16 @@ async def test_every_variation_is_tried(plane: Plane) -> None:
     assert (refused.status, refused.json()["errors"][0]["path"]) == (422, "$.mutationPayload.variations.c")
 
 
+async def test_every_case_is_tried_with_its_fallbacks(plane: Plane) -> None:
+    fine, wrong = (headline(text)["mutationPayload"]["operations"] for text in ("{{emotion|New}}", "{{emotion|Wrong}}"))
+    payload = {"attribute": "emotion", "cases": {"joy": {"operations": fine}}, "otherwise": {"operations": wrong}}
+    refused = await plane.ask("POST", "mutations", shop("", mutationType="emotionMap", mutationPayload=payload))
+    assert (refused.status, refused.json()["errors"][0]["path"]) == (422, "$.mutationPayload.otherwise"), refused.body
+    payload["otherwise"] = {"operations": fine}
+    made = await plane.create(shop("", mutationType="emotionMap", mutationPayload=payload))
+    assert made["secondOpinion"] == f"{AGREES}/"
+
+
 async def test_an_answer_that_is_repeated_stays_what_it_was(plane: Plane) -> None:
     headers = {"Idempotency-Key": "once"}
     first = await plane.ask("POST", "mutations", shop("New", id="a"), headers=headers)
