@@ -164,6 +164,7 @@ _TAKES_NOTHING = frozenset(
     {
         model.ReorderChildren,
         model.HideByStyle,
+        model.SetTokens,
         model.SetAttribute,
         model.RemoveAttribute,
         model.AddClass,
@@ -353,3 +354,9 @@ def _own_name(element: Branch, name: str) -> str:
 @verb(model.HideByStyle)
 def _hide(work: Work, operation: model.HideByStyle, _: Branch) -> None:
     work.style(operation.target.selector or "", "display", "none!important")
+
+
+@verb(model.SetTokens)
+def _set_tokens(work: Work, operation: model.SetTokens, _: Branch) -> None:
+    for name, value in operation.tokens.items():
+        work.style(operation.target.selector or "", name, value)

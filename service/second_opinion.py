@@ -23,6 +23,7 @@ from rules.html.charset import Charset, charset_of
 from rules.model import Operation
 from service.dom_verbs import OWN_MARK, VERBS, UnknownVerbError, Work, carry_out, name_of
 from service.opinions import PAGE_BYTES_MAX, Case, Doubt, Judged, Opinion, Verdict
+from service.page_policies import expect_permission, nonces
 from service.page_trees import Branch, Leaf, SelectolaxPage, SelectorError, by_turbohtml, first_difference
 
 TAGS_MAX = 50_000
@@ -120,7 +121,6 @@ def _judged(case: Case) -> Opinion:
         detail = f"{one.operation.target.selector}: expected {len(one.elements)} elements, found {one.touched.matched}"
         return Opinion(Verdict.DIFFERS, detail=detail[:300])
     work = Work(page)
-    own_before = _own_blocks(page.root)
     try:
         carry_out(work, [(one.operation, element) for one in intended for element in one.changed])
     except UnknownVerbError as error:
@@ -129,7 +129,7 @@ def _judged(case: Case) -> Opinion:
         raise _UndecidedError(Doubt.SELECTOR, str(error)) from error
     except ValueError as error:
         return Opinion(Verdict.DIFFERS, detail=f"two operations that can't both be: {error}"[:300])
-    detail = _own_blocks_differ(found, own_before, work, case.nonce)
+    detail = _own_blocks_differ(page.root, found, work, case.nonce)
     if not detail:
         difference = first_difference(page.root, found, tidy_body=work.appends_to_body)
         detail = "" if difference is None else str(difference)
@@ -207,23 +207,25 @@ def _own_blocks(page: Branch) -> list[Branch]:
     ]
 
 
-def _own_blocks_differ(found: Branch, before: Sequence[Branch], work: Work, nonce: str | None) -> str:
+def _own_blocks_differ(expected: Branch, found: Branch, work: Work, nonce: str | None) -> str:
     """Take the engine's blocks out of the rewritten page; what is wrong with them, empty for nothing.
 
-    The page's own ones, of an engine before this one, stay. A script or an island of data is expected and not judged.
+    They are the last ones; those that the page had, of an engine before this one, or that a theme writes, stay. A script or
+    an island of data is expected and not judged. A policy in the page may have been told of the style block.
     """
-    blocks = _own_blocks(found)
-    new = blocks[len(before) :] if len(blocks) >= len(before) else blocks
+    new = _own_blocks(found)[len(_own_blocks(expected)) :]
     styles = [block for block in new if block.tag == "style"]
     for block in new:
         if block.parent is not None:
             del block.parent.children[block.parent.index(block)]
-    expected = _style_sheet(work.styles)
+    sheet = _style_sheet(work.styles)
     written = "".join(leaf.data for block in styles for leaf in block.children if isinstance(leaf, Leaf))
-    if written != expected:
-        return f"the engine's style: expected {expected[:120]!r}, found {written[:120]!r}"
-    if any(block.attributes.get("nonce") != nonce for block in styles):
+    if written != sheet:
+        return f"the engine's style: expected {sheet[:120]!r}, found {written[:120]!r}"
+    if any(block.attributes.get("nonce") not in (nonce, *nonces(expected)) for block in styles):
         return "the engine's style has not the page's nonce"
+    if styles:
+        expect_permission(expected, found, sheet)
     return ""
 
 

@@ -16,8 +16,9 @@ from service.opinions import Verdict
 from service.second_opinion import judge
 from tests.corpus.test_corpus import CASES, HERE, Case
 
-UNDECIDED_MAX = 0
-"""Cases that selectolax can't judge. Whoever raises this says here which page it reads otherwise, and why."""
+UNDECIDED_MAX = 15
+"""Cases that selectolax can't judge: those of `setStyle` and `setParameters`, which amend a value in a way that its tree half
+does not know yet. Whoever raises this says here which, and why."""
 
 
 def groups_of(folder: Path) -> tuple[Group, ...]:
