@@ -74,6 +74,13 @@ def tried(ancestors: tuple[str, ...], markup: str) -> Trial:
     return Trial(fits=element is not None and _holds_all(element, markup), harm=harm_of([root, *root.find_all()]))
 
 
+def own_fits(ancestors: tuple[str, ...], markup: str) -> bool:
+    """`fits` for markup that is the page's own: it may do there what it did. Not remembered, since every page has other."""
+    root = tree_in(ancestors, markup)
+    element = None if root is None else _innermost(root, ancestors)
+    return element is not None and _holds_all(element, markup)
+
+
 def stays_whole(ancestors: tuple[str, ...], markup: str, element: Element) -> bool:
     """Whether the source of one element of a page is that element, and nothing else, inside the last of `ancestors` too.
 

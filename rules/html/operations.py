@@ -10,7 +10,7 @@ from turbohtml import Element, Namespace
 
 from rules import addresses, model
 from rules.html import moves, places
-from rules.html.content import RAW_TEXT, RCDATA, closes_ancestor, fits, markup_of
+from rules.html.content import RAW_TEXT, RCDATA, closes_ancestor, markup_of, own_fits
 from rules.html.document import FORMATTING, LEADING_NEWLINE, STRUCTURE
 from rules.html.edits import Side
 from rules.html.harm import FORBIDDEN_ELEMENTS, harm_of_value
@@ -107,7 +107,7 @@ def _unwrap(work: Workspace, operation: model.RemoveAndKeepContent, element: Ele
     if inner is None or tag is None:
         return Reason.AMBIGUOUS_SPAN
     kept, parent = document.source[slice(*inner)], work.parent(element)
-    if parent is None or not fits(work.chain(parent), kept):
+    if parent is None or not own_fits(work.chain(parent), kept):
         return Reason.UNSAFE_TARGET
     start = (tag[0], tag[1] + places.dropped_newline(document, element, tag[1]))
     reason = work.place(*start, "", Side.RANGE, element, behind=element.previous_sibling)

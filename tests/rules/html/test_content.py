@@ -11,6 +11,7 @@ from rules.html.content import (
     fits,
     is_balanced,
     markup_of,
+    own_fits,
     stays_whole,
 )
 from tests.rules.html.making import document
@@ -41,6 +42,13 @@ DIV, TABLE, PARAGRAPH = ("html", "body", "div"), ("html", "body", "table"), ("ht
 )
 def test_a_fragment_stays_whole_in_its_place(ancestors: tuple[str, ...], markup: str, want: bool) -> None:
     assert fits(ancestors, markup) is want
+
+
+def test_the_pages_own_markup_may_do_what_content_may_not() -> None:
+    for own in ("<script>s</script>", '<b onclick="s">x</b>'):
+        assert own_fits(DIV, own)
+        assert not fits(DIV, own)
+    assert not own_fits(PARAGRAPH, "<div>x</div>")
 
 
 @pytest.mark.parametrize("markup", ["", "a & b", "<br>", "<td>x</td>", "<option>x</option>", "<li>x</li>", "<p>x</p>"])

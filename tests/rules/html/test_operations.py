@@ -77,6 +77,12 @@ def test_what_stands_behind_an_open_element_gives_it_an_end_tag(page: str, want:
     assert rewritten(page, model.After(target=at("p:first-child"), content=html("<i>n</i>"))) == want
 
 
+def test_a_page_keeps_its_own_scripts_when_tags_around_them_go() -> None:
+    page = "<main><div><script>s()</script><b onclick='s()'>x</b></div></main>"
+    want = page.replace("<div>", "").replace("</div>", "")
+    assert rewritten(page, model.RemoveAndKeepContent(target=at("div"))) == want
+
+
 def test_an_end_tag_goes_with_its_element() -> None:
     after, gone = model.After(target=at("#a"), content=html("<i>n</i>")), model.Remove(target=at("#a"))
     assert rewritten("<p id=a>a<p>b", after, gone) == "<i>n</i><p>b"
