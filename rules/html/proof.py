@@ -69,6 +69,8 @@ def is_needed(document: Document, carried: Sequence[Carried]) -> bool:
     carried = [one for one in carried if not isinstance(one.operation, _STYLE_BLOCK_ONLY)]
     if any(isinstance(one.operation, model.RemoveAttribute) and one.element.tag in STRUCTURE for one in carried):
         return True  # a second <body> or <html> could bring the attribute back
+    if any(_is_read_elsewhere(document, one.element) for one in carried):
+        return True
     if all(isinstance(one.operation, _START_TAG_ONLY) for one in carried):
         return any(one.element.tag in FORMATTING for one in carried) and document.is_misnested
     others = [one for one in carried if not _keeps_state(document, one)]
@@ -76,6 +78,13 @@ def is_needed(document: Document, carried: Sequence[Carried]) -> bool:
         return False
     odd = document.is_misnested or document.has_thrown_out or document.mentions_frames
     return odd or not all(_stays_in_place(document, one) for one in others)
+
+
+def _is_read_elsewhere(document: Document, element: Element) -> bool:
+    """Whether attributes of an element decide about more than itself: `<font color>` ends an `<svg>` that `<font>` stays
+    inside, and `<selectedcontent>` copies the option that is `selected`."""
+    reader = {"font": "svg, math", "option": "selectedcontent"}.get(element.tag)
+    return reader is not None and bool(document.select(reader))
 
 
 def _keeps_state(document: Document, one: Carried) -> bool:

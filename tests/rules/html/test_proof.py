@@ -3,10 +3,11 @@
 import pytest
 
 from rules import model
-from rules.html import proof
+from rules.html import Rewritten, proof, rewrite
 from rules.html.edits import splice
 from rules.html.operations import perform
 from rules.html.workspace import Workspace
+from rules.reasons import Reason
 from tests.rules.html.making import at, document, html, text
 
 
@@ -103,3 +104,22 @@ def test_a_frameset_matters_where_the_body_is_implied() -> None:
     page = document("<html><head></head><div><p id=x>b</p></div><FRAMESET></html>")
     carried = [proof.Carried(REMOVE, element) for element in page.select("#x")]
     assert proof.is_needed(page, carried)
+
+
+COPIES = "<select><button><selectedcontent></button><option>X<option selected>Y</select>"
+
+
+@pytest.mark.parametrize(
+    ("page", "change"),
+    [
+        ("<svg><font color=red></font></svg>", model.RemoveAttribute(target=at("font"), name="color")),
+        ("<svg><font></font></svg>", model.SetAttribute(target=at("font"), name="color", value="red")),
+        (COPIES, model.RemoveAttribute(target=at("option"), name="selected")),
+    ],
+)
+def test_an_attribute_that_decides_about_other_elements_is_proven(page: str, change: model.Operation) -> None:
+    (outcome,) = rewrite(page.encode(), [change]).outcomes
+    assert outcome.reason is Reason.AMBIGUOUS_SPAN
+    for left_out in ("svg>", "selectedcontent>"):
+        page = page.replace(left_out, "p>")
+    assert isinstance(rewrite(page.encode(), [change]), Rewritten)
