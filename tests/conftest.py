@@ -3,6 +3,8 @@
 A test may skip for one reason only: something that set-up can't bring is missing on this machine, and the reason names
 it (`Debian package: nginx`, or the folder `../shared`). `missing` is how a test asks. Where `CI` is set everything is
 installed, so there a skip is reported as the failure that it hides.
+With `--soak SECONDS` (which is `make soak`) there is also what takes long: the fuzzers in `tests/soak`, each for that
+time, and the whole of what is otherwise tried in a seeded tenth.
 Counterpart: `.ci/run` installs the packages; `tests/servers.py` starts PostgreSQL and Valkey.
 """
 
@@ -18,8 +20,52 @@ pytest_plugins = ["tests.servers"]
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
+SOAK_SECONDS = 600.0
+"""How long each fuzzer runs where `--soak` does not say."""
+SHARE_IN_A_HURRY = 0.1
+"""What is tried without `--soak`, of what is tried with it."""
+
+FIGURES = pytest.StashKey[list[str]]()
+
 BEYOND_PATH = ("/usr/sbin", "/usr/local/sbin", "/usr/lib/postgresql/15/bin")
 """Where Debian puts servers, and an ordinary user's PATH does not look."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--soak", type=float, metavar="SECONDS", help="also what takes long; each fuzzer runs for so many seconds"
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`tests/soak` is for `--soak`; a path named on the command line is run all the same."""
+    return True if collection_path.name == "soak" and config.getoption("--soak") is None else None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    lines = config.stash.get(FIGURES, [])
+    if lines and config.getoption("--soak") is not None:
+        terminalreporter.section("figures")
+        terminalreporter.write("".join(f"{line}\n" for line in lines))
+
+
+@pytest.fixture(scope="session")
+def figures(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Say what was counted or measured; `--soak` prints it at the end."""
+    return pytestconfig.stash.setdefault(FIGURES, []).append
+
+
+@pytest.fixture(scope="session")
+def soak_seconds(pytestconfig: pytest.Config) -> float:
+    """How long a fuzzer is to run."""
+    given = pytestconfig.getoption("--soak")
+    return SOAK_SECONDS if given is None else given
+
+
+@pytest.fixture(scope="session")
+def soak_share(pytestconfig: pytest.Config) -> float:
+    """The share of a long series of tries that is to be made."""
+    return SHARE_IN_A_HURRY if pytestconfig.getoption("--soak") is None else 1.0
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ Shape = tuple[Any, ...]
 NOSCRIPT = re.compile(rb"(<noscript\b[^>]*>).*?(</noscript)", re.IGNORECASE | re.DOTALL)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Leaf:
     """Text or a comment."""
 
@@ -34,7 +34,7 @@ class Leaf:
     parent: "Branch | None" = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Branch:
     """An element, or the page itself (tag `#document`)."""
 
@@ -87,6 +87,16 @@ def shape(node: "Branch | Leaf") -> Shape:
 
 # -- parsers
 
+SHADOW_HOSTS = frozenset(
+    "article aside blockquote body div footer h1 h2 h3 h4 h5 h6 header main nav p section span".split()
+)
+
+
+def is_shadow(template: Branch, host: Branch) -> bool:
+    """Whether a template is taken out of its parent, to be its shadow root (HTML standard, "shadowrootmode")."""
+    mode = template.attributes.get("shadowrootmode", "").lower() if template.tag == "template" else ""
+    return mode in ("open", "closed") and (host.tag in SHADOW_HOSTS or "-" in host.tag)
+
 
 def by_html5lib(page: str) -> Branch:
     """The tree that html5lib makes of a page, scripting on."""
@@ -104,6 +114,8 @@ def _from_minidom(parent: Branch, nodes: Iterable[minidom.Node]) -> None:
             parent.add(Leaf("comment", node.data))
         elif isinstance(node, minidom.Element):
             branch = Branch(node.localName or node.tagName, dict(node.attributes.items()))
+            if is_shadow(branch, parent):
+                continue
             parent.add(branch)
             if branch.tag != "noscript":
                 _from_minidom(branch, node.childNodes)
@@ -127,7 +139,8 @@ def _from_lexbor(parent: Branch, node: LexborNode | None) -> None:
             parent.add(Leaf("comment", node.comment_content or ""))
         elif node.is_element_node and node.tag is not None:
             branch = Branch(node.tag, {name: value or "" for name, value in node.attributes.items()})
-            parent.add(branch)
+            if not is_shadow(branch, parent):
+                parent.add(branch)
             if branch.tag == "template":
                 branch.add(Leaf("text", node.inner_html or ""))
             elif branch.tag != "noscript":
@@ -203,8 +216,16 @@ def carry_out(operation: model.Operation, element: Branch) -> None:
         case model.RemoveAndKeepContent():
             del parent.children[index]
             parent.add(*element.children, at=index)
+        case model.HideByStyle(target=target):
+            style = Branch("style", {"data-layout-mutation": ""})
+            style.add(Leaf("text", f"{target.selector}{{display:none!important}}"))
+            _root(element).at((0, 0)).add(style)
         case _:
             _change_attributes(operation, element.attributes)
+
+
+def _root(node: Branch) -> Branch:
+    return node if node.parent is None else _root(node.parent)
 
 
 def _change_attributes(operation: model.Operation, attributes: dict[str, str]) -> None:
@@ -295,6 +316,10 @@ def with_tidy_body(tree: Shape) -> Shape:
     return (tag, attributes, tuple(with_tidy_body(child) for child in children))
 
 
+LISTS = frozenset("class rel rev headers accept-charset archive sandbox sizes accesskey".split())
+"""Attributes whose value is a list of words."""
+
+
 def with_classes_split(tree: Shape) -> Shape:
     """The same shape with what `class`, `style` and `href` say, not how: the rewriter keeps what the author wrote."""
     if tree[0] in ("text", "comment"):
@@ -305,7 +330,7 @@ def with_classes_split(tree: Shape) -> Shape:
 
 
 def _said(name: str, value: str) -> object:
-    if name == "class":
+    if name in LISTS:
         return " ".join(value.split())
     if name == "style":
         return read_style(value)

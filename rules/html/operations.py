@@ -10,7 +10,7 @@ from turbohtml import Element, Namespace
 
 from rules import addresses, model
 from rules.html import moves, places
-from rules.html.content import RAW_TEXT, RCDATA, closes_ancestor, markup_of, own_fits
+from rules.html.content import RAW_TEXT, RCDATA, closes_ancestor, fits, markup_of, own_fits
 from rules.html.document import FORMATTING, LEADING_NEWLINE, STRUCTURE
 from rules.html.edits import Side
 from rules.html.harm import FORBIDDEN_ELEMENTS, harm_of_value

@@ -16,7 +16,7 @@ from rules.html import PassedThrough, Rewritten, apply_groups, rewrite
 from rules.operations import targets_of
 from rules.reasons import Reason
 from tests.moved_trees import PLACED, carry_out_all, carry_out_moves
-from tests.properties.test_real_pages import readable
+from tests.properties.judges import readable
 from tests.shared_folder import reads_shared_folder, shared_files
 from tests.trees import (
     Branch,

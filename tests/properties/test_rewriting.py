@@ -1,7 +1,5 @@
 """What holds for every page and every operation, whatever the bytes."""
 
-from itertools import pairwise
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +8,7 @@ from rules.decision import Group
 from rules.html import PassedThrough, Rewritten, apply_groups
 from rules.reasons import Reason
 from tests.moved_trees import carry_out_all
+from tests.properties.exactness import assert_only_edits_changed
 from tests.properties.markup import IDS, moves, operations, pages, well_formed
 from tests.trees import ORACLES, shape, with_classes_split
 
@@ -42,17 +41,7 @@ def test_only_the_bytes_of_edits_change(given_page: tuple[bytes, str | None], gr
     result = apply_groups(page, groups, charset=charset, nonce="n")
     if isinstance(result, PassedThrough):
         return
-    assert all(0 <= edit.start <= edit.end <= len(page) for edit in result.edits)
-    assert all(before.end <= after.start for before, after in pairwise(result.edits))
-    read = written = 0
-    for edit in result.edits:
-        kept = page[read : edit.start]
-        assert result.page[written : written + len(kept)] == kept
-        written += len(kept)
-        assert result.page[written : written + len(edit.replacement)] == edit.replacement
-        written += len(edit.replacement)
-        read = edit.end
-    assert result.page[written:] == page[read:]
+    assert_only_edits_changed(page, result)
 
 
 @bounded

@@ -1,0 +1,186 @@
+"""Every verb, tried on elements of whole pages: which operation, on which elements, with which content.
+
+`VERBS` has one line for each verb. `WRITTEN_IN` and `NOT_ON` say what an author could mean: a list item in a list, no
+paragraph in a script. They go by what HTML is for, never by what the rewriter refuses; only what they leave counts
+when refusals are counted.
+Counterparts: `tests.trees` carries a verb out on a tree, `tests.properties.exactness` looks at the bytes.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from rules import model
+from rules.operations import Content, Operation, Target
+from tests.trees import Branch, selector_of
+
+ELEMENTS_PER_PAGE_MAX = 20
+"""Elements of a page that each verb is tried on."""
+
+STRUCTURE = frozenset("html head body".split())
+VOID = frozenset("area base br col embed hr img input link meta param source track wbr frame".split())
+RAW_TEXT = frozenset("script style xmp iframe noembed noframes noscript plaintext".split())
+PLAIN_TEXT = frozenset({"title", "textarea"})
+TABLE_PARTS = frozenset("table caption colgroup col thead tbody tfoot tr td th".split())
+RUNS_OR_LOADS = frozenset("script base object embed applet frameset frame".split())
+"""Authors may not reach what a page runs, nor where everything else comes from (docs/adr/0008)."""
+READS_OR_RUNS = frozenset("type charset shadowrootmode encoding srcdoc".split())
+
+WRITTEN_IN: Mapping[str, str] = {
+    "html": "",
+    "head": "<meta class=n>",
+    "ul": "<li>n</li>",
+    "ol": "<li>n</li>",
+    "dl": "<dt>n</dt>",
+    "table": "<tbody></tbody>",
+    "thead": "<tr></tr>",
+    "tbody": "<tr></tr>",
+    "tfoot": "<tr></tr>",
+    "tr": "<td>n</td>",
+    "colgroup": "<col>",
+    "select": "<option>n</option>",
+    "optgroup": "<option>n</option>",
+    "option": "",
+    "svg": "<g></g>",
+    "picture": "<source>",
+    "video": "<source>",
+    "audio": "<source>",
+    "object": "<param>",
+    "frameset": "<frame>",
+    **dict.fromkeys(
+        "body div section article main aside header footer form td th li dd blockquote".split(), "<p>n</p>"
+    ),
+    **dict.fromkeys(VOID | RAW_TEXT | PLAIN_TEXT, ""),
+}
+"""What an author writes into an element, by its name; nothing (and so no operation) where it is empty."""
+ELSEWHERE, IN_SVG = "<i class=n>n</i>", "<g></g>"
+GROUPS_OF_SVG = frozenset("svg g defs symbol".split())
+
+NO_MARKUP = VOID | RAW_TEXT | PLAIN_TEXT
+NO_TEXT = (
+    STRUCTURE
+    | VOID
+    | RAW_TEXT
+    | (TABLE_PARTS - {"td", "th", "caption"})
+    | frozenset("ul ol dl select optgroup picture".split())
+)
+NO_BESIDE = STRUCTURE
+NOT_ON: Mapping[type, frozenset[str]] = {
+    model.Before: NO_BESIDE,
+    model.After: NO_BESIDE,
+    model.Replace: NO_BESIDE,
+    model.Remove: STRUCTURE,
+    model.RemoveAndKeepContent: STRUCTURE | NO_MARKUP | TABLE_PARTS | frozenset("select optgroup option svg".split()),
+    model.Prepend: NO_MARKUP | {"html"},
+    model.Append: NO_MARKUP | {"html"},
+    model.SetInnerContent: NO_MARKUP | STRUCTURE,
+    model.SetText: NO_TEXT,
+    model.SetAttribute: RUNS_OR_LOADS,
+    model.RemoveAttribute: RUNS_OR_LOADS,
+    model.AddClass: RUNS_OR_LOADS,
+    model.RemoveClass: RUNS_OR_LOADS,
+}
+"""Elements on which an author could not mean a verb."""
+
+
+class Try(NamedTuple):
+    """One operation on one element of a page."""
+
+    verb: str
+    element: Branch
+    operation: Operation
+
+
+Writing = Callable[[Branch | None], Content | None]
+"""What is written inside an element; None for nothing."""
+Maker = Callable[[Target, Branch, Writing], Operation | None]
+
+
+def _inside(verb: Callable[..., Operation]) -> Maker:
+    return lambda target, element, writing: _with(verb, target, writing(element))
+
+
+def _beside(verb: Callable[..., Operation]) -> Maker:
+    return lambda target, element, writing: _with(verb, target, writing(element.parent))
+
+
+def _with(verb: Callable[..., Operation], target: Target, content: Content | None) -> Operation | None:
+    return None if content is None else verb(target=target, content=content)
+
+
+def _own_attribute(element: Branch) -> str | None:
+    """The first plain attribute that the element has, that runs nothing, and does not say how the page is to be read."""
+    plain = (name for name in element.attributes if name.islower() and name.replace("-", "").isalpha())
+    return next((name for name in plain if not name.startswith("on") and name not in READS_OR_RUNS), None)
+
+
+def _change_attribute(target: Target, element: Branch, _: Writing) -> Operation | None:
+    name = _own_attribute(element)
+    return None if name is None else model.SetAttribute(target=target, name=name, value='v"<&')
+
+
+def _remove_attribute(target: Target, element: Branch, _: Writing) -> Operation | None:
+    name = _own_attribute(element)
+    return None if name is None else model.RemoveAttribute(target=target, name=name)
+
+
+def _remove_class(target: Target, element: Branch, _: Writing) -> Operation | None:
+    names = element.attributes.get("class", "").split()
+    return model.RemoveClass(target=target, names=names[:1]) if names else None
+
+
+VERBS: Mapping[str, Maker] = {
+    "before": _beside(model.Before),
+    "after": _beside(model.After),
+    "prepend": _inside(model.Prepend),
+    "append": _inside(model.Append),
+    "setInnerContent": _inside(model.SetInnerContent),
+    "replace": _beside(model.Replace),
+    "setText": lambda target, _, __: model.SetText(target=target, content=Content(text='N & <new> "t"')),
+    "remove": lambda target, _, __: model.Remove(target=target),
+    "removeAndKeepContent": lambda target, _, __: model.RemoveAndKeepContent(target=target),
+    "setAttribute": lambda target, _, __: model.SetAttribute(target=target, name="data-n", value='v"<&'),
+    "setAttribute that is there": _change_attribute,
+    "removeAttribute": _remove_attribute,
+    "addClass": lambda target, _, __: model.AddClass(target=target, names=["n1", "n2"]),
+    "removeClass": _remove_class,
+    "hideByStyle": lambda target, _, __: model.HideByStyle(target=target),
+}
+"""Verb -> the operation to try on an element; None where it has nothing to do."""
+
+
+def tries(page: Branch, seed: str, writing: Writing, *, share: float) -> Iterator[Try]:
+    """Each verb on up to 20 elements of a page, chosen by the seed; of all that a seeded `share`."""
+    choose = random.Random(seed)
+    elements = list(page.walk())
+    for verb, make in VERBS.items():
+        for element in choose.sample(elements, min(ELEMENTS_PER_PAGE_MAX, len(elements))):
+            operation = make(Target(selector=selector_of(element)), element, writing)
+            if choose.random() < share and operation is not None:
+                yield Try(verb, element, operation)
+
+
+def an_author_could_mean(one: Try) -> bool:
+    """Whether the verb makes sense on the element at all (`NOT_ON`), and the element is no one else's."""
+    element = one.element
+    if element.tag in NOT_ON.get(type(one.operation), ()):
+        return False
+    if "integrity" in element.attributes or "data-turbo-track" in element.attributes:
+        return False  # something else has taken the measure of it
+    return not (element.tag == "meta" and "http-equiv" in element.attributes)  # it speaks for the whole page
+
+
+def fitting(element: Branch | None) -> Content | None:
+    """What an author would write inside an element: see `WRITTEN_IN`."""
+    if element is None or element.parent is None:
+        return None
+    if element.tag in GROUPS_OF_SVG or any(above.tag in ("svg", "math") for above in _ancestors(element)):
+        return Content(html=IN_SVG) if element.tag in GROUPS_OF_SVG else None
+    written = WRITTEN_IN.get(element.tag, ELSEWHERE)
+    return Content(html=written) if written else None
+
+
+def _ancestors(element: Branch) -> Iterator[Branch]:
+    while element.parent is not None:
+        element = element.parent
+        yield element
