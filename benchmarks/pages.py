@@ -74,11 +74,27 @@ THREE_EDITS: dict[str, object] = {
 }
 """A payload: an attribute of `<body>`, the content of each `<h1>`, a style at the end of `<head>`."""
 
+TEN_EDITS: dict[str, object] = {
+    "operations": [
+        {"verb": "setAttribute", "target": {"selector": "body"}, "name": "data-x", "value": "1"},
+        {"verb": "setText", "target": {"selector": "title"}, "content": {"text": "Benchmark title"}},
+        {"verb": "append", "target": {"selector": "head"}, "content": {"html": "<style>.a{color:red}</style>"}},
+        {"verb": "prepend", "target": {"selector": "body"}, "content": {"html": "<div class=banner>News</div>"}},
+        {"verb": "setInnerContent", "target": {"selector": "h1"}, "content": {"html": "Benchmark headline"}},
+        {"verb": "after", "target": {"selector": "h1"}, "content": {"html": "<p>Behind the headline</p>"}},
+        {"verb": "addClass", "target": {"selector": "h2"}, "names": ["larger"]},
+        {"verb": "setAttribute", "target": {"selector": "img"}, "name": "decoding", "value": "async"},
+        {"verb": "remove", "target": {"selector": "aside"}},
+        {"verb": "before", "target": {"selector": "footer"}, "content": {"html": "<p>Before the footer</p>"}},
+    ]
+}
+"""A payload of ten operations that most pages have targets for, some of them many."""
 
-def table(*page_slugs: str) -> DecisionTable:
-    """A table with the three edits for each of these page patterns."""
+
+def table(*page_slugs: str, edits: dict[str, object] = THREE_EDITS) -> DecisionTable:
+    """A table with these edits for each of these page patterns."""
     mutations = [
-        {"id": f"edits-{number}", "pageSlug": slug, "mutationType": "set", "mutationPayload": THREE_EDITS}
+        {"id": f"edits-{number}", "pageSlug": slug, "mutationType": "set", "mutationPayload": edits}
         for number, slug in enumerate(page_slugs)
     ]
     rules_file = decode_rules(msgspec.json.encode({"mutations": mutations}))

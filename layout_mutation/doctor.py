@@ -52,7 +52,8 @@ WHY = {
     Reason.NO_TRANSFORM: "the origin forbids it: Cache-Control says no-transform (RFC 9110, 7.7)",
     Reason.ATTACHMENT: "it is a download (Content-Disposition: attachment)",
     Reason.CONTENT_ENCODING: "its Content-Encoding can't be undone here",
-    Reason.TOO_LARGE: f"it is larger than {limits.PAGE_BYTES_MAX:,} bytes (SIDECAR_PAGE_BYTES_MAX)",
+    Reason.TOO_LARGE: f"it is larger than {limits.PAGE_BYTES_MAX:,} bytes (SIDECAR_PAGE_BYTES_MAX), or has more than "
+    f"{limits.TAGS_MAX:,} tags, or elements more than {limits.DEPTH_MAX} deep",
     Reason.CHARSET: "its charset is unknown, or hides markup from an ASCII reading",
     Reason.BROKEN_BODY: "its body is not what its Content-Encoding says",
 }

@@ -78,8 +78,26 @@ REGIONS_MAX = 50
 LEAVING_MAX = ORDER_MAX * REGIONS_MAX
 """Children that an order spares: a layout spares the modules of all its other regions."""
 
+TAGS_MAX = 100_000
+"""Signs `<` in a page that is parsed: the largest real page has 19,000; elements cost more time and memory than bytes."""
+
+DEPTH_MAX = 512
+"""Elements inside each other: browsers build no deeper trees (Blink puts what is deeper beside it), so none is what we see."""
+
+ATTRIBUTES_MAX = 1_000
+"""Attributes of a start tag that is edited: it is read again as a whole, and real ones have some dozens."""
+
+OPEN_ELEMENTS_MAX = 32
+"""Last children inside each other that are looked through for the end of one that the source leaves open; real pages: 6."""
+
+REREAD_TIMES_MAX = 32
+"""Times that all tags of a page are read again to make sure of spans: ten containers of everything, each around the last."""
+
 PROOF_ATTEMPTS_MAX = 32
 """Rewrites of one page that are tried to find which mutation a page can't take: each costs two parses."""
+
+PROOF_TAGS_MAX = 100_000
+"""Tags in all these rewrites together, so that a large page is tried less often: a visitor waits for it."""
 
 GAPS_MAX = 256
 """Places in which the pages of one address may differ and still be one page; each costs a microsecond per visit."""

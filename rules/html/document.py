@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 
 import turbohtml
-from turbohtml import DocumentFragment, Element, Namespace, Node, Text
+from turbohtml import DocumentFragment, Element, Namespace, Node, SourceLocation, Text
 
+from rules import limits
 from rules.html.charset import Charset
 
 VOID = frozenset(
@@ -37,6 +38,11 @@ _FOREIGN = {Namespace.SVG: ("svg ", "g"), Namespace.MATHML: ("math ", "mrow")}
 
 _WHITE_SPACE = " \t\n\f\r"
 
+_TABLES_ASKED_MAX = 1_000
+"""With more tables a page counts as odd: to prove it is cheaper than to ask each."""
+_TAGS_OF_ANY_DEPTH = 5_000
+"""With so few tags depth costs little, and most pages have fewer."""
+
 
 class Document:
     """One parsed page. Offsets are into the bytes as they came, the byte order mark included."""
@@ -50,6 +56,8 @@ class Document:
         self._selected: dict[str, list[Element]] = {}
         self._inner: dict[int, tuple[int, int] | None] = {}
         self._searched, self._has_ended = 0, False
+        self._locations: dict[Element, SourceLocation | None] = {}
+        self._reread = 0
 
     def select(self, selector: str) -> list[Element]:
         """Elements in tree order, without those inside templates; each selector is evaluated once per page."""
@@ -64,6 +72,27 @@ class Document:
     @cached_property
     def _has_templates(self) -> bool:
         return self.root.select_one("template") is not None
+
+    @cached_property
+    def tags(self) -> int:
+        """How many tags there are at most."""
+        return self.source.count("<")
+
+    @cached_property
+    def is_too_deep(self) -> bool:
+        """Some element stands deeper than browsers build trees, on a page that is large enough for that to cost.
+
+        In tree order each element is at most one deeper than the one before, so only a few have to be asked.
+        """
+        if self.tags <= _TAGS_OF_ANY_DEPTH:
+            return False
+        elements, at, steps = self.root.find_all(), 0, 0
+        while at < len(elements) and steps <= 4 * len(elements):
+            depth = sum(1 for _ in elements[at].ancestors)
+            at, steps = at + max(1, limits.DEPTH_MAX - depth + 1), steps + depth
+            if depth > limits.DEPTH_MAX:
+                return True
+        return at < len(elements)  # so many of them are deep that counting on would take longer than the parse
 
     @cached_property
     def is_misnested(self) -> bool:
@@ -83,11 +112,14 @@ class Document:
     @cached_property
     def has_thrown_out(self) -> bool:
         """Some table threw an element out: it stands before the table in the tree and inside it in the source."""
-        for table in self.root.select("table"):
+        tables = self.root.select("table")
+        if len(tables) > _TABLES_ASKED_MAX:
+            return True
+        for table in tables:
             node = table.previous_sibling
             while isinstance(node, Text):
                 node = node.previous_sibling
-            inner, outer = self.start_tag(node) if isinstance(node, Element) else None, self.start_tag(table)
+            inner, outer = node.position if isinstance(node, Element) else None, table.position
             if inner is not None and outer is not None and inner > outer:
                 return True
         return False
@@ -105,16 +137,27 @@ class Document:
 
     # -- spans, in offsets of `source`
 
+    def _location(self, element: Element) -> SourceLocation | None:
+        """What the parser says, once: it takes as long as the element has attributes, and that may be thousands."""
+        if element not in self._locations:
+            self._locations[element] = element.source_location
+        return self._locations[element]
+
     def start_tag(self, element: Element) -> tuple[int, int] | None:
         """Where the start tag is; None if the parser implied it."""
-        location = element.source_location
+        location = self._location(element)
         return None if location is None else (location.start_tag.start_offset, location.start_tag.end_offset)
 
     def attribute(self, element: Element, name: str) -> tuple[int, int] | None:
         """Where `name="value"` is; None if the start tag has no such attribute."""
-        location = element.source_location
+        location = self._location(element)
         span = None if location is None else location.attrs.get(name)
         return None if span is None else (span.start_offset, span.end_offset)
+
+    def has_many_attributes(self, element: Element) -> bool:
+        """More of them than anybody writes."""
+        location = self._location(element)
+        return location is not None and len(location.attrs) > limits.ATTRIBUTES_MAX
 
     def has_content(self, element: Element) -> bool:
         """False for void elements and self-closed foreign ones: nothing can stand inside."""
@@ -134,7 +177,7 @@ class Document:
 
     def outer(self, element: Element) -> tuple[int, int] | None:
         """Where the element is, tags included; None if that is not certain."""
-        location = element.source_location
+        location = self._location(element)
         if location is None or element.tag in STRUCTURE:
             return None
         if not self.has_content(element):
@@ -146,7 +189,7 @@ class Document:
 
     def end_tag(self, element: Element) -> tuple[int, int] | None:
         """Where the end tag is; None if the source does not have it."""
-        location = element.source_location
+        location = self._location(element)
         end = location.end_tag if location is not None else None
         return None if end is None else (end.start_offset, end.end_offset)
 
@@ -164,11 +207,14 @@ class Document:
 
     def _begins_before(self, content: Sequence[Node], offset: int) -> bool:
         """Whether the last element among `content` stands before `offset`; the parser puts late ones into the head too."""
-        last = next((node for node in reversed(content) if isinstance(node, Element)), None)
+        last = _last_element(content)
         tag = None if last is None else self.start_tag(last)
         return last is None or (tag is not None and tag[0] < offset)
 
     def _parses_to(self, source: str, element: Element, content: Sequence[Node]) -> bool:
+        self._reread += source.count("<")
+        if self._reread > self.tags * limits.REREAD_TIMES_MAX:
+            return False
         alone = _children(turbohtml.parse_fragment(source, context_of(element), scripting=True))
         if element.tag == "body":
             alone, content = _without_last_space(alone), _without_last_space(content)
@@ -177,15 +223,25 @@ class Document:
     def _implied_ends(self, element: Element, start: int) -> Iterator[int]:
         """Where an element without end tag may end: at the next tag that is not inside it, or after its last child."""
         yield self._next_boundary(element)
-        last = next((child for child in reversed(element.children) if isinstance(child, Element)), None)
+        last = _last_element(element.children)
         if last is None:
             yield start
+        elif self._is_open_too_deep(last):
+            return
         elif (outer := self.outer(last)) is not None:
             yield outer[1]
             after = outer[1]
             while after < len(self.source) and self.source[after] in _WHITE_SPACE:
                 after += 1
             yield after
+
+    def _is_open_too_deep(self, element: Element | None) -> bool:
+        """Whether too many elements without end tag end together: each asks the next where it ends."""
+        for _ in range(limits.OPEN_ELEMENTS_MAX):
+            if element is None or self.end_tag(element) is not None:
+                return False
+            element = _last_element(element.children)
+        return True
 
     def _next_boundary(self, element: Element) -> int:
         node: Node = element
@@ -250,6 +306,10 @@ def _is_context(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _last_element(nodes: Sequence[Node]) -> Element | None:
+    return next((node for node in reversed(nodes) if isinstance(node, Element)), None)
 
 
 def _same(left: Node, right: Node) -> bool:

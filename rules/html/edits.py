@@ -10,7 +10,7 @@ Counterpart: `rules.html.operations` makes edits. Never: a look at what the byte
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from msgspec import Struct
 
@@ -128,13 +128,13 @@ class EditSet:
         while len(self._journal) > mark:
             kind, entry = self._journal.pop()
             if kind == "placed":
-                self.placed.remove(entry)  # type: ignore[arg-type]
+                self.placed.pop()
             elif kind == "range":
-                self._ranges.remove(entry)  # type: ignore[arg-type]
+                del self._ranges[bisect_left(self._ranges, cast("tuple[int, int]", entry))]
             elif kind == "moved":
                 self._moved.remove(entry)  # type: ignore[arg-type]
             else:
-                self._points.remove(entry)  # type: ignore[arg-type]
+                del self._points[bisect_left(self._points, cast("int", entry))]
 
 
 def woven(page: bytes, placed: Iterable[tuple[int, Placed]], moved: Mapping[int, int]) -> tuple[Edit, ...]:

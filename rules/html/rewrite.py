@@ -29,6 +29,9 @@ from rules.model import Content, Operation, Target
 from rules.operations import targets_of
 from rules.reasons import Reason
 
+_ATTEMPTS_AT_LEAST = 4
+"""Halves and their halves, however large the page."""
+
 
 class Touched(Struct, frozen=True, array_like=True):
     """What an operation did: of the `matched` elements all were changed but those `left`, numbered in tree order.
@@ -109,6 +112,8 @@ class _Manner(NamedTuple):
 
 
 def _changed(page: bytes, groups: Sequence[Group], charset: Charset, manner: _Manner) -> Rewritten | PassedThrough:
+    if (tags := page.count(b"<")) > limits.TAGS_MAX:
+        return PassedThrough(reason=Reason.TOO_LARGE, detail=f"{tags:,} tags")
     return _attempt(page, groups, charset, manner) or _proven_part(page, groups, charset, manner)
 
 
@@ -117,6 +122,8 @@ def _attempt(
 ) -> Rewritten | PassedThrough | None:
     """All groups on a fresh parse of the page; None if the result has no proof."""
     work = Workspace(Document(page, charset), manner.nonce)
+    if work.document.is_too_deep:
+        return PassedThrough(reason=Reason.TOO_LARGE, detail=f"elements more than {limits.DEPTH_MAX} deep")
     outcomes = tuple(_group(work, group) for group in groups)
     hashes = _write_styles(work)
     edits = work.finished()
@@ -155,8 +162,9 @@ def _proven_part(page: bytes, groups: Sequence[Group], charset: Charset, manner:
     """The groups that have a proof together; found by halves, since most pages have one group without, if any."""
     taken: list[int] = []
     best: Rewritten | PassedThrough = PassedThrough(reason=Reason.NOTHING_MATCHED)
-    waiting, attempts = ([[*range(len(groups))]] if len(groups) == 1 else _halves([*range(len(groups))])), 0
-    while waiting and attempts < limits.PROOF_ATTEMPTS_MAX:
+    waiting, attempts = _halves([*range(len(groups))]) if len(groups) > 1 else [], 0
+    most = min(limits.PROOF_ATTEMPTS_MAX, max(_ATTEMPTS_AT_LEAST, limits.PROOF_TAGS_MAX // (page.count(b"<") + 1)))
+    while waiting and attempts < most:
         some = waiting.pop(0)
         attempts += 1
         result = _attempt(page, [groups[i] for i in sorted([*taken, *some])], charset, manner)

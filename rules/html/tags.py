@@ -6,7 +6,7 @@ asked for; where it does not (a tag written in a way that can't be edited piecew
 
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from html import unescape
 
 import turbohtml
@@ -23,6 +23,7 @@ from rules.splices import Splice, spliced
 
 _NAME_ENDS = frozenset(" \t\n\f\r/>")
 _CLASS_NAME = re.compile(r"[^ \t\n\f\r]+")
+_REMEMBERED_CHARACTERS_MAX = 256
 _VALUE = re.compile(r"=[ \t\n\f\r]*([\"']?)")
 
 Amendment = Callable[[str], tuple[Splice, ...] | None]
@@ -44,6 +45,8 @@ class TagChanges:
         """Query parameters of the `href`."""
         self.style_hashes: tuple[str, ...] = ()
         """What a policy in this `<meta>` is to accept: only ever the engine's own style block."""
+        self.edits: tuple[Edit, ...] | None = None
+        """What they come to, once that was asked (`tag_edits`); a copy is asked anew."""
 
     def copy(self) -> "TagChanges":
         """An independent copy, to try one more change on."""
@@ -74,22 +77,26 @@ class TagChanges:
         """Ask for an attribute's value (None: removed); False if an accepted operation decided otherwise."""
         if name not in self.attributes and name in self.touched:
             return False
+        self.edits = None
         return self.attributes.setdefault(name, value) == value
 
     def change_classes(self, added: list[str], removed: list[str]) -> bool:
         """Ask for class names; False if an accepted operation decided otherwise."""
         if "class" in self.attributes or self.removed.keys() & set(added) or self.added.keys() & set(removed):
             return False
+        self.edits = None
         self.added.update(dict.fromkeys(added))
         self.removed.update(dict.fromkeys(removed))
         return True
 
     def set_properties(self, properties: Mapping[str, str]) -> bool:
         """Ask for declarations of the `style` attribute; False if an accepted operation decided otherwise."""
+        self.edits = None
         return "style" not in self.attributes and _joins(self.properties, properties)
 
     def set_parameters(self, parameters: Mapping[str, str]) -> bool:
         """Ask for query parameters of the link; False if an accepted operation decided otherwise."""
+        self.edits = None
         return "href" not in self.attributes and _joins(self.parameters, parameters)
 
 
@@ -103,8 +110,14 @@ def _joins(present: dict[str, str], wanted: Mapping[str, str]) -> bool:
 
 def tag_edits(document: Document, changes: TagChanges) -> tuple[Edit, ...] | None:
     """Edits in offsets of `document.source`; () if the tag already is so; None if it can't be done for certain."""
+    if changes.edits is None:
+        changes.edits = _edits_of(document, changes)
+    return changes.edits
+
+
+def _edits_of(document: Document, changes: TagChanges) -> tuple[Edit, ...] | None:
     tag = document.start_tag(changes.element)
-    if tag is None:
+    if tag is None or document.has_many_attributes(changes.element):
         return None
     if any(_came_from_elsewhere(document, changes.element, name) for name in _needed(changes)):
         return None
@@ -232,9 +245,19 @@ def _comes_out(document: Document, tag: tuple[int, int], changes: TagChanges, ed
     return ascii_added <= classes and not classes & changes.removed.keys()
 
 
-def _attributes(tag: str) -> dict[str, str] | None:
-    """The attributes of a start tag's source, and whether it closes itself; None if it is not exactly one start tag."""
+def _attributes(tag: str) -> Mapping[str, str] | None:
+    """The attributes of a start tag's source, and whether it closes itself; None if it is not exactly one start tag.
+
+    Tags alike come in hundreds on one page, so short ones are remembered.
+    """
+    return _attributes_again(tag) if len(tag) <= _REMEMBERED_CHARACTERS_MAX else _attributes_read(tag)
+
+
+def _attributes_read(tag: str) -> Mapping[str, str] | None:
     tokens = list(turbohtml.tokenize(tag))
     if len(tokens) != 1 or tokens[0].type is not turbohtml.TokenType.START_TAG:
         return None
     return {**dict(tokens[0].attrs or ()), "/": str(tokens[0].self_closing)}
+
+
+_attributes_again = lru_cache(maxsize=1024)(_attributes_read)

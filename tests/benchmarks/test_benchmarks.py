@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import decide, load, pages, rewrite
+from benchmarks import decide, hostile, load, pages, rewrite
 from benchmarks.processes import LOAD_CPU, started
+
+RATIO_MAX = 10
+"""A hostile page may take so many times as long; on a quiet machine none takes four times. What is quadratic takes thousands."""
 
 WRK = """\
   Latency Distribution
@@ -50,3 +53,14 @@ def test_the_rewriter_and_the_decision_are_measured(capsys: pytest.CaptureFixtur
     assert len(told["rows"]) == 3
     assert decide.main(["--rounds", "1", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)) == 12
+
+
+@pytest.mark.parametrize("what", hostile.HOSTILE)
+def test_a_hostile_page_takes_about_as_long_as_an_ordinary_one(what: str) -> None:
+    assert hostile.measure(what, rounds=1).ratio < RATIO_MAX
+
+
+def test_the_hostile_pages_are_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    assert hostile.main(["--rounds", "1", "--only", "classes", "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert told["answer"] == "applied 7"

@@ -88,3 +88,11 @@ def test_ancestors_and_contexts() -> None:
     found = document("<svg><x-y></x-y><g></g></svg><x-y></x-y><math><mi></mi></math>")
     assert chain(found.select("g")[0]) == ("html", "body", "svg", "g")
     assert [context_of(element) for element in found.select("g, body > x-y, mi")] == ["svg g", "div", "math mi"]
+
+
+def test_a_page_is_read_again_so_often_and_no_more() -> None:
+    page = "<div>" * 100 + "<p>x</p>" * 100 + "</div>" * 100
+    found = document(page)
+    certain = [found.inner(element) is not None for element in found.select("div")]
+    assert certain == sorted(certain, reverse=True)
+    assert 30 < sum(certain) < 100

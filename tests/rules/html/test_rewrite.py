@@ -38,6 +38,34 @@ def test_a_page_has_a_size() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("page", "detail"),
+    [
+        (b"<p>" * (limits.TAGS_MAX + 1), f"{limits.TAGS_MAX + 1:,} tags"),
+        (b"<div>" * 6_000, "elements more than 512 deep"),
+        (b"<div>" * 500 + b"<p>x</p>" * 6_000 + b"<div>" * 20, "elements more than 512 deep"),
+    ],
+)
+def test_a_page_has_so_many_tags_and_is_so_deep(page: bytes, detail: str) -> None:
+    asked = [Group("a", (model.AddClass(target=at("p"), names=["n"]),))]
+    assert apply_groups(page, asked, charset="utf-8") == PassedThrough(reason=Reason.TOO_LARGE, detail=detail)
+
+
+def test_a_large_page_of_ordinary_depth_is_rewritten() -> None:
+    page = b"<div>" * 400 + b"<p>x</p>" * 6_000
+    assert isinstance(
+        apply_groups(page, [Group("a", (model.Remove(target=at("p:first-child")),))], charset="utf-8"), Rewritten
+    )
+
+
+@pytest.mark.parametrize("depth", [10, 100, 2_000])
+def test_elements_left_open_inside_each_other_are_no_exception(depth: int) -> None:
+    page = ("<body>" + "<div>" * depth + "x</body>").encode()
+    for operation in (model.Append(target=at("body"), content=text("n")), model.Remove(target=at("body > div"))):
+        result = apply_groups(page, [Group("a", (operation,))], charset="utf-8")
+        assert result.outcomes[0].reason in (Reason.APPLIED, Reason.AMBIGUOUS_SPAN)
+
+
 def test_an_encoding_that_can_not_be_edited() -> None:
     assert apply_groups(b"<p>", [Group("a", (REMOVE_P,))], charset="iso-2022-jp") == PassedThrough(
         reason=Reason.CHARSET, detail="iso-2022-jp"
@@ -111,6 +139,16 @@ def test_the_one_group_without_proof_is_found() -> None:
         assert [outcome.mutation_id for outcome in result.outcomes] == [group.mutation_id for group in groups]
         assert told.pop("bad") is Reason.AMBIGUOUS_SPAN
         assert set(told.values()) == {Reason.APPLIED}
+
+
+def test_on_a_large_page_it_is_looked_for_less_often() -> None:
+    page = b"<pre><i id=x>c</i></pre>" + b"<h2 id=a>t</h2>" + b"<br>" * 40_000
+    good = [Group(f"g{n}", (model.AddClass(target=at("#a"), names=[f"n{n}"]),)) for n in range(30)]
+    bad = Group("bad", (model.Before(target=at("#x"), content=text("\ny")),))
+    small, large = (apply_groups(one, [*good, bad], charset="utf-8").outcomes for one in (page[:100], page))
+    applied = [sum(outcome.reason is Reason.APPLIED for outcome in outcomes) for outcomes in (small, large)]
+    assert applied[0] == 30
+    assert 15 <= applied[1] < 30
 
 
 def test_a_utf_16_page_has_edits_in_its_own_bytes() -> None:

@@ -32,6 +32,7 @@ def changed(tag: str, **asked: str | None) -> str | None:
         ("<p id=a b>", "id", None, "<p  b>"),
         ("<p id=a>", "title", None, "<p id=a>"),
         ("<p id=a id=b>", "id", None, None),
+        (f"<p{' a' + ' a'.join(map(str, range(1_001)))}>", "id", "x", None),
         ("<p\nid=a>", "id", "é", '<p\nid="é">'),
         ("<p id=a>", "id", "a\r\nb", '<p id="a\r\nb">'),
     ],
