@@ -299,6 +299,8 @@ class Workspace:
         tag, outer = document.start_tag(element), document.outer(element)
         if tag is None or outer is None or open_formatting(element):
             return None
+        if element.tag == "script":
+            return None  # one that the page breaks off in never runs (HTML standard, 13.2.6.4.8); an end tag would change that
         at = outer[1] + document.base
         written = document.charset.encode(f"</{element.tag}>")
         rank = self._depth(Side.CLOSING, END_TAG, element)

@@ -56,6 +56,7 @@ NEW = html("<b>n</b>")
         (POLICY, model.Before(target=at("meta"), content=html("<link>")), Reason.UNSAFE_TARGET),
         (POLICY, model.SetAttribute(target=at("meta"), name="content", value=""), Reason.UNSAFE_TARGET),
         ("<p>x", model.SetTokens(tokens={"--a": "1"}), Reason.AMBIGUOUS_SPAN),
+        ("<body><script>a('", model.Append(target=at("body"), content=NEW), Reason.AMBIGUOUS_SPAN),
         ("<p class=a>x", model.AddClass(target=at("p"), names=["a"]), Reason.NO_CHANGE),
     ],
 )
