@@ -1,7 +1,9 @@
 """Changes of one start tag: attributes set, removed, amended, classes added, removed -> edits inside the tag.
 
 Every other byte of the tag stays. The changed tag is tokenised once more and must have exactly the attributes that were
-asked for; where it does not (a tag written in a way that can't be edited piecewise) the change is refused.
+asked for; where it does not (a tag written in a way that can't be edited piecewise) the change is refused. Attributes that
+the tag does not have are only added, right behind its name, and there can be no doubt: what follows a quoted value is read
+as what follows the name was (HTML standard, 13.2.5.8 and 13.2.5.39).
 """
 
 import re
@@ -141,6 +143,8 @@ def _edits_of(document: Document, changes: TagChanges) -> tuple[Edit, ...] | Non
             inserted += f' class="{escape_attribute(" ".join(changes.added))}"'
     if inserted:
         at = _after_name(document.source, tag[0])
+        if not edits:
+            return (Edit(at, at, document.charset.encode(inserted)),)
         edits.insert(0, Edit(at, at, document.charset.encode(inserted)))
     edits.sort(key=lambda edit: (edit.start, edit.end))
     return tuple(edits) if _comes_out(document, tag, changes, tuple(edits)) else None
