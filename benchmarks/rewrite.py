@@ -1,17 +1,22 @@
-"""The rewriter alone, on real pages: three edits spliced at source offsets, against parse, edit and serialise.
+"""The rewriter alone, on real pages: ten operations spliced at source offsets, against what people use today.
 
     python -m benchmarks.rewrite [--pages FOLDER] [--rounds 5] [--json]
 
-`rules.html.apply_groups` takes the whole way (charset, parse, find, edit, splice, and the proof that the parser makes of the
-new bytes what was meant). Selectolax, which has no source offsets, parses, changes its tree and writes the whole page
-anew: the cheap way, at the price of every byte that it writes differently. `turbohtml, parse only` is what a single parse
-with offsets costs, so the first row divided by it says how many parses' worth of work a rewrite is. The three take turns
-on each page, and a page counts with its fastest round, so that what else the machine does falls out.
+The same ten operations (`pages.TEN_EDITS`) on every page, each way in turn, and a page counts with the processor time of its
+fastest round, so that what else the machine does falls out:
+- *full path*: `rules.html.apply_groups` takes the whole way: charset, parse, find, edit, splice, and the proof where one is
+  needed that the parser makes of the new bytes what was meant.
+- *memo*: the finished page from `sidecar.memo`, whose hit compares all bytes of a copy of the page.
+- *selectolax*, which has no source offsets, parses, changes its tree and writes the whole page anew: at the price of every
+  byte that it writes differently.
+- *lol-html* streams through its Python binding, where that is installed (`benchmarks.rivals`). It knows no tree: what it
+  writes may come out elsewhere, and nothing checks.
+- *parse only*: a single parse with offsets; the full path divided by it says how many parses' worth of work a rewrite is.
 
 Pages: HTML files of a folder, by default those of `../shared/corpus/pages` beside the clone; without that folder, pages
-made here. How to read it: MB/s over all pages (large ones weigh more), µs for the median page, and each way's time as a
-multiple of selectolax's in the same run; below 1 is faster.
-Counterpart: `proxy`, which has the same work done behind HTTP. Never: a check of what comes out; tests do that.
+made here. How to read it: MB/s over all pages (large ones weigh more), µs for the median page, and how many times as fast as
+selectolax in the same run.
+Counterpart: `proxy`, which has work like this done behind HTTP. Never: a check of what comes out; tests do that.
 """
 
 import argparse
@@ -19,20 +24,25 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import turbohtml
-from selectolax.lexbor import LexborHTMLParser
 
-from benchmarks import pages
+from benchmarks import pages, rivals
 from rules.context import Context
 from rules.decision import decide
 from rules.html import Rewritten, apply_groups
+from sidecar.memo import Memo, MemoKey
 
 CORPUS = Path(__file__).resolve().parent.parent.parent / "shared" / "corpus" / "pages"
 SELECTOLAX = "selectolax: parse, edit, serialise"
-_GROUPS = decide(pages.table("*"), Context(site="shop.example", path="/")).groups
+MEMO_BYTES = 256 * 1024 * 1024
+_GROUPS = decide(pages.table("*", edits=pages.TEN_EDITS), Context(site="shop.example", path="/")).groups
+_OPERATIONS = _GROUPS[0].operations
+
+Prepare = Callable[[bytes], Callable[[], object]]
+"""A page -> what is measured of it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not found:
         print(f"benchmarks.rewrite: no .html files in {options.pages}", file=sys.stderr)
         return 2
-    best = {name: [_best(way, page, options.rounds) for page in found] for name, way in _WAYS.items()}
+    seconds_of = [_best(page, options.rounds) for page in found]
+    best = {name: [of[name] for of in seconds_of] for name in WAYS}
     size = sum(map(len, found))
     refused = sum(not isinstance(apply_groups(page, _GROUPS, charset="utf-8"), Rewritten) for page in found)
     rows = [
@@ -50,57 +61,60 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "what": name,
             "megabytesPerSecond": round(size / 1e6 / sum(seconds), 1),
             "medianMicroseconds": round(statistics.median(seconds) * 1e6, 1),
-            "ofSelectolax": round(sum(seconds) / sum(best[SELECTOLAX]), 2),
+            "timesSelectolax": round(sum(best[SELECTOLAX]) / sum(seconds), 2),
         }
         for name, seconds in best.items()
     ]
     if options.json:
         print(json.dumps({"pages": len(found), "bytes": size, "passedThrough": refused, "rows": rows}))
         return 0
-    print(f"{len(found)} pages, {size / 1e6:.1f} MB, three edits each; {refused} passed through unchanged")
-    print(f"{'':40}{'MB/s':>8}{'µs, median page':>18}{'of selectolax':>16}")
+    print(f"{len(found)} pages, {size / 1e6:.1f} MB, ten operations each; {refused} passed through unchanged")
+    print(f"{'':40}{'MB/s':>10}{'µs, median page':>18}{'x selectolax':>15}")
     for row in rows:
-        print(
-            f"{row['what']:40}{row['megabytesPerSecond']:>8}{row['medianMicroseconds']:>18}{row['ofSelectolax']:>16.2f}"
-        )
+        figures = f"{row['megabytesPerSecond']:>10}{row['medianMicroseconds']:>18}{row['timesSelectolax']:>15.2f}"
+        print(f"{row['what']:40}{figures}")
+    if not rivals.has_lolhtml:
+        print("lol-html was not measured: python -m pip install python-lolhtml")
     return 0
 
 
-def _rewrite(page: bytes) -> None:
-    apply_groups(page, _GROUPS, charset="utf-8")
+def _full_path(page: bytes) -> Callable[[], object]:
+    return lambda: apply_groups(page, _GROUPS, charset="utf-8")
 
 
-def _serialise(page: bytes) -> None:
-    tree = LexborHTMLParser(page)
-    if tree.body is not None:
-        tree.body.attrs["data-x"] = "1"
-    for heading in tree.css("h1"):
-        heading.inner_html = "Benchmark headline"
-    if tree.head is not None:
-        style = tree.create_node("style")
-        style.insert_child(".a{color:red}")
-        tree.head.insert_child(style)
-    (tree.html or "").encode("utf-8", "replace")
+def _memo(page: bytes) -> Callable[[], object]:
+    memo, key = Memo(MEMO_BYTES), MemoKey("shop.example/", "ten", "utf-8", None)
+    answer = apply_groups(page, _GROUPS, charset="utf-8")
+    for _ in range(2):  # what was seen once is not kept
+        memo.put(key, page, answer)
+    again = bytes(bytearray(page))  # equal, but not the same object, as two responses are
+    assert memo.get(key, again) is not None
+    return lambda: memo.get(key, again)
 
 
-def _parse(page: bytes) -> None:
-    turbohtml.parse(page.decode("latin-1"), source_locations=True, scripting=True)
+def _parse(page: bytes) -> Callable[[], object]:
+    return lambda: turbohtml.parse(page.decode("latin-1"), source_locations=True, scripting=True)
 
 
-_WAYS: dict[str, Callable[[bytes], None]] = {
-    "rules.html: find, splice, prove": _rewrite,
-    SELECTOLAX: _serialise,
+WAYS: Mapping[str, Prepare] = {
+    "rules.html: full path": _full_path,
+    "rules.html: memo of finished pages": _memo,
+    SELECTOLAX: lambda page: lambda: rivals.by_selectolax(page, _OPERATIONS),
+    **({"lol-html: streamed": lambda page: lambda: rivals.by_lolhtml(page, _OPERATIONS)} if rivals.has_lolhtml else {}),
     "turbohtml: parse only": _parse,
 }
+"""What is measured, by name; a row is one line here."""
 
 
-def _best(way: Callable[[bytes], None], page: bytes, rounds: int) -> float:
-    """Seconds of the fastest round."""
-    fastest = float("inf")
+def _best(page: bytes, rounds: int) -> dict[str, float]:
+    """Seconds of processor time of each way's fastest round on one page; the ways take turns."""
+    ways = {name: prepare(page) for name, prepare in WAYS.items()}
+    fastest = dict.fromkeys(ways, float("inf"))
     for _ in range(rounds):
-        begun = time.perf_counter()
-        way(page)
-        fastest = min(fastest, time.perf_counter() - begun)
+        for name, way in ways.items():
+            begun = time.process_time()
+            way()
+            fastest[name] = min(fastest[name], time.process_time() - begun)
     return fastest
 
 
