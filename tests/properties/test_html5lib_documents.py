@@ -7,16 +7,18 @@ unrelated parser's tree becomes by the same change, or the operation was refused
 import random
 from collections import Counter
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 
 from rules import model
 from rules.html import PassedThrough, rewrite
+from rules.operations import Operation
 from tests.properties.exactness import assert_only_edits_changed
 from tests.properties.judges import Judge
 from tests.properties.verbs import Writing, tries
 from tests.shared_folder import reads_shared_folder, tree_construction_documents
-from tests.trees import ORACLES, Branch
+from tests.trees import ORACLES, Branch, by_turbohtml
 
 pytestmark = reads_shared_folder
 
@@ -49,6 +51,12 @@ def anything(seed: str) -> Writing:
         return choose.choice(CONTENTS)
 
     return chosen
+
+
+def test_every_verb_is_tried() -> None:
+    page = by_turbohtml("<div class=a><p class=b title=c>x</p></div>")
+    tried = {type(one.operation) for one in tries(page, "seed", anything("seed"), share=1)}
+    assert tried == set(get_args(Operation)), "each verb has a line in tests/properties/verbs.py"
 
 
 def test_a_document_without_operations_passes() -> None:
