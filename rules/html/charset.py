@@ -49,6 +49,14 @@ class Charset(Struct, frozen=True):
         """`text` as it stands in markup; character references for what the encoding lacks."""
         return text.encode(self.codec, "xmlcharrefreplace")
 
+    def breaks_off(self, text: bytes) -> bool:
+        """Whether bytes of a page end within a character: what is written behind them would become its rest."""
+        if not text or (text[-1] < 0x80 and self.name != "gb18030"):  # which alone has digits inside characters
+            return False
+        decoder = codecs.getincrementaldecoder(self.codec)("replace")
+        decoder.decode(text)
+        return decoder.getstate()[0] != b""
+
     def window(self, text: str) -> str:
         """`text` as it looks in the Latin-1 window of a page in this encoding."""
         if text.isascii():

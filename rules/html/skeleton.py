@@ -17,6 +17,7 @@ Why that is the page that parsing would give. Let P be the page that was learned
 3. *The same edits, moved.* Operations look at the tree and at attribute values that `inspected` names, where gaps are
    refused; at bytes only for what no inert run can form, since it begins with `<` or is white space. What a replacement
    copies from the page shows as a mark in the replacement of the marked page, and is filled in. So is the nonce.
+   Bytes that break off within a character are refused in gaps, since operations ask for those before they write text.
 4. *The same charset*, which is asked anew where a gap stands among the bytes that can declare one.
 
 Counterpart: `rules.html.lessons` learns them, `sidecar.skeletons` keeps them. Never: a page that fits by likeness; one byte off, and it is parsed.
@@ -87,7 +88,8 @@ class Skeleton:
         )
         may_declare = bool(lesson.gaps) and lesson.gaps[0].start < PRESCAN_BYTES
         self._declared = charset
-        self._charset = charset_of(base, charset) if may_declare else None
+        self._own_charset = charset_of(base, charset)
+        self._charset = self._own_charset if may_declare else None
 
     @property
     def base(self) -> bytes:
@@ -125,6 +127,8 @@ class Skeleton:
                 return None
             value = run[0]
             if gap.strict and (value[0] == _DASH or value[-1] == _DASH):
+                return None
+            if self._own_charset is not None and self._own_charset.breaks_off(value):
                 return None
             values.append(value)
             at = run.end()

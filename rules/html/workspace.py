@@ -139,12 +139,15 @@ class Workspace:
         closing = self._closing(behind) if isinstance(behind, Element) else ()
         if closing is None:
             return Reason.AMBIGUOUS_SPAN
+        written = self.document.charset.encode(text)
+        if self._joins_characters(start, end, written):
+            return Reason.AMBIGUOUS_SPAN
         if not self.edits.allows(start, end, is_whole=start == self._start(element)):
             return Reason.SHADOWED
         self._sequence += 1
         order = (0, -self._sequence) if side is Side.PREPEND or kind == AFTER else (1, self._sequence)
         rank = (*self._depth(side, kind, element), *order)
-        self.edits.add(Placed(start, side, rank, end, self.document.charset.encode(text), element))
+        self.edits.add(Placed(start, side, rank, end, written, element))
         self._close(closing)
         return None
 
@@ -180,7 +183,7 @@ class Workspace:
             return reason
         neighbours = (element, element.previous_sibling, spot.behind)
         closings = [self._closing(node) for node in neighbours if isinstance(node, Element)]
-        if any(closing is None for closing in closings):
+        if any(closing is None for closing in closings) or self._joins_characters(start, end, b""):
             return Reason.AMBIGUOUS_SPAN
         if not self.edits.allows_move(start, end) or not self.edits.allows(at, at):
             return Reason.SHADOWED
@@ -290,6 +293,14 @@ class Workspace:
         self.filled.add(offset)
         self._undo.append(partial(self.filled.discard, offset))
         return True
+
+    def _joins_characters(self, start: int, end: int, written: bytes) -> bool:
+        """Whether the page breaks off within a character right before, and what would then follow is no tag."""
+        page = self.document.page
+        follows = written[:1] or page[end : end + 1]
+        if follows in (b"<", b"") or page[start - 1 : start] == b">":
+            return False
+        return self.document.charset.breaks_off(page[page.rfind(b">", 0, start) + 1 : start])
 
     def _closing(self, element: Element) -> tuple[tuple[int, Placed], ...] | None:
         """The end tag that an open element needs, with where it starts; () if it needs none, None if that is uncertain."""

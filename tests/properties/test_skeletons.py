@@ -76,7 +76,8 @@ def varied(page: bytes, chance: random.Random, spots: Sequence[tuple[int, int]])
     """The page with other inert runs in these places."""
     changed = bytearray(page)
     for start, end in sorted(spots, reverse=True):
-        changed[start:end] = bytes(chance.choices(b"abcXYZ019-_/.:\xe9", k=chance.randint(1, 20)))
+        run = bytes(chance.choices(b"abcXYZ019-_/.:\xe9", k=chance.randint(1, 20)))
+        changed[start:end] = run.rstrip(b"\xe9") or b"a"  # a run that breaks off within a character does not fit
     return bytes(changed)
 
 

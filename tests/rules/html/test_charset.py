@@ -53,3 +53,22 @@ def test_text_and_selectors_in_the_window() -> None:
     assert shift_jis.selector("[a=表]") == "[a=\x95\\5c ]"
     assert Charset("unknown", "ascii", 0).window("ä") == "\ufffd"
     assert shift_jis.selector("p > a") == "p > a"
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "text", "breaks_off"),
+    [
+        ("Shift_JIS", "cp932", b"a\x81", True),
+        ("Shift_JIS", "cp932", b"a\x82\xa0", False),
+        ("Shift_JIS", "cp932", b"\x81A", False),
+        ("gb18030", "gb18030", b"\x810", True),
+        ("gb18030", "gb18030", b"a0", False),
+        ("UTF-8", "utf-8", b"\xe2\x82", True),
+        ("UTF-8", "utf-8", b"\xe2\x82\xac", False),
+        ("windows-1252", "cp1252", b"\xe2", False),
+        ("unknown", "ascii", b"\x81", False),
+        ("UTF-8", "utf-8", b"", False),
+    ],
+)
+def test_a_text_that_breaks_off_within_a_character(name: str, codec: str, text: bytes, breaks_off: bool) -> None:
+    assert Charset(name, codec, 0).breaks_off(text) is breaks_off

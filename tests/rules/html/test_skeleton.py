@@ -72,3 +72,9 @@ def test_a_declaration_that_is_pushed_out_of_sight() -> None:
 
 def test_the_base_is_kept() -> None:
     assert PAGE.base == b"<p title=ab>cd</p><h1>x</h1>"
+
+
+def test_a_run_that_breaks_off_within_a_character_is_parsed() -> None:
+    page = skeleton(b"<h1>x</h1><p>ab</p>", b"<h1>x</h1><p>cd</p>", "shift_jis")
+    assert page.fit(b"<h1>x</h1><p>\x82\xa0</p>", None) is not None
+    assert page.fit(b"<h1>x</h1><p>a\x82</p>", None) is None
