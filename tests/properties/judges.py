@@ -4,9 +4,12 @@ A judge only counts where it reads the original as the rewriter's parser does (`
 Counterparts: `tests.trees` has the parsers and the verbs, `tests.properties.verbs` what is tried.
 """
 
+import re
 from collections.abc import Callable, Sequence
 
 from rules import model
+from rules.operations import Target, targets_of
+from tests.moved_trees import PLACED, carry_out_moves
 from tests.properties.verbs import Try
 from tests.trees import NOSCRIPT, Branch, Shape, by_turbohtml, carry_out, shape, with_classes_split, with_tidy_body
 
@@ -16,6 +19,15 @@ Oracle = Callable[[str], Branch]
 def readable(page: bytes) -> str:
     """A page as text for the judges, without what is inside `<noscript>`: they don't run scripts, browsers do."""
     return NOSCRIPT.sub(rb"\1\2", page.removeprefix(b"\xef\xbb\xbf")).decode("utf-8", "replace").replace("\0", "")
+
+
+_STEP = re.compile(r"nth-child\((\d+)\)")
+
+
+def selected(page: Branch, target: Target) -> Branch:
+    """The element that a selector of `tests.trees.selector_of` names."""
+    steps = _STEP.findall(target.selector or "")
+    return page.at([0, *(int(step) - 1 for step in steps)])
 
 
 class Judge:
@@ -42,7 +54,12 @@ class Judge:
 
     def _as_by(self, oracle: Oracle, one: Try, rewritten: str) -> bool:
         edited = oracle(self.page)
-        carry_out(one.operation, edited.at(one.element.path()))
+        element = edited.at(one.element.path())
+        if isinstance(one.operation, PLACED):
+            named = {target.selector: selected(edited, target) for _, target in targets_of(one.operation)}
+            carry_out_moves([(one.operation, element)], lambda target: [named[target.selector]])
+        else:
+            carry_out(one.operation, element)
         expected, actual = shape(edited), shape(oracle(rewritten))
         return expected == actual or _tidy(expected, one) == _tidy(actual, one)
 

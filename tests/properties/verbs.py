@@ -16,6 +16,8 @@ from tests.trees import Branch, selector_of
 
 ELEMENTS_PER_PAGE_MAX = 20
 """Elements of a page that each verb is tried on."""
+CHILDREN_MAX = 5
+"""Children that are put into another order, of those that an element has."""
 
 STRUCTURE = frozenset("html head body".split())
 VOID = frozenset("area base br col embed hr img input link meta param source track wbr frame".split())
@@ -79,6 +81,11 @@ NOT_ON: Mapping[type, frozenset[str]] = {
     model.RemoveAttribute: RUNS_OR_LOADS,
     model.AddClass: RUNS_OR_LOADS,
     model.RemoveClass: RUNS_OR_LOADS,
+    model.MoveBefore: STRUCTURE,
+    model.MoveAfter: STRUCTURE,
+    model.MovePrepend: STRUCTURE,
+    model.MoveAppend: STRUCTURE,
+    model.ReorderChildren: frozenset({"html"}),
 }
 """Elements on which an author could not mean a verb."""
 
@@ -129,6 +136,29 @@ def _remove_class(target: Target, element: Branch, _: Writing) -> Operation | No
     return model.RemoveClass(target=target, names=names[:1]) if names else None
 
 
+def _to_its_like(verb: Callable[..., Operation]) -> Maker:
+    """Moved to another element of its name."""
+    return lambda target, element, _: _anchored(verb, target, element, element.tag)
+
+
+def _into_like_of_parent(verb: Callable[..., Operation]) -> Maker:
+    """Moved into another element of its parent's name."""
+    return lambda target, element, _: _anchored(verb, target, element, element.parent.tag if element.parent else "")
+
+
+def _anchored(verb: Callable[..., Operation], target: Target, element: Branch, tag: str) -> Operation | None:
+    """A move to the last element of a name that neither holds the element nor stands in it."""
+    page = [*_ancestors(element)][-1]
+    kept = {id(one) for one in (element, *_ancestors(element), *element.walk())}
+    anchors = [one for one in page.walk() if one.tag == tag and id(one) not in kept]
+    return verb(target=target, anchor=Target(selector=selector_of(anchors[-1]))) if anchors else None
+
+
+def _reversed(target: Target, element: Branch, _: Writing) -> Operation | None:
+    order = [Target(selector=selector_of(child)) for child in reversed(element.elements()[:CHILDREN_MAX])]
+    return model.ReorderChildren(target=target, order=order) if len(order) > 1 else None
+
+
 VERBS: Mapping[str, Maker] = {
     "before": _beside(model.Before),
     "after": _beside(model.After),
@@ -145,6 +175,11 @@ VERBS: Mapping[str, Maker] = {
     "addClass": lambda target, _, __: model.AddClass(target=target, names=["n1", "n2"]),
     "removeClass": _remove_class,
     "hideByStyle": lambda target, _, __: model.HideByStyle(target=target),
+    "moveBefore": _to_its_like(model.MoveBefore),
+    "moveAfter": _to_its_like(model.MoveAfter),
+    "movePrepend": _into_like_of_parent(model.MovePrepend),
+    "moveAppend": _into_like_of_parent(model.MoveAppend),
+    "reorderChildren": _reversed,
 }
 """Verb -> the operation to try on an element; None where it has nothing to do."""
 
