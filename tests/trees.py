@@ -217,11 +217,18 @@ def carry_out(operation: model.Operation, element: Branch) -> None:
             del parent.children[index]
             parent.add(*element.children, at=index)
         case model.HideByStyle(target=target):
-            style = Branch("style", {"data-layout-mutation": ""})
-            style.add(Leaf("text", f"{target.selector}{{display:none!important}}"))
-            _root(element).at((0, 0)).add(style)
+            _add_style(element, f"{target.selector}{{display:none!important}}")
+        case model.SetTokens(target=target, tokens=tokens):
+            _add_style(element, f"{target.selector}{{{';'.join(map(':'.join, tokens.items()))}}}")
         case _:
             _change_attributes(operation, element.attributes)
+
+
+def _add_style(element: Branch, sheet: str) -> None:
+    """The engine's own style block, at the end of the head."""
+    style = Branch("style", {"data-layout-mutation": ""})
+    style.add(Leaf("text", sheet))
+    _root(element).at((0, 0)).add(style)
 
 
 def _root(node: Branch) -> Branch:

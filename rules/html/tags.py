@@ -143,8 +143,6 @@ def _edits_of(document: Document, changes: TagChanges) -> tuple[Edit, ...] | Non
             inserted += f' class="{escape_attribute(" ".join(changes.added))}"'
     if inserted:
         at = _after_name(document.source, tag[0])
-        if not edits:
-            return (Edit(at, at, document.charset.encode(inserted)),)
         edits.insert(0, Edit(at, at, document.charset.encode(inserted)))
     edits.sort(key=lambda edit: (edit.start, edit.end))
     return tuple(edits) if _comes_out(document, tag, changes, tuple(edits)) else None
@@ -223,9 +221,14 @@ def _after_name(source: str, start: int) -> int:
     return at
 
 
+def _only_adds(document: Document, tag: tuple[int, int], edits: tuple[Edit, ...]) -> bool:
+    """Whether all that is done is to write new attributes behind the tag's name."""
+    return len(edits) == 1 and edits[0].start == edits[0].end == _after_name(document.source, tag[0])
+
+
 def _comes_out(document: Document, tag: tuple[int, int], changes: TagChanges, edits: tuple[Edit, ...]) -> bool:
     """Whether the changed tag, read once more, has the attributes asked for and all others as before."""
-    if not edits:
+    if not edits or (not changes.amendments and _only_adds(document, tag, edits)):
         return True
     before = document.source[slice(*tag)]
     moved = tuple(Edit(edit.start - tag[0], edit.end - tag[0], edit.replacement) for edit in edits)

@@ -54,7 +54,7 @@ def anything(seed: str) -> Writing:
 
 
 def test_every_verb_is_tried() -> None:
-    page = by_turbohtml("<div class=a><p class=b title=c>x</p><p>y</p></div><div></div>")
+    page = by_turbohtml("<div class=a><p class=b title=c>x</p><p>y</p><a href=/>z</a></div><div></div>")
     tried = {type(one.operation) for one in tries(page, "seed", anything("seed"), share=1)}
     assert tried == set(get_args(Operation)), "each verb has a line in tests/properties/verbs.py"
 

@@ -7,6 +7,7 @@ Counterparts: `tests.trees` carries a verb out on a tree, `tests.properties.exac
 """
 
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ CHILDREN_MAX = 5
 """Children that are put into another order, of those that an element has."""
 
 STRUCTURE = frozenset("html head body".split())
+_LEADS_TO_A_PAGE = re.compile(r"https?:|/|\?|[\w.-]+(?:[/?#]|$)")
 VOID = frozenset("area base br col embed hr img input link meta param source track wbr frame".split())
 RAW_TEXT = frozenset("script style xmp iframe noembed noframes noscript plaintext".split())
 PLAIN_TEXT = frozenset({"title", "textarea"})
@@ -81,6 +83,7 @@ NOT_ON: Mapping[type, frozenset[str]] = {
     model.RemoveAttribute: RUNS_OR_LOADS,
     model.AddClass: RUNS_OR_LOADS,
     model.RemoveClass: RUNS_OR_LOADS,
+    model.SetStyle: RUNS_OR_LOADS,
     model.MoveBefore: STRUCTURE,
     model.MoveAfter: STRUCTURE,
     model.MovePrepend: STRUCTURE,
@@ -136,6 +139,12 @@ def _remove_class(target: Target, element: Branch, _: Writing) -> Operation | No
     return model.RemoveClass(target=target, names=names[:1]) if names else None
 
 
+def _link(target: Target, element: Branch, _: Writing) -> Operation | None:
+    """Only what leads to a page has parameters: no fragment, no telephone number."""
+    leads = element.tag in ("a", "area") and _LEADS_TO_A_PAGE.match(element.attributes.get("href", "")) is not None
+    return model.SetParameters(target=target, parameters={"n": "a b"}) if leads else None
+
+
 def _to_its_like(verb: Callable[..., Operation]) -> Maker:
     """Moved to another element of its name."""
     return lambda target, element, _: _anchored(verb, target, element, element.tag)
@@ -174,6 +183,9 @@ VERBS: Mapping[str, Maker] = {
     "removeAttribute": _remove_attribute,
     "addClass": lambda target, _, __: model.AddClass(target=target, names=["n1", "n2"]),
     "removeClass": _remove_class,
+    "setStyle": lambda target, _, __: model.SetStyle(target=target, properties={"color": "red", "--n": "'&'"}),
+    "setParameters": _link,
+    "setTokens": lambda _, __, ___: model.SetTokens(tokens={"--n": "1px"}),
     "hideByStyle": lambda target, _, __: model.HideByStyle(target=target),
     "moveBefore": _to_its_like(model.MoveBefore),
     "moveAfter": _to_its_like(model.MoveAfter),
