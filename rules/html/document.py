@@ -40,6 +40,8 @@ _WHITE_SPACE = " \t\n\f\r"
 
 _TABLES_ASKED_MAX = 1_000
 """With more tables a page counts as odd: to prove it is cheaper than to ask each."""
+_LEFT_OPEN_ASKED_MAX = 8
+"""With more formatting elements left open than that, it is cheaper to look for them below than above."""
 _TAGS_OF_ANY_DEPTH = 5_000
 """With so few tags depth costs little, and most pages have fewer."""
 
@@ -99,6 +101,19 @@ class Document:
         """Some formatting element was opened again by the parser: a copy shares its original's position."""
         formatting = self.root.select(_ANY_FORMATTING)
         return len({element.position for element in formatting}) != len(formatting)
+
+    @cached_property
+    def _left_open(self) -> list[Element]:
+        """Formatting elements without end tag; most pages have none."""
+        return [element for element in self.root.select(_ANY_FORMATTING) if self.end_tag(element) is None]
+
+    def leaves_formatting_open(self, element: Element) -> bool:
+        """Whether a formatting element in it (or itself) has no end tag: the parser may open it again behind."""
+        if len(self._left_open) <= _LEFT_OPEN_ASKED_MAX:
+            return any(one == element or element in one.ancestors for one in self._left_open)
+        inside = element.select(_ANY_FORMATTING)
+        candidates = [element, *inside] if element.tag in FORMATTING else inside
+        return any(self.end_tag(candidate) is None for candidate in candidates)
 
     def ends_before(self, offset: int) -> bool:
         """Whether `</body>` or `</html>` stands before an offset, be it in a script's text; what follows has rules of its
@@ -269,17 +284,6 @@ def chain(element: Element) -> tuple[str, ...]:
     """Tag names from `html` down to the element itself."""
     names = [ancestor.tag for ancestor in element.ancestors if isinstance(ancestor, Element)]
     return (*reversed(names), element.tag)
-
-
-def open_formatting(element: Element) -> bool:
-    """Whether a formatting element in it (or itself) has no end tag: the parser may open it again behind."""
-    inside = element.select(_ANY_FORMATTING)
-    candidates = [element, *inside] if element.tag in FORMATTING else inside
-    for candidate in candidates:
-        location = candidate.source_location
-        if location is None or location.end_tag is None:
-            return True
-    return False
 
 
 def _in_template(element: Element) -> bool:

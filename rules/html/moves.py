@@ -12,7 +12,7 @@ from turbohtml import Element, Namespace, Text
 from rules import limits, model
 from rules.html import places
 from rules.html.content import RAW_TEXT, RCDATA, stays_whole
-from rules.html.document import STRUCTURE, open_formatting
+from rules.html.document import STRUCTURE
 from rules.html.places import Spot, SpotOf, Where, is_protected
 from rules.html.workspace import Workspace
 from rules.reasons import Reason
@@ -139,7 +139,7 @@ def _cannot_stand(work: Workspace, element: Element, spot: Spot) -> Reason | Non
     document, outer = work.document, work.document.outer(element)
     if element.tag in STRUCTURE or is_protected(element):
         return Reason.UNSAFE_TARGET
-    if outer is None or (document.has_content(element) and open_formatting(element)):
+    if outer is None or (document.has_content(element) and document.leaves_formatting_open(element)):
         return Reason.AMBIGUOUS_SPAN
     if element.matches(_SPEAKS_FOR_THE_PAGE) or element.select_one(_SPEAKS_FOR_THE_PAGE) is not None:
         return Reason.UNSAFE_TARGET

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from turbohtml import Element, Node
 
-from rules.html.document import LEADING_NEWLINE, STRUCTURE, Document, open_formatting
+from rules.html.document import LEADING_NEWLINE, STRUCTURE, Document
 from rules.reasons import Reason
 
 
@@ -67,7 +67,7 @@ def after(document: Document, element: Element) -> Spot | Reason:
     if element.tag in STRUCTURE:
         return Reason.UNSAFE_TARGET
     outer = document.outer(element)
-    if outer is None or (document.has_content(element) and open_formatting(element)):
+    if outer is None or (document.has_content(element) and document.leaves_formatting_open(element)):
         return Reason.AMBIGUOUS_SPAN
     return Spot(Where.AFTER, element, outer[1], element)
 
@@ -92,7 +92,7 @@ def append(document: Document, element: Element) -> Spot | Reason:
     if inner is None or element.tag == "html":
         return Reason.AMBIGUOUS_SPAN
     last = element.children[-1] if element.children else None
-    if isinstance(last, Element) and open_formatting(last):
+    if isinstance(last, Element) and document.leaves_formatting_open(last):
         return Reason.AMBIGUOUS_SPAN
     return Spot(Where.APPEND, element, inner[1], last)
 

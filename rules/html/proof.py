@@ -19,7 +19,7 @@ from turbohtml import DocumentFragment, Element, Namespace, Node, Text
 from rules import model
 from rules.html.charset import Charset
 from rules.html.content import markup_of
-from rules.html.document import FORMATTING, STRUCTURE, Document, chain, context_of, open_formatting, window_of
+from rules.html.document import FORMATTING, STRUCTURE, Document, chain, context_of, window_of
 from rules.html.edits import Edit, splice
 from rules.html.places import Move, Spot, Where
 from rules.html.tags import TagChanges, tag_edits
@@ -156,7 +156,7 @@ def _is_written(document: Document, element: Element) -> bool:
         return False
     if not document.has_content(element):
         return True
-    return document.end_tag(element) is not None and not open_formatting(element)
+    return document.end_tag(element) is not None and not document.leaves_formatting_open(element)
 
 
 def _gives_page_attributes(document: Document, element: Element) -> bool:

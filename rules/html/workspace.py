@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from turbohtml import Element
 
 from rules import model
-from rules.html.document import STRUCTURE, Document, chain, open_formatting
+from rules.html.document import STRUCTURE, Document, chain
 from rules.html.edits import STAYS, Edit, EditSet, Placed, Side, woven
 from rules.html.places import Move, Spot, Where, is_policy
 from rules.html.policy import allowing_style, style_nonce
@@ -308,7 +308,7 @@ class Workspace:
         if not document.has_content(element) or document.end_tag(element) is not None or element.tag in STRUCTURE:
             return ()
         tag, outer = document.start_tag(element), document.outer(element)
-        if tag is None or outer is None or open_formatting(element):
+        if tag is None or outer is None or document.leaves_formatting_open(element):
             return None
         if element.tag == "script":
             return None  # one that the page breaks off in never runs (HTML standard, 13.2.6.4.8); an end tag would change that

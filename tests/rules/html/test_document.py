@@ -3,7 +3,7 @@
 import pytest
 
 from rules.html.charset import Charset
-from rules.html.document import Document, chain, context_of, open_formatting, window_of
+from rules.html.document import Document, chain, context_of, window_of
 from tests.rules.html.making import document
 
 
@@ -80,8 +80,15 @@ def test_misnested_formatting_is_noticed() -> None:
     assert document("<p><b>a<p>b</b>").is_misnested
     assert not document("<p><b>a</b><b>a</b>").is_misnested
     found = document("<p><b>a</p><p>c</p>")
-    assert open_formatting(found.select("p")[0])
-    assert not open_formatting(document("<p><b>a</b></p>").select("p")[0])
+    assert found.leaves_formatting_open(found.select("p")[0])
+    closed = document("<p><b>a</b></p>")
+    assert not closed.leaves_formatting_open(closed.select("p")[0])
+
+
+@pytest.mark.parametrize("others", [0, 20])
+def test_formatting_left_open_elsewhere_is_no_matter(others: int) -> None:
+    found = document("<p><b>a</b></p><div><i>b</div>" + "<u>" * others)
+    assert [found.leaves_formatting_open(element) for element in found.select("p, div")] == [False, True]
 
 
 def test_ancestors_and_contexts() -> None:
