@@ -14,7 +14,7 @@ from msgspec import Struct
 from rules.bucketing import choose_variation, hash_unit, in_namespace
 from rules.context import PAGE_ATTRIBUTES, Context
 from rules.filling import Slot, filled, values_of
-from rules.model import Operation
+from rules.model import ClientEvent, Delivery, Operation
 from rules.reasons import Reason
 from rules.redirects import Redirect, target_of
 from rules.targeting import value_at
@@ -37,7 +37,10 @@ class Group(Struct, frozen=True):
     mutation_id: str
     operations: tuple[Operation, ...]
     digest: str = ""
-    """Of the operations: equal digests change equal pages equally."""
+    """Of all the rest: equal digests change equal pages equally."""
+    delivery: Delivery = Delivery.EDGE
+    when: ClientEvent | None = None
+    """What the browser waits for; None for the page to be ready. Only for those delivered to the browser."""
 
     def of_visit(self, attributes: Mapping[str, Any]) -> "Group":
         """What a visit gets: these operations, since nothing in them is filled."""

@@ -33,7 +33,7 @@ def explain(
 
 def refused(outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
     """Those that were meant to change the page and did not."""
-    harmless = (Reason.APPLIED, Reason.NO_CHANGE)
+    harmless = (Reason.APPLIED, Reason.NO_CHANGE, Reason.DELIVERED)
     return tuple(outcome for outcome in outcomes if outcome.reason not in harmless)
 
 

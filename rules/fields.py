@@ -58,6 +58,13 @@ Address = Annotated[
         description="a path such as /offers, or an http(s) address",
     ),
 ]
+EventName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z][A-Za-z0-9._:-]{0,63}$",
+        description="the name of a DOM event, for example basket:opened",
+    ),
+]
 Clock = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="HH:MM, 00:00 to 23:59")]
 
 

@@ -63,6 +63,9 @@ DECLARATIONS_MAX = 100
 ADDRESS_CHARACTERS_MAX = 2_000
 """An address that a rule writes: what every client and proxy takes."""
 
+IDLE_S_MAX = 3_600
+"""How long a visitor is idle before a mutation: nobody waits on a page longer than an hour."""
+
 MATCHES_MAX = 10_000
 """Elements one operation may touch on a page where the author set no `maxMatches`."""
 

@@ -9,10 +9,15 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from rules import model
 from rules.context import ATTRIBUTES
 from rules.decision import Group
 from rules.html import PassedThrough, apply_groups
-from rules.model import RedirectMutation, RulesFile, VariantMutation
+from rules.html.by_style import suited
+from rules.html.charset import charset_of
+from rules.html.document import Document
+from rules.html.frameworks import framework_of, roots_of
+from rules.model import Delivery, RedirectMutation, RulesFile, VariantMutation
 from rules.reasons import Reason
 from rules.redirects import circles
 from rules.rows import Row
@@ -90,10 +95,34 @@ def _on_page(row: Row, path: str, name: str, page: bytes) -> Iterator[Finding]:
                 yield Finding(Severity.ERROR, path, f"{name} can't be rewritten: {result.reason}")
                 return
             outcome = result.outcomes[0]
-            if outcome.reason in _MISSED:
-                selector = operation.target.selector
-                message = f"operation {index + 1} ({selector}) does not apply to {name}: {outcome.reason}"
-                yield Finding(Severity.ERROR, f"{path}.mutationPayload", message)
+            which = f"operation {index + 1} ({operation.target.selector})"
+            at = f"{path}.mutationPayload"
+            if group.delivery is Delivery.CLIENT:
+                if outcome.reason is Reason.TARGET_NOT_FOUND:
+                    message = f"{which} finds nothing on {name} as the origin sends it; scripts may add it later"
+                    yield Finding(Severity.WARNING, at, message)
+            elif outcome.reason in _MISSED:
+                yield Finding(Severity.ERROR, at, f"{which} does not apply to {name}: {outcome.reason}")
+        yield from _hydrated(group, path, name, page)
+
+
+def _hydrated(group: Group, path: str, name: str, page: bytes) -> Iterator[Finding]:
+    """Content that the edge changes where a framework expects its own. Attributes stay, styles touch no element."""
+    charset = charset_of(page, None)
+    if group.delivery is not Delivery.EDGE or charset is None or charset.is_wide:
+        return
+    document = Document(page, charset)
+    roots = roots_of(document)
+    for index, written in enumerate(group.operations):
+        operation = suited(document, roots, written)
+        if isinstance(operation, _SURVIVES) or (framework := framework_of(document, roots, operation)) is None:
+            continue
+        message = (
+            f"operation {index + 1} ({operation.target.selector}) is inside a {framework} root on {name}: hydration may "
+            "undo it and complain in the console; use `delivery` `guarded` to have it put back, or `client` to have it "
+            "done after hydration"
+        )
+        yield Finding(Severity.WARNING, f"{path}.mutationPayload", message)
 
 
 def _shadowing(table: DecisionTable, places: Mapping[str, str]) -> Iterator[Finding]:
@@ -127,5 +156,18 @@ def _circles(table: DecisionTable, places: Mapping[str, str]) -> Iterator[Findin
         way = " to ".join([*circle, circle[0]])
         yield Finding(Severity.WARNING, places[circle[0]], f"leads round in a circle: {way}")
 
+
+_SURVIVES = (
+    model.SetAttribute,
+    model.RemoveAttribute,
+    model.AddClass,
+    model.RemoveClass,
+    model.SetStyle,
+    model.SetParameters,
+    model.SetTokens,
+    model.HideByStyle,
+    model.OrderByStyle,
+)
+"""Verbs that hydration leaves alone, as tests/browser/test_hydration.py measures."""
 
 _EXCLUSIVE = frozenset({"SetText", "SetInnerContent", "Replace", "Remove"})

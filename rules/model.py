@@ -29,6 +29,7 @@ from rules.operations import (
     MovePrepend,
     Operation,
     Operations,
+    OrderByStyle,
     Prepend,
     Prop,
     Remove,
@@ -66,7 +67,21 @@ from rules.payloads import (
     VariantPayload,
     VariationOperations,
 )
-from rules.triggers import Day, Hours, InSegment, PageLoad, Schedule, Trigger
+from rules.triggers import (
+    ClientEvent,
+    CustomEvent,
+    Day,
+    ExitIntent,
+    Hours,
+    Idle,
+    InBrowser,
+    InSegment,
+    PageLoad,
+    Schedule,
+    ScrollDepth,
+    Trigger,
+    Visible,
+)
 
 __all__ = [
     "AddClass",
@@ -75,19 +90,24 @@ __all__ = [
     "ArrangeMutation",
     "Before",
     "CaseOperations",
+    "ClientEvent",
     "Content",
     "CtaMutation",
     "CtaPayload",
+    "CustomEvent",
     "Day",
     "Delivery",
     "EmotionMapMutation",
     "EmotionMapPayload",
+    "ExitIntent",
     "Experiment",
     "HideByStyle",
     "HideMode",
     "HideMutation",
     "HidePayload",
     "Hours",
+    "Idle",
+    "InBrowser",
     "InSegment",
     "InsertMutation",
     "InsertPayload",
@@ -105,6 +125,7 @@ __all__ = [
     "NamespaceRange",
     "Operation",
     "Operations",
+    "OrderByStyle",
     "PageLoad",
     "Position",
     "Prepend",
@@ -128,6 +149,7 @@ __all__ = [
     "RulesFile",
     "Schedule",
     "Scope",
+    "ScrollDepth",
     "Segment",
     "SetAttribute",
     "SetInnerContent",
@@ -146,6 +168,7 @@ __all__ = [
     "VariantPayload",
     "Variation",
     "VariationOperations",
+    "Visible",
     "decode_mutation",
     "decode_operations",
     "decode_rules",
@@ -174,9 +197,12 @@ class Status(StrEnum):
 
 
 class Delivery(StrEnum):
-    """Who changes the page."""
+    """Who changes the page: the edge; the edge, and the browser script once more if a framework undoes it; or the browser
+    script alone."""
 
     EDGE = "edge"
+    GUARDED = "guarded"
+    CLIENT = "client"
 
 
 class Mutation(Record, frozen=True, kw_only=True):
@@ -218,8 +244,12 @@ class Mutation(Record, frozen=True, kw_only=True):
     """When it may apply; null for always."""
     status: Status = Status.ACTIVE
     """Where it is in its life; only `experimental` and `active` are served."""
-    delivery: Delivery = Delivery.EDGE
-    """Who changes the page: `edge`, the sidecar."""
+    delivery: Delivery | None = None
+    """Who changes the page; where it is left out, `edge`, or `client` if the trigger is (`rules.rows.delivery_of`)."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.trigger, InBrowser) and self.delivery not in (None, Delivery.CLIENT):
+            raise ValueError("a `client` trigger needs `delivery: client`: only the browser knows of it; leave it out")
 
 
 class SetMutation(Mutation, tag_field="mutationType", tag="set", frozen=True, kw_only=True):
@@ -286,6 +316,10 @@ class RedirectMutation(Mutation, tag_field="mutationType", tag="redirect", froze
     """Send visits to another address."""
 
     mutation_payload: RedirectPayload
+
+    def __post_init__(self) -> None:
+        if isinstance(self.trigger, InBrowser) or self.delivery not in (None, Delivery.EDGE):
+            raise ValueError("a redirect is answered by the edge, before there is a page: leave `delivery` out")
 
 
 class EmotionMapMutation(Mutation, tag_field="mutationType", tag="emotionMap", frozen=True, kw_only=True):

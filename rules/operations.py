@@ -196,6 +196,18 @@ class HideByStyle(Record, tag_field="verb", tag="hideByStyle", frozen=True, kw_o
     target: Target
 
 
+class OrderByStyle(Record, tag_field="verb", tag="orderByStyle", frozen=True, kw_only=True):
+    """Show children of the element in another order by rules in a style block at the end of `<head>`; no element of the page
+    changes.
+
+    Those in `order` come first, the others follow as they are. The container becomes a grid unless the site's own styles
+    make it one, or a flex box. Keyboards and screen readers keep the order of the source.
+    """
+
+    target: Target
+    order: Annotated[list[Target], Meta(min_length=1, max_length=limits.ORDER_MAX)]
+
+
 class MoveBefore(Record, tag_field="verb", tag="moveBefore", frozen=True, kw_only=True):
     """Move the element to right before the anchor, the first element of the page that `anchor` matches. Several elements
     stay in their order; what stands beside them is left where it is. All moves come first, then what is inserted, then
@@ -264,6 +276,7 @@ Operation = (
     | MovePrepend
     | MoveAppend
     | ReorderChildren
+    | OrderByStyle
 )
 Operations = Annotated[list[Operation], Meta(min_length=1, max_length=limits.OPERATIONS_MAX)]
 

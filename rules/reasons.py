@@ -37,6 +37,10 @@ class Reason(StrEnum):
     """A redirect to the address that is being visited."""
     NO_CHANGE = "no_change"
     """The page already is what the operation asks for."""
+    DELIVERED = "delivered"
+    """Handed to the browser script with the page, which carries it out at its time."""
+    NOT_DELIVERED = "not_delivered"
+    """The browser script can't come along: the page's policy forbids it, or no place for it is certain."""
 
     # a whole page
     NO_TABLE = "no_table"

@@ -20,11 +20,11 @@ from rules.decision import Group, OpenGroup
 from rules.errors import RulesError
 from rules.expansion import operations_of
 from rules.filling import Slot
-from rules.html.checks import check_moves, check_operation
+from rules.html.checks import check_anywhere, check_moves, check_operation, check_selector
 from rules.html.components import Library, compile_component
 from rules.html.payload_checks import check_payload
 from rules.html.slots import prepared
-from rules.model import LayoutMutation, Operation, RulesFile, Target
+from rules.model import ClientEvent, Delivery, LayoutMutation, Operation, RulesFile, Target
 from rules.operations import targets_of
 from rules.pages import Matcher, compile_page, compile_site
 from rules.redirects import Destination, compile_redirect
@@ -201,6 +201,23 @@ def _experiment_of(mutation: LayoutMutation, company: Company, path: str) -> Com
     return experiment
 
 
+def delivery_of(mutation: LayoutMutation) -> Delivery:
+    """The delivery a mutation says, else what its trigger needs: the edge can't know what happens in the browser."""
+    if mutation.delivery is not None:
+        return mutation.delivery
+    return Delivery.CLIENT if isinstance(mutation.trigger, model.InBrowser) else Delivery.EDGE
+
+
+def _event(mutation: LayoutMutation, company: Company, path: str) -> ClientEvent | None:
+    """What the browser waits for, its target by selector."""
+    when = mutation.trigger.when if isinstance(mutation.trigger, model.InBrowser) else None
+    if not isinstance(when, model.Visible):
+        return when
+    target = when.target if when.target.selector is not None else _by_selector(when.target, company)
+    check_selector(target.selector or "", f"{path}.trigger.when.target.selector")
+    return model.Visible(target=target)
+
+
 class _Writer:
     """Makes the groups of one mutation; collects the modules that they touch and the attributes that they are filled from."""
 
@@ -212,6 +229,8 @@ class _Writer:
         self.fills: set[str] = set()
         self._target = "container" if isinstance(mutation, model.ReorderMutation | model.ArrangeMutation) else "target"
         """What the payload calls the target of its operations."""
+        self._delivery = delivery_of(mutation)
+        self._when = _event(mutation, company, at.removesuffix(".mutationPayload"))
 
     def group(self) -> Group | None:
         """What everybody gets; None where that is a decision."""
@@ -258,15 +277,18 @@ class _Writer:
             operation = _by_selectors(given, self._company)
             ready = prepared(operation, path, self._company.components, index=len(operations))
             check_operation(ready.operation, path, selector_at=f"{self._target}.selector")
+            if self._delivery is not Delivery.EDGE:
+                check_anywhere(ready.operation, path)
             operations.append(ready.operation)
             slots += ready.slots
         check_moves(operations, [path for _, path in written])
-        digest = blake2b(
-            msgspec.msgpack.encode((operations, slots) if slots else operations), digest_size=12
-        ).hexdigest()
+        told: object = (operations, slots) if slots else operations
+        if self._delivery is not Delivery.EDGE:
+            told = (self._delivery, self._when, told)
+        digest = blake2b(msgspec.msgpack.encode(told), digest_size=12).hexdigest()
         if not slots:
-            return Group(self._mutation.id, tuple(operations), digest)
-        group = OpenGroup(self._mutation.id, tuple(operations), digest, tuple(slots))
+            return Group(self._mutation.id, tuple(operations), digest, self._delivery, self._when)
+        group = OpenGroup(self._mutation.id, tuple(operations), digest, self._delivery, self._when, slots=tuple(slots))
         self.fills |= group.reads
         return group
 

@@ -1,6 +1,7 @@
 """When a mutation is considered: its trigger, and the windows of its schedule.
 
-Counterpart: `rules.schedules` compiles a schedule, `rules.rows` a trigger. Never: a clock.
+Counterpart: `rules.schedules` compiles a schedule, `rules.rows` a trigger; the events of a `client` trigger are heard by
+the browser script (`sidecar/runtime/runtime.js`). Never: a clock.
 """
 
 from datetime import datetime
@@ -8,7 +9,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from rules.fields import Clock, Identifier, Record
+from rules import limits
+from rules.fields import Clock, EventName, Identifier, Record
+from rules.operations import Target
 
 
 class PageLoad(Record, tag_field="on", tag="pageLoad", frozen=True, kw_only=True):
@@ -21,7 +24,44 @@ class InSegment(Record, tag_field="on", tag="segment", frozen=True, kw_only=True
     segment: Identifier
 
 
-Trigger = PageLoad | InSegment
+class ScrollDepth(Record, tag_field="event", tag="scrollDepth", frozen=True, kw_only=True):
+    """The visitor has seen the page down to a share of its height."""
+
+    percent: Annotated[int, Meta(ge=1, le=100)] = 50
+
+
+class ExitIntent(Record, tag_field="event", tag="exitIntent", frozen=True, kw_only=True):
+    """The pointer leaves the window by its upper edge; a touch screen has no such sign."""
+
+
+class Idle(Record, tag_field="event", tag="idle", frozen=True, kw_only=True):
+    """Nothing was clicked, typed, scrolled or moved for some time."""
+
+    seconds: Annotated[int, Meta(ge=1, le=limits.IDLE_S_MAX)] = 20
+
+
+class Visible(Record, tag_field="event", tag="visible", frozen=True, kw_only=True):
+    """An element comes into view."""
+
+    target: Target
+
+
+class CustomEvent(Record, tag_field="event", tag="customEvent", frozen=True, kw_only=True):
+    """A script of the site dispatches a DOM event of this name."""
+
+    name: EventName
+
+
+ClientEvent = ScrollDepth | ExitIntent | Idle | Visible | CustomEvent
+
+
+class InBrowser(Record, tag_field="on", tag="client", frozen=True, kw_only=True):
+    """Considered in the browser, when something happens there; such a mutation is delivered to the browser."""
+
+    when: ClientEvent
+
+
+Trigger = PageLoad | InSegment | InBrowser
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 

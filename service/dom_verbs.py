@@ -360,3 +360,11 @@ def _hide(work: Work, operation: model.HideByStyle, _: Branch) -> None:
 def _set_tokens(work: Work, operation: model.SetTokens, _: Branch) -> None:
     for name, value in operation.tokens.items():
         work.style(operation.target.selector or "", name, value)
+
+
+@verb(model.OrderByStyle)
+def _order_by_style(work: Work, operation: model.OrderByStyle, _: Branch) -> None:
+    container = operation.target.selector
+    work.style(f":where({container})", "display", "grid")
+    for place, child in enumerate(operation.order):
+        work.style(f":is({container})>:is({child.selector})", "order", f"{place - len(operation.order)}!important")

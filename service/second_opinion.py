@@ -142,7 +142,7 @@ def _judged(case: Case) -> Opinion:
 def _accepted(case: Case) -> list[tuple[Operation, Touched]]:
     """The operations that are said to have changed something; a verb without a function here ends it."""
     groups: Mapping[str, Group] = {group.mutation_id: group for group in case.groups}
-    operations = [(groups[one.mutation_id].operations[one.operation], one) for one in case.touched]
+    operations = [(one.instead or groups[one.mutation_id].operations[one.operation], one) for one in case.touched]
     for operation, _ in operations:
         if type(operation) not in VERBS:
             raise _UndecidedError(Doubt.VERB, name_of(operation))

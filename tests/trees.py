@@ -220,6 +220,12 @@ def carry_out(operation: model.Operation, element: Branch) -> None:
             _add_style(element, f"{target.selector}{{display:none!important}}")
         case model.SetTokens(target=target, tokens=tokens):
             _add_style(element, f"{target.selector}{{{';'.join(map(':'.join, tokens.items()))}}}")
+        case model.OrderByStyle(target=target, order=order):
+            numbered = [
+                f":is({target.selector})>:is({child.selector}){{order:{place - len(order)}!important}}"
+                for place, child in enumerate(order)
+            ]
+            _add_style(element, f":where({target.selector}){{display:grid}}{''.join(numbered)}")
         case _:
             _change_attributes(operation, element.attributes)
 

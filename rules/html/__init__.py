@@ -5,6 +5,7 @@ Counterpart: `rules.decision` says which groups of operations apply.
 """
 
 from rules.html.edits import Edit
+from rules.html.island import Script
 from rules.html.rewrite import PassedThrough, Rewritten, Touched, apply_groups, rewrite
 
-__all__ = ["Edit", "PassedThrough", "Rewritten", "Touched", "apply_groups", "rewrite"]
+__all__ = ["Edit", "PassedThrough", "Rewritten", "Script", "Touched", "apply_groups", "rewrite"]

@@ -15,7 +15,7 @@ from rules.errors import RulesError
 from rules.html import content as markup
 from rules.html.harm import harm_of_name, harm_of_value
 from rules.html.positions import NOT_BALANCED
-from rules.model import Content, Operation
+from rules.model import Content, Operation, Target
 from rules.operations import targets_of
 
 _EMPTY = turbohtml.parse("")
@@ -40,8 +40,19 @@ def check_operation(operation: Operation, path: str, *, selector_at: str = "targ
         check_declarations(operation.properties, f"{path}.properties", may_load=True)
     if isinstance(operation, model.SetTokens):
         check_declarations(operation.tokens, f"{path}.tokens", may_load=False)
-    if isinstance(operation, model.HideByStyle | model.SetTokens):
-        _check_style_target(operation, path)
+        _check_styled(operation.target, f"{path}.target", "styles", "use `setStyle`")
+    if isinstance(operation, model.HideByStyle):
+        _check_styled(operation.target, f"{path}.target", "hides", "use mode `attribute` or `remove`")
+    if isinstance(operation, model.OrderByStyle):
+        _check_styled(operation.target, f"{path}.target", "orders", "use `reorderChildren`")
+        for index, child in enumerate(operation.order):
+            _check_styled(child, f"{path}.order[{index}]", "orders", "use `reorderChildren`")
+
+
+def check_anywhere(operation: Operation, path: str) -> None:
+    """Raise RulesError for a value that some element must not have: in the browser nobody asks which one it is."""
+    if isinstance(operation, model.SetAttribute) and (harm := harm_of_value(operation.name, operation.value, "iframe")):
+        raise RulesError(harm, f"{path}.value")
 
 
 def check_moves(operations: Sequence[Operation], paths: Sequence[str]) -> None:
@@ -95,11 +106,13 @@ def harm_of_addresses(text: str) -> str:
     return next(filter(None, (harm_of_value("src", address) for address in css.addresses_in(text))), "")
 
 
-def _check_style_target(operation: model.HideByStyle | model.SetTokens, path: str) -> None:
-    does, otherwise = ("hides", "use mode `attribute` or `remove`")
-    if isinstance(operation, model.SetTokens):
-        does, otherwise = ("styles", "use `setStyle`")
-    if operation.target.max_matches is not None:
-        raise RulesError(f"a style {does} every match; with `maxMatches` {otherwise}", f"{path}.target.maxMatches")
-    if _NOT_IN_STYLE.search(operation.target.selector or ""):
-        raise RulesError(f"this selector can't stand in a style block; {otherwise}", f"{path}.target.selector")
+def may_stand_in_style(target: Target) -> bool:
+    """Whether a rule of a style block does to the target what an operation on it would."""
+    return target.max_matches is None and not _NOT_IN_STYLE.search(target.selector or "")
+
+
+def _check_styled(target: Target, path: str, does: str, instead: str) -> None:
+    if target.max_matches is not None:
+        raise RulesError(f"a style {does} every match; with `maxMatches` {instead}", f"{path}.maxMatches")
+    if _NOT_IN_STYLE.search(target.selector or ""):
+        raise RulesError(f"this selector can't stand in a style block; {instead}", f"{path}.selector")

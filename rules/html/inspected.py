@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from rules import model
 from rules.decision import Group
+from rules.model import Delivery
 from rules.operations import targets_of
 
 ALWAYS_INSPECTED = frozenset({"id", "class", "type", "http-equiv", "charset", "encoding", "shadowrootmode"})
@@ -46,6 +47,7 @@ _NAMED: dict[type, tuple[str, ...]] = {
     model.MoveAppend: (),
     model.ReorderChildren: (),
     model.SetTokens: (),
+    model.OrderByStyle: (),
 }
 """Verb -> the attributes that it reads or writes; a verb that is in neither table looks at everything."""
 
@@ -54,6 +56,8 @@ def attributes_inspected(groups: Sequence[Group]) -> frozenset[str] | None:
     """Names, lower case, of all attributes whose values may matter to these operations; None: any may."""
     names = set(ALWAYS_INSPECTED)
     for group in groups:
+        if group.delivery is not Delivery.EDGE:
+            return None  # frameworks are looked for by many signs, and each page's script may carry a nonce of its own
         for operation in group.operations:
             if isinstance(operation, model.SetAttribute | model.RemoveAttribute):
                 names.add(operation.name.lower())

@@ -13,6 +13,7 @@ from rules import limits, model
 from rules.html import places
 from rules.html.content import RAW_TEXT, RCDATA, stays_whole
 from rules.html.document import STRUCTURE
+from rules.html.frameworks import tears_markers
 from rules.html.places import Spot, SpotOf, Where, is_protected
 from rules.html.workspace import Workspace
 from rules.reasons import Reason
@@ -141,6 +142,8 @@ def _cannot_stand(work: Workspace, element: Element, spot: Spot) -> Reason | Non
         return Reason.UNSAFE_TARGET
     if outer is None or (document.has_content(element) and document.leaves_formatting_open(element)):
         return Reason.AMBIGUOUS_SPAN
+    if tears_markers(document.source[slice(*outer)], element):
+        return Reason.UNSAFE_TARGET
     if element.matches(_SPEAKS_FOR_THE_PAGE) or element.select_one(_SPEAKS_FOR_THE_PAGE) is not None:
         return Reason.UNSAFE_TARGET
     parent = work.parent_at(spot)

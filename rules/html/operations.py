@@ -10,9 +10,11 @@ from turbohtml import Element, Namespace
 
 from rules import addresses, model
 from rules.html import moves, places
+from rules.html.by_style import rules_of
 from rules.html.content import RAW_TEXT, RCDATA, closes_ancestor, fits, markup_of, own_fits
 from rules.html.document import FORMATTING, LEADING_NEWLINE, STRUCTURE
 from rules.html.edits import Side
+from rules.html.frameworks import tears_markers
 from rules.html.harm import FORBIDDEN_ELEMENTS, harm_of_value
 from rules.html.places import SpotOf
 from rules.html.proof import Carried
@@ -65,13 +67,18 @@ def _cannot_hold(work: Workspace, content: Content, parent: Element | None) -> R
     return None
 
 
+def _cannot_lose(work: Workspace, element: Element, span: tuple[int, int]) -> Reason | None:
+    """Why a range of an element can't go; None if it can."""
+    return Reason.UNSAFE_TARGET if tears_markers(work.document.source[slice(*span)], element) else None
+
+
 def _set_inner(work: Workspace, operation: model.SetInnerContent | model.SetText, element: Element) -> Reason | None:
     if element.tag in STRUCTURE or not work.document.has_content(element):
         return Reason.UNSAFE_TARGET
     inner = work.document.inner(element)
     if inner is None:
         return Reason.AMBIGUOUS_SPAN
-    if (reason := _cannot_hold(work, operation.content, element)) is not None:
+    if (reason := _cannot_lose(work, element, inner) or _cannot_hold(work, operation.content, element)) is not None:
         return reason
     text = markup_of(operation.content)
     if element.tag in LEADING_NEWLINE and text.startswith("\n"):
@@ -87,7 +94,9 @@ def _replace(work: Workspace, operation: model.Replace, element: Element) -> Rea
     outer = work.document.outer(element)
     if outer is None:
         return Reason.UNSAFE_TARGET if element.tag in STRUCTURE else Reason.AMBIGUOUS_SPAN
-    if (reason := _cannot_hold(work, operation.content, work.parent(element))) is not None:
+    if (
+        reason := _cannot_lose(work, element, outer) or _cannot_hold(work, operation.content, work.parent(element))
+    ) is not None:
         return reason
     return work.place(*outer, markup_of(operation.content), Side.RANGE, element, behind=element.previous_sibling)
 
@@ -96,6 +105,8 @@ def _remove(work: Workspace, operation: model.Remove, element: Element) -> Reaso
     outer = work.document.outer(element)
     if outer is None:
         return Reason.UNSAFE_TARGET if element.tag in STRUCTURE else Reason.AMBIGUOUS_SPAN
+    if (reason := _cannot_lose(work, element, outer)) is not None:
+        return reason
     return work.place(*outer, "", Side.RANGE, element, behind=element.previous_sibling)
 
 
@@ -188,12 +199,27 @@ def _change(work: Workspace, element: Element, change: Callable[[TagChanges], bo
     return work.change_tag(element, change)
 
 
-def _hide(work: Workspace, operation: model.HideByStyle, element: Element) -> Reason | None:
-    return work.style(operation.target.selector or "", {"display": "none!important"})
+# -- styles
 
 
-def _set_tokens(work: Workspace, operation: model.SetTokens, element: Element) -> Reason | None:
-    return work.style(operation.target.selector or "", operation.tokens)
+def _by_style(work: Workspace, operation: Operation, _element: Element) -> Reason | None:
+    mark = work.mark()
+    for selector, declarations in rules_of(operation):
+        if (reason := work.style(selector, declarations)) is not None:
+            work.rollback(mark)
+            return reason
+    return None
+
+
+def _order_by_style(work: Workspace, operation: model.OrderByStyle, container: Element) -> Reason | None:
+    """One order for each container, be it by style or by moving."""
+    if work.document.start_tag(container) is None:
+        return Reason.AMBIGUOUS_SPAN
+    if (accepted := work.order_of(container)) is not None:
+        return None if accepted == operation.order else Reason.SHADOWED
+    if (reason := _by_style(work, operation, container)) is None:
+        work.take_order(container, operation.order)
+    return reason
 
 
 _VERBS: dict[type, Callable[..., Reason | None]] = {
@@ -212,11 +238,12 @@ _VERBS: dict[type, Callable[..., Reason | None]] = {
     model.RemoveClass: _remove_class,
     model.SetStyle: _set_style,
     model.SetParameters: _set_parameters,
-    model.HideByStyle: _hide,
     model.MoveBefore: moves.move,
     model.MoveAfter: moves.move,
     model.MovePrepend: moves.move,
     model.MoveAppend: moves.move,
     model.ReorderChildren: moves.reorder,
-    model.SetTokens: _set_tokens,
+    model.HideByStyle: _by_style,
+    model.OrderByStyle: _order_by_style,
+    model.SetTokens: _by_style,
 }

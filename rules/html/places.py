@@ -10,6 +10,7 @@ from typing import NamedTuple
 from turbohtml import Element, Node
 
 from rules.html.document import LEADING_NEWLINE, STRUCTURE, Document
+from rules.html.frameworks import is_placeholder
 from rules.reasons import Reason
 
 
@@ -113,7 +114,8 @@ def is_policy(element: Element) -> bool:
 
 def is_protected(element: Element) -> bool:
     """Whether an element is not an author's to change: something else has taken its measure, or it is the site's policy."""
-    return "integrity" in element.attrs or "data-turbo-track" in element.attrs or is_policy(element)
+    taken = "integrity" in element.attrs or "data-turbo-track" in element.attrs
+    return taken or is_policy(element) or is_placeholder(element)
 
 
 SpotOf = Callable[[Document, Element], Spot | Reason]

@@ -14,13 +14,15 @@ from rules.splices import Splice
 
 _DIRECTIVE = re.compile(r"[^;]+")
 _WORD = re.compile(r"[^ \t\n\f\r]+")
-_NONCE = re.compile(r"'nonce-([A-Za-z0-9+/_=-]+)'", re.IGNORECASE)
-_HASH = re.compile(r"'sha(256|384|512)-", re.IGNORECASE)
+NONCE = re.compile(r"'nonce-([A-Za-z0-9+/_=-]+)'", re.IGNORECASE)
+HASH = re.compile(r"'sha(256|384|512)-", re.IGNORECASE)
 _STYLE_DIRECTIVES = ("style-src-elem", "style-src", "default-src")
 """Which directive governs a `<style>` element: the first of these that a policy has."""
 
 
-class _Directive(NamedTuple):
+class Directive(NamedTuple):
+    """One directive of a policy."""
+
     name: str
     sources: list[re.Match[str]]
     end: int
@@ -29,44 +31,50 @@ class _Directive(NamedTuple):
 
 def style_nonce(policy: str) -> str | None:
     """A nonce that the policy accepts on a `<style>` element; None where it has none."""
-    governing = _governing(policy)
+    governing = governing_directive(policy, _STYLE_DIRECTIVES)
     for source in governing.sources if governing is not None else ():
-        if match := _NONCE.fullmatch(source[0]):
+        if match := NONCE.fullmatch(source[0]):
             return match[1]
     return None
 
 
 def allowing_style(policy: str, hashes: Collection[str], nonce: str | None) -> tuple[Splice, ...]:
     """What makes the policy accept style blocks of these SHA-256 `hashes` (base64), or that carry `nonce`; () if it does."""
-    governing = _governing(policy)
+    governing = governing_directive(policy, _STYLE_DIRECTIVES)
     added = [f"'sha256-{value}'" for value in hashes]
     if governing is None or not added:
         return ()
     sources = [source[0] for source in governing.sources]
     if _accepts(sources, nonce) or set(added) <= set(sources):
         return ()
+    return widened(policy, governing, added, "style-src")
+
+
+def widened(policy: str, governing: Directive, added: Sequence[str], own: str) -> tuple[Splice, ...]:
+    """What adds sources to the directive that governs, or to a new one called `own` where that is `default-src`."""
     if governing.name == "default-src":
-        kept = [source for source in sources if source.lower() != "'none'"]
+        kept = [source[0] for source in governing.sources if source[0].lower() != "'none'"]
         end = len(policy.rstrip("; \t\n\f\r"))
-        return (Splice(end, len(policy), f"; style-src {' '.join([*kept, *added])}"),)
+        return (Splice(end, len(policy), f"; {own} {' '.join([*kept, *added])}"),)
     forbidding = [source for source in governing.sources if source[0].lower() == "'none'"]
     gone = [Splice(source.start() - 1, source.end(), "") for source in forbidding]
     return (*gone, Splice(governing.end, governing.end, " " + " ".join(added)))
 
 
 def _accepts(sources: Sequence[str], nonce: str | None) -> bool:
-    found = [match[1] for source in sources if (match := _NONCE.fullmatch(source))]
+    found = [match[1] for source in sources if (match := NONCE.fullmatch(source))]
     if nonce is not None and nonce in found:
         return True
-    strict = bool(found) or any(_HASH.match(source) for source in sources)
+    strict = bool(found) or any(HASH.match(source) for source in sources)
     return not strict and any(source.lower() == "'unsafe-inline'" for source in sources)
 
 
-def _governing(policy: str) -> _Directive | None:
-    directives: dict[str, _Directive] = {}
+def governing_directive(policy: str, names: Sequence[str]) -> Directive | None:
+    """The first of the directives called `names` that the policy has."""
+    directives: dict[str, Directive] = {}
     for part in _DIRECTIVE.finditer(policy):
         words = list(_WORD.finditer(policy, *part.span()))
         if words:  # of two directives of one name the first counts
             name = words[0][0].lower()
-            directives.setdefault(name, _Directive(name, words[1:], words[-1].end()))
-    return next((directives[name] for name in _STYLE_DIRECTIVES if name in directives), None)
+            directives.setdefault(name, Directive(name, words[1:], words[-1].end()))
+    return next((directives[name] for name in names if name in directives), None)

@@ -56,7 +56,8 @@ _FLOWING = frozenset(
     "var".split()
 )
 """Elements in which text, white space or not, is only text."""
-_STYLE = re.compile(r"<style(?: [^<>\0]*)?>[^<\0]*</style>")
+_OWN = re.compile(r"(?:<style(?: [^<>\0]*)?>[^<\0]*</style>|<script(?: [^<>\0]*)?>[^<\0]*</script>)+")
+"""What the engine itself writes into a head."""
 _STRUCTURE_TAG = re.compile(r"<(?:html|body)", re.IGNORECASE)
 _WHITE_SPACE = " \t\n\f\r"
 _NO_TEXT = re.compile(r"<!--.*?-->|</html\s*>", re.DOTALL | re.IGNORECASE)
@@ -91,8 +92,8 @@ def _keeps_state(document: Document, one: Carried) -> bool:
     """Whether the parser is, behind the edit, in exactly the state that it was in there before, however odd the page.
 
     That holds for start tags that it does not copy; for text that becomes other text, no tag among either: formatting
-    that the old one was to open again is open already, or its span would not be certain; and for a style right before
-    the tag that ends the head. (`<select>` copies what its options hold.)
+    that the old one was to open again is open already, or its span would not be certain; and for what the engine
+    writes right before the tag that ends the head. (`<select>` copies what its options hold.)
     """
     operation, element = one
     if isinstance(operation, _START_TAG_ONLY):
@@ -100,7 +101,7 @@ def _keeps_state(document: Document, one: Carried) -> bool:
     if element.namespace is not Namespace.HTML or document.end_tag(element) is None:
         return False
     if isinstance(operation, model.Append):
-        return element.tag == "head" and _STYLE.fullmatch(markup_of(operation.content)) is not None
+        return element.tag == "head" and _OWN.fullmatch(markup_of(operation.content)) is not None
     if not isinstance(operation, model.SetInnerContent | model.SetText):
         return False
     inner, body = document.inner(element), document.root.select_one("body")

@@ -5,7 +5,7 @@ Never: an exception for any bytes; a page that can't be edited comes back as Pas
 """
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -13,19 +13,24 @@ import msgspec
 from msgspec import Struct
 from turbohtml import Element
 
-from rules import css, limits, model
+from rules import limits, model
 from rules.decision import Group, Outcome
-from rules.html import proof
+from rules.html import island, proof
+from rules.html.by_style import style_sheet, suited
 from rules.html.charset import Charset, charset_of
 from rules.html.checks import check_operation
 from rules.html.content import escape_attribute
 from rules.html.document import Document
 from rules.html.edits import Edit, Side, splice
+from rules.html.island import Script
+from rules.html.labels import as_carried_out
 from rules.html.operations import perform
+from rules.html.places import is_policy
 from rules.html.proof import Carried
+from rules.html.script_policy import Verdict, script_nonce, verdict
 from rules.html.slots import prepared
 from rules.html.workspace import Workspace
-from rules.model import Content, Operation, Target
+from rules.model import Content, Delivery, Operation, Target
 from rules.operations import targets_of
 from rules.reasons import Reason
 
@@ -44,6 +49,8 @@ class Touched(Struct, frozen=True, array_like=True):
     """Its place in the group, from 0."""
     matched: int
     left: tuple[int, ...] = ()
+    instead: Operation | None = None
+    """What was carried out in its place on this page: with labels, or by style; None for the operation itself."""
 
 
 class Rewritten(Struct, frozen=True, kw_only=True):
@@ -59,6 +66,8 @@ class Rewritten(Struct, frozen=True, kw_only=True):
     """WHATWG name of the page's encoding."""
     touched: tuple[Touched, ...] = ()
     """For each operation that changed something, in the order in which they were accepted."""
+    calls_script: bool = False
+    """The page calls the browser script, which a Content-Security-Policy must let in."""
 
 
 class PassedThrough(Struct, frozen=True, kw_only=True):
@@ -88,11 +97,13 @@ def apply_groups(
     *,
     charset: str | None,
     nonce: str | None = None,
+    script: Script | None = None,
     page_bytes_max: int = limits.PAGE_BYTES_MAX,
     prove_all: bool = False,
 ) -> Rewritten | PassedThrough:
     """Carry out groups, highest precedence first. `charset` is the Content-Type's, `nonce` the page's own for styles.
 
+    `script` is the browser script that `guarded` and `client` groups are handed to; None where it can't come along.
     `prove_all`: prove also what provably stays in its place; slower, and never another page.
     """
     if len(page) > page_bytes_max:
@@ -100,7 +111,7 @@ def apply_groups(
     found = charset_of(page, charset)
     if found is None:
         return PassedThrough(reason=Reason.CHARSET, detail=charset or "")
-    manner = _Manner(nonce, prove_all)
+    manner = _Manner(nonce, script, prove_all)
     if found.is_wide:
         return _transcoded(page, groups, found, manner)
     return _changed(page, groups, found, manner)
@@ -108,6 +119,7 @@ def apply_groups(
 
 class _Manner(NamedTuple):
     nonce: str | None
+    script: Script | None
     prove_all: bool
 
 
@@ -124,8 +136,11 @@ def _attempt(
     work = Workspace(Document(page, charset), manner.nonce)
     if work.document.is_too_deep:
         return PassedThrough(reason=Reason.TOO_LARGE, detail=f"elements more than {limits.DEPTH_MAX} deep")
-    outcomes = tuple(_group(work, group) for group in groups)
+    done = [as_carried_out(_suited(work, group)) for group in groups]
+    outcomes, handed = _carry_out(work, done)
     hashes = _write_styles(work)
+    delivered = _hand_over(work, handed, manner.script)
+    outcomes = tuple(_told(outcome, delivered) for outcome in outcomes)
     edits = work.finished()
     if not edits:
         return PassedThrough(reason=Reason.NOTHING_MATCHED, outcomes=outcomes)
@@ -139,22 +154,24 @@ def _attempt(
         edits=edits,
         style_hashes=hashes,
         charset=charset.name,
-        touched=_touched(work, groups),
+        touched=_touched(work, groups, done),
+        calls_script=delivered,
     )
 
 
-def _touched(work: Workspace, groups: Sequence[Group]) -> tuple[Touched, ...]:
+def _touched(work: Workspace, groups: Sequence[Group], done: Sequence[Group]) -> tuple[Touched, ...]:
     """Of what was accepted, which elements it changed; each selector was evaluated before, so nothing is looked for."""
     changed: dict[int, set[int]] = {}
     for one in work.carried:
         changed.setdefault(id(one.operation), set()).add(id(one.element))
     found = []
-    for group in groups:
-        for index, operation in enumerate(group.operations):
+    for group, carried in zip(groups, done, strict=True):
+        for index, operation in enumerate(carried.operations):
             if (those := changed.get(id(operation))) is not None:
                 elements = work.document.select(operation.target.selector or "")
                 left = tuple(at for at, element in enumerate(elements) if id(element) not in those)
-                found.append(Touched(group.mutation_id, index, len(elements), left))
+                instead = None if operation is group.operations[index] else operation
+                found.append(Touched(group.mutation_id, index, len(elements), left, instead))
     return tuple(found)
 
 
@@ -183,6 +200,38 @@ def _proven_part(page: bytes, groups: Sequence[Group], charset: Charset, manner:
 def _halves(indices: list[int]) -> list[list[int]]:
     middle = len(indices) // 2
     return [indices[:middle], indices[middle:]]
+
+
+def _carry_out(work: Workspace, groups: Sequence[Group]) -> tuple[tuple[Outcome, ...], list[Group]]:
+    """What became of each group, and what the browser script is to do: of a guarded group what was done here."""
+    outcomes: list[Outcome] = []
+    handed: list[Group] = []
+    for group in groups:
+        if group.delivery is Delivery.CLIENT:
+            outcomes.append(Outcome(group.mutation_id, Reason.DELIVERED))
+            handed.append(group)
+            continue
+        carried = len(work.carried)
+        outcomes.append(_group(work, group))
+        if group.delivery is Delivery.GUARDED:
+            accepted = {id(one.operation) for one in work.carried[carried:]}
+            kept = tuple(operation for operation in group.operations if id(operation) in accepted)
+            handed += [msgspec.structs.replace(group, operations=kept)] if kept else []
+    return tuple(outcomes), handed
+
+
+def _suited(work: Workspace, group: Group) -> Group:
+    """The group as this page takes it: what a framework hydrates is not put into another order, but shown in one."""
+    if not any(isinstance(operation, model.ReorderChildren) for operation in group.operations):
+        return group
+    operations = tuple(suited(work.document, work.roots, operation) for operation in group.operations)
+    return msgspec.structs.replace(group, operations=operations)
+
+
+def _told(outcome: Outcome, delivered: bool) -> Outcome:
+    if outcome.reason is Reason.DELIVERED and not delivered:
+        return Outcome(outcome.mutation_id, Reason.NOT_DELIVERED)
+    return outcome
 
 
 def _group(work: Workspace, group: Group) -> Outcome:
@@ -230,31 +279,46 @@ def _operation(work: Workspace, operation: Operation) -> tuple[Reason | None, in
 
 
 def _write_styles(work: Workspace) -> tuple[str, ...]:
-    """One style block at the end of `<head>` for all that operations do by style; its hash.
-
-    The place is certain, or no rule would be accepted; and no verb replaces a head, so the block is never shadowed.
-    """
-    head = work.document.root.select_one("head")
-    inner = work.document.inner(head) if head is not None and work.styles else None
-    if head is None or inner is None:
-        return ()
-    sheet = _style_sheet(work.styles)
+    """One style block at the end of `<head>` for all that operations do by style; its hash."""
+    sheet = style_sheet(work.styles)
     attribute = f' nonce="{escape_attribute(work.nonce)}"' if work.nonce else ""
-    markup = f"<style data-layout-mutation{attribute}>{sheet}</style>"
-    work.place(inner[1], inner[1], markup, Side.CLOSING, head)
-    written = model.Append(target=Target(selector="head"), content=Content(html=markup))
-    work.carried.append(Carried(written, head))
+    if not sheet or not _append_to_head(work, f"<style data-layout-mutation{attribute}>{sheet}</style>"):
+        return ()
     style_hash = b64encode(sha256(sheet.encode()).digest()).decode()
     work.permit(style_hash)
     return (style_hash,)
 
 
-def _style_sheet(styles: Mapping[tuple[str, str], str]) -> str:
-    """One rule for each selector, in the order in which selectors came."""
-    rules: dict[str, list[str]] = {}
-    for (selector, name), value in styles.items():
-        rules.setdefault(selector, []).append(f"{name}:{css.escaped(value)}")
-    return "".join(f"{css.escaped(selector)}{{{';'.join(declared)}}}" for selector, declared in rules.items())
+def _hand_over(work: Workspace, groups: list[Group], script: Script | None) -> bool:
+    """Whether the browser script comes with the page, told what is left to it."""
+    if not groups or script is None:
+        return False
+    admitted = _admitted(work.document, script)
+    return admitted is not None and _append_to_head(work, island.island(work.document, work.roots, groups, admitted))
+
+
+def _admitted(document: Document, script: Script) -> Script | None:
+    """The script as the policies in the page's own `<meta>` let it in; None where one keeps it out as it stands."""
+    policies = [str(meta.attrs.get("content") or "") for meta in document.select("meta[http-equiv]") if is_policy(meta)]
+    nonce = script.nonce or script_nonce(policies)
+    if any(verdict(policy, nonce) is not Verdict.ALLOWED for policy in policies):
+        return None
+    return msgspec.structs.replace(script, nonce=nonce)
+
+
+def _append_to_head(work: Workspace, markup: str) -> bool:
+    """Write what is the engine's own at the end of `<head>`, if that place is certain.
+
+    For styles it is, or no rule would be accepted; and no verb replaces a head, so the place is never taken.
+    """
+    head = work.document.root.select_one("head")
+    inner = work.document.inner(head) if head is not None else None
+    if head is None or inner is None:
+        return False
+    work.place(inner[1], inner[1], markup, Side.CLOSING, head)
+    written = model.Append(target=Target(selector="head"), content=Content(html=markup))
+    work.carried.append(Carried(written, head))
+    return True
 
 
 def _transcoded(page: bytes, groups: Sequence[Group], charset: Charset, manner: _Manner) -> Rewritten | PassedThrough:

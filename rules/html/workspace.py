@@ -12,6 +12,7 @@ from turbohtml import Element
 from rules import model
 from rules.html.document import STRUCTURE, Document, chain
 from rules.html.edits import STAYS, Edit, EditSet, Placed, Side, woven
+from rules.html.frameworks import Root, roots_of
 from rules.html.places import Move, Spot, Where, is_policy
 from rules.html.policy import allowing_style, style_nonce
 from rules.html.proof import Carried
@@ -68,6 +69,11 @@ class Workspace:
         """Number of the operation that asks."""
         self._sequence = 0
         self._undo: list[Callable[[], object]] = []
+
+    @cached_property
+    def roots(self) -> tuple[Root, ...]:
+        """What frameworks hydrate on this page; asked only where it matters."""
+        return roots_of(self.document)
 
     def mark(self) -> tuple[int, int, int, int]:
         """A point to come back to, if a mutation turns out not to apply whole."""

@@ -2,8 +2,8 @@
 
 `page.html`, `expected.html`, and either `operations.json` or `rules.json` with an optional `context.json` (a visit).
 `case.json` says what the case is about, which outcomes are expected, in order (a reason for each operation, or
-`"mutation id: reason"` for each mutation that could match), and where it matters the Content-Type's charset and the
-page's nonce. A bug report becomes a folder here.
+`"mutation id: reason"` for each mutation that could match), and where it matters the Content-Type's charset, the
+page's nonce and how it may call the browser script. A bug report becomes a folder here.
 """
 
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from rules.compiler import compile_table
 from rules.context import Context
 from rules.decision import decide
 from rules.explanation import explain
-from rules.html import PassedThrough, Rewritten, apply_groups, rewrite
+from rules.html import PassedThrough, Rewritten, Script, apply_groups, rewrite
 from rules.model import decode_operations, decode_rules
 
 HERE = Path(__file__).resolve().parent
@@ -30,6 +30,8 @@ class Case(msgspec.Struct, forbid_unknown_fields=True):
     outcomes: list[str]
     charset: str | None = None
     nonce: str | None = None
+    script: Script | None = None
+    """How the page may call the browser script."""
 
 
 def by_operations(folder: Path, case: Case) -> tuple[Rewritten | PassedThrough, list[str]]:
@@ -46,7 +48,8 @@ def by_rules(folder: Path, case: Case) -> tuple[Rewritten | PassedThrough, list[
     given = visit.read_bytes() if visit.exists() else b'{"site": "shop.example", "path": "/"}'
     context = msgspec.json.decode(given, type=Context)
     decision = decide(table, context)
-    result = apply_groups((folder / "page.html").read_bytes(), decision.groups, charset=case.charset, nonce=case.nonce)
+    page = (folder / "page.html").read_bytes()
+    result = apply_groups(page, decision.groups, charset=case.charset, nonce=case.nonce, script=case.script)
     told = explain(table, context, decision, result.outcomes)
     return result, [f"{outcome.mutation_id}: {outcome.reason}" for outcome in told]
 

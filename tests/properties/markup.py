@@ -112,6 +112,7 @@ def operations(selectors: st.SearchStrategy[str] = SELECTORS) -> st.SearchStrate
         st.builds(model.SetStyle, target=target, properties=declared),
         st.builds(model.SetParameters, target=target, parameters=parameters),
         st.builds(model.SetTokens, target=target, tokens=st.just(tokens)),
+        st.builds(model.OrderByStyle, target=target, order=st.lists(target, min_size=1, max_size=2)),
         st.builds(model.AddClass, target=target, names=CLASS_NAMES),
         st.builds(model.RemoveClass, target=target, names=CLASS_NAMES),
     )

@@ -85,7 +85,10 @@ def tried(page: bytes, one: Try, judge: Judge, name: str) -> Reason:
     result = rewrite(page, [one.operation], charset="utf-8")
     if isinstance(result, Rewritten):
         assert_only_edits_changed(page, result)
-        assert judge.agrees(one, readable(result.page)), (name, one.operation)
+        done = one._replace(
+            operation=result.touched[0].instead or one.operation
+        )  # an order, where a framework hydrates
+        assert judge.agrees(done, readable(result.page)), (name, done.operation)
     return result.outcomes[0].reason
 
 

@@ -14,7 +14,7 @@ from tests.trees import ORACLES, shape, with_classes_split
 
 bounded = settings(max_examples=150, deadline=None)
 
-STYLE_BLOCK = model.HideByStyle | model.SetTokens
+STYLE_BLOCK = model.HideByStyle | model.SetTokens | model.OrderByStyle
 """They change no element, only the style block."""
 
 GROUPS = st.lists(st.lists(operations(), min_size=1, max_size=3), min_size=1, max_size=4).map(

@@ -163,9 +163,12 @@ def _anchored(verb: Callable[..., Operation], target: Target, element: Branch, t
     return verb(target=target, anchor=Target(selector=selector_of(anchors[-1]))) if anchors else None
 
 
-def _reversed(target: Target, element: Branch, _: Writing) -> Operation | None:
-    order = [Target(selector=selector_of(child)) for child in reversed(element.elements()[:CHILDREN_MAX])]
-    return model.ReorderChildren(target=target, order=order) if len(order) > 1 else None
+def _reversed(verb: Callable[..., Operation]) -> Maker:
+    def made(target: Target, element: Branch, _: Writing) -> Operation | None:
+        order = [Target(selector=selector_of(child)) for child in reversed(element.elements()[:CHILDREN_MAX])]
+        return verb(target=target, order=order) if len(order) > 1 else None
+
+    return made
 
 
 VERBS: Mapping[str, Maker] = {
@@ -191,7 +194,8 @@ VERBS: Mapping[str, Maker] = {
     "moveAfter": _to_its_like(model.MoveAfter),
     "movePrepend": _into_like_of_parent(model.MovePrepend),
     "moveAppend": _into_like_of_parent(model.MoveAppend),
-    "reorderChildren": _reversed,
+    "reorderChildren": _reversed(model.ReorderChildren),
+    "orderByStyle": _reversed(model.OrderByStyle),
 }
 """Verb -> the operation to try on an element; None where it has nothing to do."""
 

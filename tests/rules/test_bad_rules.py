@@ -214,6 +214,16 @@ TABLE: list[tuple[Any, str, str]] = [
         "the page that it is about",
     ),
     (
+        doing({"verb": "orderByStyle", "target": HEADLINE, "order": [{"selector": "p"}, {"selector": "[a='<']"}]}),
+        f"{OPERATION}.order[1].selector",
+        "use `reorderChildren`",
+    ),
+    (
+        doing({"verb": "orderByStyle", "target": HEADLINE, "order": [{"selector": "p["}]}),
+        f"{OPERATION}.order[0].selector",
+        "main > h1",
+    ),
+    (
         doing({"verb": "setText", "target": HEADLINE, "content": {"html": "x"}}),
         OPERATION,
         "for HTML and components use `setInnerContent`",

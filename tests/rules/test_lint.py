@@ -67,3 +67,30 @@ def test_sample_pages_are_tried() -> None:
     assert filled == ()
     unreadable = lint(table(removing("a", "p")), {"page.html": b"\xff\xfe<\x00p\x00>\x00\x00\xd8"})
     assert "can't be rewritten: charset" in unreadable[0].message
+
+
+REACT = b"<head></head><div id=root><h1>Old</h1></div><p>x</p><script src=/a.js></script>"
+
+
+def on_page(verb: str, selector: str, **fields: Any) -> list[str]:
+    operation = {"verb": verb, "target": {"selector": selector}, **fields.pop("more", {})}
+    mutation = {"id": "a", "mutationType": "set", "mutationPayload": {"operations": [operation]}, **fields}
+    return [finding.message for finding in lint(table(mutation), {"/": REACT})]
+
+
+def test_what_hydration_would_undo_is_noticed() -> None:
+    [message] = on_page("remove", "h1")
+    assert message.startswith("operation 1 (h1) is inside a React root on /: hydration may undo it")
+    assert (
+        on_page("remove", "p") == on_page("hideByStyle", "h1") == on_page("addClass", "h1", more={"names": ["x"]}) == []
+    )
+    for delivery in ("guarded", "client"):
+        assert on_page("remove", "h1", delivery=delivery) == []
+
+
+def test_what_the_browser_will_not_find_is_only_a_warning() -> None:
+    operation = {"verb": "remove", "target": {"selector": "#late"}}
+    mutation = {"id": "a", "mutationType": "set", "mutationPayload": {"operations": [operation]}, "delivery": "client"}
+    [finding] = lint(table(mutation), {"/": REACT})
+    assert finding.severity is Severity.WARNING
+    assert "finds nothing on / as the origin sends it" in finding.message

@@ -37,6 +37,48 @@ def test_equal_operations_have_equal_digests() -> None:
     assert first.group.digest == second.group.digest != third.group.digest
 
 
+def test_the_digest_covers_who_does_it_and_when() -> None:
+    client: dict[str, Any] = {"on": "client"}
+    rows = compile_rows(
+        rules_file(
+            removing("a"),
+            removing("b", delivery="edge"),
+            removing("c", delivery="guarded"),
+            removing("d", delivery="client"),
+            removing("e", trigger={**client, "when": {"event": "idle", "seconds": 1}}),
+            removing("f", trigger={**client, "when": {"event": "idle", "seconds": 2}}),
+        )
+    )
+    groups = [row.group for row in rows if row.group is not None]
+    assert [group.delivery for group in groups] == ["edge", "edge", "guarded", "client", "client", "client"]
+    assert groups[0].digest == groups[1].digest
+    assert len({group.digest for group in groups}) == 5
+
+
+def test_an_events_target_is_named_by_its_selector() -> None:
+    def when(target: dict[str, Any]) -> object:
+        trigger = {"on": "client", "when": {"event": "visible", "target": target}}
+        [row] = compile_rows(rules_file(removing("m", trigger=trigger), modules=[{"id": "hero", "selector": ".hero"}]))
+        return row.group.when if row.group is not None else None
+
+    assert when({"moduleId": "hero"}) == model.Visible(target=model.Target(selector=".hero"))
+    with pytest.raises(RulesError) as caught:
+        when({"selector": "p["})
+    assert caught.value.path == "$.mutations[0].trigger.when.target.selector"
+
+
+def test_modules_in_an_order_are_named_by_their_selectors() -> None:
+    order = [{"moduleId": "hero"}, {"selector": "i"}]
+    operation = {"verb": "orderByStyle", "target": {"selector": "main"}, "order": order}
+    file = rules_file({"id": "m", "mutationType": "set", "mutationPayload": {"operations": [operation]}})
+    [row] = compile_rows(file)
+    assert row.group is not None
+    [resolved] = row.group.operations
+    assert isinstance(resolved, model.OrderByStyle)
+    assert [target.selector for target in resolved.order] == ['[data-module="hero"]', "i"]
+    assert row.modules == {"hero"}
+
+
 def test_what_a_row_reads() -> None:
     file = rules_file(
         variant("v", conditions={"mobile": True}, trigger={"on": "segment", "segment": "s"}),

@@ -7,7 +7,7 @@ import pytest
 
 from rules import model
 from rules.decision import Group
-from rules.html import PassedThrough, Rewritten, Touched, apply_groups
+from rules.html import PassedThrough, Rewritten, Script, Touched, apply_groups
 from service import dom_verbs
 from service.opinions import PAGE_BYTES_MAX, Case, Doubt, Opinion, Verdict
 from service.second_opinion import ATTRIBUTES_MAX, DEPTH_MAX, TAGS_MAX, blamed, judge
@@ -32,6 +32,7 @@ VERBS = [
     one("addClass", "h1", names=["a", "c"]),
     one("removeClass", "h1", names=["b"]),
     one("hideByStyle", "footer, .\u00fc"),
+    one("orderByStyle", "#d", order=[{"selector": "p + p"}, {"selector": "p"}]),
     one("setTokens", ":root", tokens={"--accent": "#0a7"}),
     one("moveBefore", "li", anchor={"selector": "h1"}),
     one("moveAfter", "li", anchor={"selector": "footer"}),
@@ -51,6 +52,26 @@ def test_what_is_right_is_agreed_with_and_what_was_not_done_is_missed(operation:
     assert judge(msgspec.structs.replace(case, rewritten=elsewhere)).detail == (
         "html > head > title: expected text 't', found text 'u'"
     )
+
+
+def test_what_was_carried_out_in_an_operations_place_is_judged() -> None:
+    page = b"<head></head><main data-v-app><i>1</i><b>2</b></main><h1>Old</h1>"
+    [group] = groups_of(
+        [
+            one("reorderChildren", "main", order=[{"selector": "b"}]),
+            one("after", "h1", content=TEXT),
+            one("setText", "h1", content=TEXT),
+        ]
+    )
+    for delivery in model.Delivery:
+        asked = (msgspec.structs.replace(group, delivery=delivery),)
+        result = apply_groups(page, asked, charset=None, script=Script("/s.js", nonce="n"))
+        assert isinstance(result, Rewritten)
+        case = Case.of(page, result, asked)
+        assert judge(case) == AGREES
+        assert bool(case.touched) is (delivery is not model.Delivery.CLIENT)
+        elsewhere = case.rewritten.replace(b"<i>1", b"<i>3")
+        assert judge(msgspec.structs.replace(case, rewritten=elsewhere)).verdict is Verdict.DIFFERS
 
 
 WITHOUT_OPINION = {"setStyle", "setParameters"}

@@ -4,7 +4,7 @@ import pytest
 
 from rules import limits, model
 from rules.errors import RulesError
-from rules.html.checks import check_moves, check_operation, check_selector
+from rules.html.checks import check_anywhere, check_moves, check_operation, check_selector
 from tests.rules.html.making import at, html, text
 
 
@@ -85,3 +85,12 @@ def test_moves_in_a_circle(pairs: list[tuple[str, str]]) -> None:
 @pytest.mark.parametrize("pairs", [[("a", "a")], [("a", "b"), ("a", "c"), ("c", "d")], [("a", "b"), ("c", "b")]])
 def test_moves_that_end_somewhere(pairs: list[tuple[str, str]]) -> None:
     check_moves([moving(*pair) for pair in pairs], [""] * len(pairs))
+
+
+def test_where_nobody_looks_at_the_element_the_strictest_counts() -> None:
+    image = model.SetAttribute(target=at("img"), name="src", value="data:image/png;base64,AA")
+    check_operation(image, "$")
+    with pytest.raises(RulesError, match="a data: address") as caught:
+        check_anywhere(image, "$")
+    assert caught.value.path == "$.value"
+    check_anywhere(model.SetAttribute(target=at("img"), name="src", value="/a.png"), "$")
