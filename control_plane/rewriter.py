@@ -11,6 +11,7 @@ import msgspec
 from control_plane.child import ChildEndedError, ChildProcess, confine, serve
 from rules.decision import Group, Outcome
 from rules.html import Rewritten, Touched, apply_groups
+from rules.model import Delivery
 from rules.reasons import Reason
 from service.opinions import Case
 
@@ -59,8 +60,12 @@ class Rewriter:
 
 
 def obey(order: Order) -> Done:
-    """Carry out one order; what the child does, callable anywhere."""
-    result = apply_groups(order.page, order.groups, charset=order.charset)
+    """Carry out one order; what the child does, callable anywhere.
+
+    A preview runs no scripts, so it shows what the browser script would make of the page as if the edge had done it.
+    """
+    groups = [msgspec.structs.replace(group, delivery=Delivery.EDGE) for group in order.groups]
+    result = apply_groups(order.page, groups, charset=order.charset)
     if isinstance(result, Rewritten):
         return Done(result.page, result.outcomes, charset=result.charset, touched=result.touched)
     return Done(order.page, tuple(result.outcomes), result.reason.value, result.detail)

@@ -17,10 +17,11 @@ from rules import limits
 from rules.context import Context
 from rules.decision import Decision, Outcome, decide
 from rules.explanation import explain
-from rules.html import PassedThrough, Rewritten, apply_groups
+from rules.html import PassedThrough, Rewritten, Script, apply_groups
 from rules.reasons import Reason
 from rules.table import DecisionTable
 from service.clock import now
+from sidecar.browser_script import SCRIPT
 
 EXAMPLES = """\
 examples:
@@ -66,7 +67,9 @@ def run(arguments: argparse.Namespace) -> int:
     context = context_of(arguments.url, arguments.context)
     page = read_file(Path("-"), bytes_max=limits.PAGE_BYTES_MAX)
     decision = decide(table, context)
-    result = apply_groups(page, decision.groups, charset=arguments.charset) if decision.groups else None
+    script = Script(SCRIPT.address)
+    groups = decision.groups
+    result = apply_groups(page, groups, charset=arguments.charset, script=script) if groups else None
     sys.stdout.buffer.write(result.page if isinstance(result, Rewritten) else page)
     sys.stdout.buffer.flush()
     if arguments.explain or arguments.json:

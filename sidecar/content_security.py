@@ -1,18 +1,21 @@
-"""Content-Security-Policy fields: letting the engine's own style block pass, and nothing else.
+"""Content-Security-Policy fields: letting the engine's own style block and the browser script pass, and nothing else.
 
 Pure, on the fields of a response. Each policy of each field is judged by itself, report-only ones too: all of them have a
 say, and a report about us helps nobody.
-Counterpart: `rules.html.policy` knows what one policy says; `rules.html.workspace` does the same for `<meta>`.
-Never: `unsafe-inline`, a script directive, or anything for what an author wrote.
+Counterpart: `rules.html.policy` and `rules.html.script_policy` know what one policy says; `rules.html` does the same for
+`<meta>`.
+Never: `unsafe-inline`, or anything for what an author wrote.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from rules.html import policy
+from rules.html import Script, policy
+from rules.html.script_policy import Verdict, script_nonce, verdict, with_hash
 from rules.splices import spliced
 from sidecar.headers import Field
 
-_POLICY_FIELDS = frozenset({b"content-security-policy", b"content-security-policy-report-only"})
+_ENFORCED = b"content-security-policy"
+_POLICY_FIELDS = frozenset({_ENFORCED, b"content-security-policy-report-only"})
 
 
 def has_policy(fields: Iterable[Field]) -> bool:
@@ -33,6 +36,38 @@ def allowing_styles(fields: Iterable[Field], hashes: Sequence[str], nonce: str |
         else (name, value)
         for name, value in fields
     ]
+
+
+def script_for(fields: Iterable[Field], address: str, integrity: str) -> Script | None:
+    """How the browser script is called on a page with these fields; None where a policy would keep it out anyway.
+
+    A policy that only reports keeps nothing out, so it is not asked and not changed.
+    """
+    enforced = [*_policies((name, value) for name, value in fields if name.lower() == _ENFORCED)]
+    nonce = script_nonce(enforced)
+    verdicts = {verdict(one, nonce) for one in enforced}
+    if Verdict.FORBIDDEN in verdicts:
+        return None
+    return Script(address, integrity if Verdict.WITH_HASH in verdicts else "", nonce)
+
+
+def allowing_script(fields: Iterable[Field], script: Script) -> list[Field]:
+    """The fields with every policy letting in what `script_for` found a way for."""
+    if not script.integrity:
+        return list(fields)
+    return [
+        (name, b",".join(_with_script(one, script) for one in value.split(b",")))
+        if name.lower() == _ENFORCED
+        else (name, value)
+        for name, value in fields
+    ]
+
+
+def _with_script(one: bytes, script: Script) -> bytes:
+    text = one.decode("latin-1")
+    if verdict(text, script.nonce) is not Verdict.WITH_HASH:
+        return one
+    return spliced(text, with_hash(text, script.integrity)).encode("latin-1")
 
 
 def _policies(fields: Iterable[Field]) -> Iterator[str]:

@@ -82,7 +82,8 @@ class Job:
 
     def request(self) -> bytes:
         """The message for the child; raises ValueError if it can't be one."""
-        return _message(Request(self.number, _encode(self.groups), self.key.charset, self.key.nonce, self.body))
+        key = self.key
+        return _message(Request(self.number, _encode(self.groups), key.charset, key.nonce, self.body, key.script))
 
 
 class Studying:
@@ -386,6 +387,7 @@ def understood(message: bytes, number: int, body: bytes) -> Answer:
         style_hashes=changes.style_hashes,
         charset=changes.charset,
         touched=changes.touched,
+        calls_script=changes.calls_script,
     )
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from isal import isal_zlib
 
-from rules.html import PassedThrough, Rewritten
+from rules.html import PassedThrough, Rewritten, Script
 
 DOORKEEPER_ENTRIES_MAX = 16_384
 """Sightings remembered in each of two generations: a few MB, and as many pages between two sightings of one."""
@@ -34,6 +34,7 @@ class MemoKey(NamedTuple):
     decision: str
     charset: str | None
     nonce: str | None
+    script: Script | None = None
 
 
 class _Entry(NamedTuple):

@@ -11,9 +11,10 @@ from typing import Protocol
 import aiohttp
 
 from rules.decision import Decision
-from rules.html import PassedThrough, Rewritten
+from rules.html import PassedThrough, Rewritten, Script
+from rules.model import Delivery
 from rules.reasons import Reason
-from sidecar import codings, content_security, eligibility, headers, validators
+from sidecar import browser_script, codings, content_security, eligibility, headers, validators
 from sidecar.exchange import Exchange, Page
 from sidecar.headers import Field
 from sidecar.telemetry import Telemetry
@@ -27,7 +28,14 @@ class PageRewriter(Protocol):
     """What `sidecar.rewriting.Rewriting` is to the proxy. Never raises."""
 
     async def rewrite(
-        self, body: bytes, decision: Decision, *, charset: str | None, nonce: str | None, address: str
+        self,
+        body: bytes,
+        decision: Decision,
+        *,
+        charset: str | None,
+        nonce: str | None,
+        address: str,
+        script: Script | None = None,
     ) -> Rewritten | PassedThrough: ...
 
     def status(self) -> dict[str, object]: ...
@@ -58,6 +66,7 @@ class Pages:
             self._telemetry.refused(Reason.BROKEN_BODY, str(error), exchange.path)
             return Reason.BROKEN_BODY
         nonce = content_security.style_nonce(fields) if content_security.has_policy(fields) else None
+        script = _script_for(decision, fields)
         with self._telemetry.rewrite_s.time():
             answer = await self._rewriting.rewrite(
                 content,
@@ -65,11 +74,14 @@ class Pages:
                 charset=eligibility.charset_of(origin.headers.get("Content-Type", "")),
                 nonce=nonce,
                 address=f"{exchange.authority}{exchange.target}",
+                script=script,
             )
         exchange.explanation.update((outcome.mutation_id, outcome.reason) for outcome in answer.outcomes)
         if isinstance(answer, PassedThrough):
             self._report(answer, exchange)
             return answer.reason
+        if answer.calls_script and script is not None:
+            fields = content_security.allowing_script(fields, script)
         return await self._dressed(exchange, origin, decision, fields, answer, nonce)
 
     async def _gather(self, exchange: Exchange, origin: OriginResponse) -> Reason | None:
@@ -139,6 +151,13 @@ class Pages:
             self._telemetry.count_failure(answer.reason)
         if answer.reason not in {Reason.NOTHING_MATCHED, Reason.NO_CHANGE}:
             self._telemetry.refused(answer.reason, answer.detail, exchange.path)
+
+
+def _script_for(decision: Decision, fields: list[Field]) -> Script | None:
+    """How this page calls the browser script, if the decision needs it and the page's policies let it in."""
+    if all(group.delivery is Delivery.EDGE for group in decision.groups):
+        return None
+    return content_security.script_for(fields, browser_script.SCRIPT.address, browser_script.SCRIPT.integrity)
 
 
 def revalidated(exchange: Exchange, origin: OriginResponse, fields: list[Field], mutations: int) -> Page:

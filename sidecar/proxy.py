@@ -19,7 +19,7 @@ from rules.decision import Decision, decide
 from rules.reasons import Reason
 from rules.redirects import LASTING, Redirect
 from rules.table import DecisionTable
-from sidecar import eligibility, headers, local_mode, toggles, upgrade, validators, visit
+from sidecar import browser_script, eligibility, headers, local_mode, toggles, upgrade, validators, visit
 from sidecar.exchange import Exchange, Page, Passing
 from sidecar.guard import Guard
 from sidecar.headers import Field, Forwarding
@@ -85,6 +85,10 @@ class Proxy:
         visitor = Visitor(request, draining=self.draining, stall_s=self._settings.stall_s)
         self._telemetry.in_progress.inc()
         try:
+            if request.method in ("GET", "HEAD") and exchange.target.startswith(OWN_PATH):
+                own = browser_script.answer(exchange.path, ",".join(request.headers.getall("Accept-Encoding", ())))
+                if own is not None:
+                    return await self._serve(exchange, visitor, *own)
             refused = _refusal(request, exchange)
             if refused is not None:
                 return await self._tell(exchange, visitor, *refused, reason="refused")
@@ -322,6 +326,12 @@ class Proxy:
             )
         self._responded(exchange, visitor, error.trouble.value, error.status)
         return CLOSE
+
+    async def _serve(self, exchange: Exchange, visitor: Visitor, fields: list[Field], body: bytes) -> Written:
+        """A file of our own."""
+        written = await visitor.send(200, b"OK", fields, body)
+        self._responded(exchange, visitor, "own", 200)
+        return written
 
     async def _tell(self, exchange: Exchange, visitor: Visitor, status: int, text: str, *, reason: str) -> Written:
         """A response of our own, where there is none of the origin's to give."""

@@ -26,7 +26,7 @@ from typing import Any
 import msgspec
 
 from rules.decision import Group, Outcome
-from rules.html import Edit, PassedThrough, Rewritten, Touched, apply_groups
+from rules.html import Edit, PassedThrough, Rewritten, Script, Touched, apply_groups
 from rules.html.lessons import gaps_between, learn
 from rules.html.skeleton import Gap, Lesson
 from rules.reasons import Reason
@@ -57,6 +57,7 @@ class Request(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=True):
     charset: str | None
     nonce: str | None
     page: bytes
+    script: Script | None = None
 
 
 class Pair(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=True):
@@ -79,6 +80,7 @@ class Changes(msgspec.Struct, array_like=True, frozen=True):
     style_hashes: tuple[str, ...]
     charset: str
     touched: tuple[Touched, ...] = ()
+    calls_script: bool = False
 
 
 class Reply(msgspec.Struct, array_like=True, frozen=True):
@@ -136,6 +138,7 @@ def answer(request: Request, groups: DecodedGroups, apply: Apply) -> Reply:
             groups[request.groups],
             charset=request.charset,
             nonce=request.nonce,
+            script=request.script,
             page_bytes_max=len(request.page),  # the worker has applied the setting
         )
     except MemoryError:
@@ -145,7 +148,9 @@ def answer(request: Request, groups: DecodedGroups, apply: Apply) -> Reply:
         return Reply(request.number, passed=PassedThrough(reason=Reason.REWRITE_FAILED, outcomes=(), detail=detail))
     if isinstance(result, PassedThrough):
         return Reply(request.number, passed=result)
-    changes = Changes(result.edits, result.outcomes, result.style_hashes, result.charset, result.touched)
+    changes = Changes(
+        result.edits, result.outcomes, result.style_hashes, result.charset, result.touched, result.calls_script
+    )
     return Reply(request.number, changes)
 
 

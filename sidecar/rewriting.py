@@ -17,7 +17,7 @@ import structlog
 
 from rules import limits
 from rules.decision import Decision, Group
-from rules.html import PassedThrough, Rewritten, apply_groups
+from rules.html import PassedThrough, Rewritten, Script, apply_groups
 from rules.html.lessons import gaps_between, learn
 from rules.reasons import Reason
 from sidecar.child import COMMAND
@@ -92,11 +92,18 @@ class Rewriting:
         await self._isolated.close()
 
     async def rewrite(
-        self, body: bytes, decision: Decision, *, charset: str | None, nonce: str | None, address: str
+        self,
+        body: bytes,
+        decision: Decision,
+        *,
+        charset: str | None,
+        nonce: str | None,
+        address: str,
+        script: Script | None = None,
     ) -> Rewritten | PassedThrough:
         """The page with the decision's changes, or why it passes untouched.
 
-        `charset` is that of Content-Type, `nonce` that of the page's CSP. `address` is host, path and query: it tells
+        `charset` is that of Content-Type, `nonce` that of the page's CSP, `script` what the page may call. `address` is host, path and query: it tells
         pages apart in the memo and in quarantine.
         """
         try:
@@ -107,7 +114,7 @@ class Rewriting:
                 return PassedThrough(reason=Reason.TOO_LARGE, outcomes=(), detail=detail)
             if self.quarantine.holds(address, decision.key, _now()):
                 return PassedThrough(reason=Reason.QUARANTINED, outcomes=(), detail="")
-            key = MemoKey(address, decision.key, charset, nonce)
+            key = MemoKey(address, decision.key, charset, nonce, script)
             known = self.memo.get(key, body)
             if known is not None:
                 return known
@@ -117,7 +124,12 @@ class Rewriting:
             if self.isolation is Isolation.CHILD:
                 return await self._isolated.ask(key, body, decision.groups)
             answer = apply_groups(
-                body, decision.groups, charset=charset, nonce=nonce, page_bytes_max=self._page_bytes_max
+                body,
+                decision.groups,
+                charset=charset,
+                nonce=nonce,
+                script=script,
+                page_bytes_max=self._page_bytes_max,
             )
             self.memo.put(key, body, answer)
             self._tell(key, body, decision.groups, answer)

@@ -6,7 +6,7 @@ import signal
 
 from control_plane.rewriter import Done, Order, Rewriter, case_of, obey
 from rules.decision import Group
-from rules.model import decode_operations
+from rules.model import Delivery, decode_operations
 from rules.reasons import Reason
 from service.opinions import Verdict
 from service.second_opinion import judge
@@ -25,6 +25,12 @@ def test_what_was_done_is_a_case_for_the_second_opinion() -> None:
     case = case_of(ORDER, obey(ORDER))
     assert (case.page, case.rewritten, case.charset) == (ORDER.page, b"<h1>New</h1>", "unknown")
     assert judge(case).verdict is Verdict.AGREES
+
+
+def test_what_the_browser_would_do_is_shown_as_done() -> None:
+    groups = (Group("m", OPERATIONS, delivery=Delivery.CLIENT),)
+    done = obey(Order(b"<h1>Old</h1>", groups, None))
+    assert (done.page, done.outcomes[0].reason) == (b"<h1>New</h1>", Reason.APPLIED)
 
 
 async def test_a_child_that_dies_leaves_the_page_as_it_was() -> None:

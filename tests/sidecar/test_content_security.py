@@ -2,7 +2,8 @@
 
 import pytest
 
-from sidecar.content_security import allowing_styles, has_policy, style_nonce
+from rules.html import Script
+from sidecar.content_security import allowing_script, allowing_styles, has_policy, script_for, style_nonce
 
 NAME = b"Content-Security-Policy"
 
@@ -69,3 +70,28 @@ def test_every_policy_of_every_field_has_its_say() -> None:
 
 def test_other_bytes_of_a_policy_stay() -> None:
     assert allowed(b"\xff ; style-src\ta ;;x\xa0") == b"\xff ; style-src\ta 'sha256-HASH=' ;;x\xa0"
+
+
+REPORTS = b"Content-Security-Policy-Report-Only"
+
+
+def test_the_browser_script_comes_by_nonce_or_by_its_place_or_by_its_hash() -> None:
+    def called(*policies: bytes) -> Script | None:
+        return script_for([(NAME, policy) for policy in policies], "/s.js", "sha256-H=")
+
+    assert called() == called(b"script-src 'self'") == Script("/s.js")
+    assert called(b"script-src 'nonce-a' 'strict-dynamic'") == Script("/s.js", nonce="a")
+    assert called(b"script-src http://cdn.example") == Script("/s.js", integrity="sha256-H=")
+    assert called(b"script-src 'nonce-a', script-src 'none'") == Script("/s.js", integrity="sha256-H=", nonce="a")
+    assert called(b"script-src http://cdn.example 'unsafe-inline'") is None
+    assert script_for([(REPORTS, b"script-src 'none' 'unsafe-inline'")], "/s.js", "sha256-H=") == Script("/s.js")
+
+
+def test_only_a_policy_that_needs_the_hash_gets_it() -> None:
+    given = [(NAME, b"script-src 'self', default-src 'none'"), (REPORTS, b"script-src 'none'"), (b"X", b"y")]
+    script = Script("/s.js", integrity="sha256-H=")
+    assert allowing_script(given, script) == [
+        (NAME, b"script-src 'self', default-src 'none'; script-src 'sha256-H='"),
+        *given[1:],
+    ]
+    assert allowing_script(given, Script("/s.js")) == given

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rules.reasons import Reason
-from sidecar import codings
+from sidecar import browser_script, codings
 from sidecar.pages import without_content
 from tests.sidecar.wire import Answer, Conversation, answering, client, headline, html, origin, serving, table
 
@@ -230,3 +230,35 @@ def test_a_304_says_nothing_about_content_and_no_policy() -> None:
     assert without_content([(b"Content-Security-Policy", b"x"), (b"Content-Type", b"y"), (b"Vary", b"z")]) == [
         (b"Vary", b"z")
     ]
+
+
+async def test_the_policy_lets_the_browser_script_in_where_a_page_calls_it() -> None:
+    def policies(answer: Answer) -> list[bytes]:
+        return answer.all(b"Content-Security-Policy")
+
+    strict = html(PAGE, "Content-Security-Policy: script-src http://cdn.example")
+    for delivery, called in (("client", True), ("guarded", True), ("edge", False)):
+        rules = table(headline(delivery=delivery))
+        async with (
+            origin(answering(strict)) as site,
+            serving(site.url, tables=rules) as sidecar,
+            client(sidecar.port) as visitor,
+        ):
+            answer = await visitor.get("/")
+        assert (browser_script.SCRIPT.address.encode() in answer.body) is called
+        assert (browser_script.SCRIPT.integrity.encode() in answer.body) is called
+        added = f" '{browser_script.SCRIPT.integrity}'".encode() if called else b""
+        assert policies(answer) == [b"script-src http://cdn.example" + added]
+
+
+async def test_a_policy_that_keeps_the_script_out_stays_as_it_is() -> None:
+    loose = html(PAGE, "Content-Security-Policy: script-src http://cdn.example 'unsafe-inline'")
+    rules = table(headline(delivery="client"))
+    async with (
+        origin(answering(loose)) as site,
+        serving(site.url, tables=rules) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        answer = await visitor.get("/")
+    assert (answer.body, answer.verdict) == (PAGE, b"passed; reason=nothing_matched")
+    assert answer.get(b"Content-Security-Policy") == b"script-src http://cdn.example 'unsafe-inline'"

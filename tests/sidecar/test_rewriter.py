@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from rules.decision import Group
-from rules.html import PassedThrough, Rewritten, apply_groups
+from rules.html import PassedThrough, Rewritten, Script, apply_groups
 from rules.html.skeleton import Gap
-from rules.model import decode_operations
+from rules.model import Delivery, decode_operations
 from rules.reasons import Reason
 from sidecar.rewriter import Apply, Changes, DecodedGroups, Pair, Reply, Request, answer, framed, learned, serve
 
@@ -55,6 +55,15 @@ def test_ready_then_answers_in_order(connection: socket.socket) -> None:
         expected.edits, expected.outcomes, expected.style_hashes, expected.charset, expected.touched
     )
     assert replies[1].passed == apply_groups(b"<p>none</p>", GROUPS, charset="utf-8")
+
+
+def test_a_page_may_call_the_browser_script() -> None:
+    group = msgspec.structs.replace(GROUPS[0], delivery=Delivery.CLIENT)
+    encoded, page = msgspec.msgpack.encode((group,)), b"<head></head><h1>Old</h1>"
+    for script in (Script("/s.js"), None):
+        message = msgspec.msgpack.encode(Request(1, encoded, None, None, page, script))
+        reply = answer(msgspec.msgpack.decode(message, type=Request), DecodedGroups(), apply_groups)
+        assert (reply.changes is not None and reply.changes.calls_script) is (script is not None)
 
 
 def test_a_pair_teaches_where_pages_differ(connection: socket.socket) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+import rules.html
 from rules.compiler import compile_table
 from rules.decision import Decision
 from rules.html import PassedThrough, Rewritten, apply_groups
@@ -234,12 +235,19 @@ class InlineRewriter:
         self.calls: list[dict[str, Any]] = []
 
     async def rewrite(
-        self, body: bytes, decision: Decision, *, charset: str | None, nonce: str | None, address: str
+        self,
+        body: bytes,
+        decision: Decision,
+        *,
+        charset: str | None,
+        nonce: str | None,
+        address: str,
+        script: rules.html.Script | None = None,
     ) -> Rewritten | PassedThrough:
         self.calls.append({"charset": charset, "nonce": nonce, "address": address})
         if self.broken:
             raise RuntimeError("broken on purpose")
-        return apply_groups(body, decision.groups, charset=charset, nonce=nonce)
+        return apply_groups(body, decision.groups, charset=charset, nonce=nonce, script=script)
 
     def status(self) -> dict[str, object]:
         return {"ready": True}
@@ -249,8 +257,8 @@ def table(
     *mutations: Mapping[str, Any], experiments: Sequence[Mapping[str, Any]] = (), version: int = 7
 ) -> DecisionTable:
     """A compiled table."""
-    rules = decode_rules(msgspec.json.encode({"mutations": list(mutations), "experiments": list(experiments)}))
-    return compile_table(rules, version=version, now=NOON)
+    file = decode_rules(msgspec.json.encode({"mutations": list(mutations), "experiments": list(experiments)}))
+    return compile_table(file, version=version, now=NOON)
 
 
 def unverified(source: FixedTable) -> Verification:
