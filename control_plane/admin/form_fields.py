@@ -57,7 +57,8 @@ class Kind(StrEnum):
 
 
 class FormField(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to type. `name` is the JSON path without `$.`; `only_when` is (field, value) that it depends on."""
+    """One thing to type. `name` is the JSON path without `$.`; `only_when` is (field, value) that it depends on;
+    that field may depend on another in turn."""
 
     name: str
     kind: Kind
@@ -178,7 +179,8 @@ def _tagged(kind: UnionType, name: str, default: Any) -> Iterator[FormField]:
     for member in members:
         for inner in member.fields:
             for form_field in _fields(inner, f"{name}.{inner.encode_name}"):
-                yield msgspec.structs.replace(form_field, required=False, only_when=(choice, str(member.tag)))
+                depends = form_field.only_when or (choice, str(member.tag))
+                yield msgspec.structs.replace(form_field, required=False, only_when=depends)
 
 
 def _plain(kind: Type) -> tuple[Type, str, bool]:

@@ -77,8 +77,9 @@ def mutation_json(typed: Typed, fields: Iterable[FormField]) -> tuple[dict[str, 
     found: dict[str, Any] = {}
     problems: Problems = {}
     zone = _zone(typed.get("schedule.timezone"))
-    for field in fields:
-        if field.only_when is not None and typed.get(field.only_when[0]) != field.only_when[1]:
+    by_name = {field.name: field for field in fields}
+    for field in by_name.values():
+        if not _applies(field, by_name, typed):
             continue
         try:
             value = _value(typed, field, zone)
@@ -89,6 +90,14 @@ def mutation_json(typed: Typed, fields: Iterable[FormField]) -> tuple[dict[str, 
             _put(found, field.name, value)
     _drop_untouched_schedule(found)
     return found, problems
+
+
+def _applies(field: FormField, fields: Mapping[str, FormField], typed: Typed) -> bool:
+    """Whether what the field depends on was chosen, all the way up."""
+    if field.only_when is None:
+        return True
+    name, value = field.only_when
+    return typed.get(name) == value and (name not in fields or _applies(fields[name], fields, typed))
 
 
 def field_of(path: str, fields: Sequence[FormField]) -> str:

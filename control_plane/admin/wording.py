@@ -25,6 +25,15 @@ LABELS: dict[str, tuple[str, str]] = {
     "moduleId": ("Module", "The registered module it belongs to; empty for a change to the page as a whole."),
     "trigger.on": ("Considered", ""),
     "trigger.segment": ("Segment", "Needed only for visits of a segment."),
+    "trigger.when.event": ("What happens", "Needed only for mutations that the browser starts."),
+    "trigger.when.percent": ("Scrolled down, per cent", "For a scroll depth: how much of the page was seen."),
+    "trigger.when.seconds": ("Idle for, seconds", "For an idle visitor."),
+    "trigger.when.name": ("Name of the event", "For an event of the site’s own scripts: basket:opened."),
+    "trigger.when.target.selector": ("Comes into view", "For an element: its CSS selector."),
+    "trigger.when.target.moduleId": ("… or registered module", "Instead of a selector, not beside it."),
+    "trigger.when.target.required": ("The page must have it", "Means nothing here: what never appears is never seen."),
+    "trigger.when.target.maxMatches": ("Matches at most", "If more elements match, none is watched."),
+    "delivery": ("Delivery", "Empty is the edge, or the browser for what happens there. See docs/hydration.md."),
     "conditions": ("Conditions", "A JSON object. {} is everybody."),
     "priority": ("Priority", "Where two mutations want the same thing, the higher number wins."),
     "layer": ("Layer", "On the same target the more specific layer wins. By itself, it follows from module and page."),
@@ -81,11 +90,27 @@ LABELS: dict[str, tuple[str, str]] = {
     "mutationPayload.variations": ("Variations", "A JSON object: a key for each variation. The first is the control."),
 }
 
-SERVICE_LABELS = {"isActive": "Switched on", "status": "State", "mutationType": "Type", "delivery": "Delivery"}
+SERVICE_LABELS = {"isActive": "Switched on", "status": "State", "mutationType": "Type"}
 """Fields that no form has, and histories do."""
 
 CHOICES: dict[str, dict[str, str]] = {
-    "trigger.on": {"pageLoad": "On every page load", "segment": "For visits of a segment"},
+    "trigger.on": {
+        "pageLoad": "On every page load",
+        "segment": "For visits of a segment",
+        "client": "When something happens in the browser",
+    },
+    "trigger.when.event": {
+        "scrollDepth": "The page was scrolled down",
+        "exitIntent": "The pointer leaves the window",
+        "idle": "Nothing was done for a while",
+        "visible": "An element comes into view",
+        "customEvent": "A script of the site says so",
+    },
+    "delivery": {
+        "edge": "Edge: the page is changed on its way",
+        "guarded": "Guarded: and put back if a framework undoes it",
+        "client": "Client: changed in the browser",
+    },
     "layer": {"global": "Global", "page": "Page", "module": "Module", "micro": "Micro"},
     "schedule.daysOfWeek": {
         "mon": "Mon", "tue": "Tue", "wed": "Wed", "thu": "Thu", "fri": "Fri", "sat": "Sat", "sun": "Sun",
@@ -190,6 +215,8 @@ REASONS: dict[Reason, str] = {
     Reason.UNSAFE_TARGET: "It can’t be put safely at that place",
     Reason.LOOP: "It leads to the address that is being visited",
     Reason.NO_CHANGE: "The page is already like that",
+    Reason.DELIVERED: "Handed to the browser, which does it at its time",
+    Reason.NOT_DELIVERED: "The page’s policy, or its form, keeps the browser script out",
 }
 """What became of one mutation. A reason that concerns the page as a whole is shown as its own word."""
 
@@ -211,7 +238,8 @@ TYPES: dict[str, str] = {
 
 TONES = {
     "active": "good", "experimental": "test", "paused": "warn", "draft": "", "archived": "",
-    "applied": "good", "shadowed": "warn", "target_not_found": "warn", "too_many_matches": "warn",
+    "applied": "good", "delivered": "good", "not_delivered": "warn", "shadowed": "warn",
+    "target_not_found": "warn", "too_many_matches": "warn",
     "ambiguous_span": "warn", "loop": "warn", "unsafe_target": "bad",
 }  # fmt: skip
 """Colour of a state or outcome; the word always stands beside it."""
@@ -243,6 +271,7 @@ SECTIONS = (
     Section("whom", "For whom", "Which visits see it. A rule that reads something about the visitor keeps the page "
             "out of shared caches.", ("trigger", "conditions")),
     Section("when", "When", "Outside these times the page stays as it is.", ("schedule",)),
+    Section("how", "How", "Who changes the page.", ("delivery",)),
     Section("rank", "Precedence", "Who wins where mutations meet.", ("priority", "layer")),
 )  # fmt: skip
 LATE = frozenset(

@@ -2,8 +2,6 @@
 
 from typing import get_args
 
-import pytest
-
 from control_plane.admin.form_fields import SERVICE_FIELDS, FormField, Kind, fields_for, mutation_types
 from rules import model
 
@@ -43,6 +41,12 @@ def test_content_is_one_field_with_the_schemas_ways() -> None:
     assert (content.kind, content.choices) == (Kind.CONTENT, ("text", "html", "component"))
 
 
-def test_a_choice_of_one_is_no_choice() -> None:
-    with pytest.raises(StopIteration):
-        field("set", "delivery")
+def test_a_choice_that_may_stay_open_begins_empty() -> None:
+    delivery = field("set", "delivery")
+    assert (delivery.kind, delivery.default, delivery.required) == (Kind.CHOICE, "", False)
+    assert delivery.choices == tuple(member.value for member in model.Delivery)
+
+
+def test_a_field_of_a_union_in_a_union_depends_on_the_inner_choice() -> None:
+    assert field("set", "trigger.when.event").only_when == ("trigger.on", "client")
+    assert field("set", "trigger.when.percent").only_when == ("trigger.when.event", "scrollDepth")

@@ -49,6 +49,27 @@ WHOLE: dict[str, Any] = {
 }
 
 
+EVENTS: list[dict[str, Any]] = [
+    {"event": "scrollDepth", "percent": 30},
+    {"event": "exitIntent"},
+    {"event": "visible", "target": {"selector": "#far", "required": False}},
+    {"event": "customEvent", "name": "basket:opened"},
+]
+
+
+@pytest.mark.parametrize("when", EVENTS, ids=lambda when: str(when["event"]))
+def test_of_an_event_only_its_own_fields_are_sent(when: dict[str, Any]) -> None:
+    whole = {**WHOLE, "trigger": {"on": "client", "when": when}}
+    fields = fields_for("insert")
+    typed = typed_of(msgspec.to_builtins(decode_mutation(msgspec.json.encode(whole))), fields)
+    typed["trigger.when.seconds"] = "left over"
+    found, problems = mutation_json(typed, fields)
+    assert problems == {}
+    assert found["trigger"] == {"on": "client", "when": when}
+    typed["trigger.on"] = "pageLoad"
+    assert mutation_json(typed, fields)[0]["trigger"] == {"on": "pageLoad"}
+
+
 def test_a_mutation_survives_the_form() -> None:
     mutation = decode_mutation(msgspec.json.encode(WHOLE))
     fields = fields_for("insert")
