@@ -1,0 +1,3 @@
+import { app } from './page.js';
+
+app().mount('#app');
