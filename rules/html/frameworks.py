@@ -115,6 +115,12 @@ _SIGNS = (
 """From the certain to the likely; an element has the first framework that claims it or what it stands in."""
 
 
+INERT_SIGN = re.compile(
+    rb"__|svelte|data-(?:reactroot|server-rendered|v-app)|ng-(?:version|server-context)|ngh\Z|\A(?:root|app)"
+)
+"""What of the needles a run of letters and other inert bytes can hold: with one of these the page may have other roots."""
+
+
 def roots_of(document: Document) -> tuple[Root, ...]:
     """The outermost hydrated elements of a page; () for a page that no known framework hydrates."""
     roots: list[Root] = []

@@ -17,7 +17,8 @@ Why that is the page that parsing would give. Let P be the page that was learned
 3. *The same edits, moved.* Operations look at the tree and at attribute values that `inspected` names, where gaps are
    refused; at bytes only for what no inert run can form, since it begins with `<` or is white space. What a replacement
    copies from the page shows as a mark in the replacement of the marked page, and is filled in. So is the nonce.
-   Bytes that break off within a character are refused in gaps, since operations ask for those before they write text.
+   Bytes that break off within a character are refused in gaps, since operations ask for those before they write text;
+   so is what frameworks give themselves away by (`frameworks.INERT_SIGN`), since that decides how children are put in order.
 4. *The same charset*, which is asked anew where a gap stands among the bytes that can declare one.
 
 Counterpart: `rules.html.lessons` learns them, `sidecar.skeletons` keeps them. Never: a page that fits by likeness; one byte off, and it is parsed.
@@ -33,6 +34,7 @@ from rules import limits
 from rules.decision import Outcome
 from rules.html.charset import PRESCAN_BYTES, charset_of
 from rules.html.edits import Edit, splice
+from rules.html.frameworks import INERT_SIGN
 from rules.html.rewrite import PassedThrough, Rewritten, Touched
 from rules.reasons import Reason
 
@@ -128,7 +130,7 @@ class Skeleton:
             value = run[0]
             if gap.strict and (value[0] == _DASH or value[-1] == _DASH):
                 return None
-            if self._own_charset is not None and self._own_charset.breaks_off(value):
+            if INERT_SIGN.search(value) or (self._own_charset is not None and self._own_charset.breaks_off(value)):
                 return None
             values.append(value)
             at = run.end()

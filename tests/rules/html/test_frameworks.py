@@ -3,7 +3,8 @@
 import pytest
 
 from rules import model
-from rules.html.frameworks import Framework, framework_of, is_placeholder, roots_of, tears_markers
+from rules.html.frameworks import _SIGNS, INERT_SIGN, Framework, framework_of, is_placeholder, roots_of, tears_markers
+from rules.html.skeleton import RUN
 from tests.rules.html.making import at, document, html, reasons, rewritten, text
 
 SCRIPT = "<script type=module src=/a.js></script>"
@@ -98,3 +99,10 @@ def test_a_placeholder_is_left_alone() -> None:
     assert reasons(page, before, model.AddClass(target=at("div"), names=["x"])) == ["unsafe_target", "unsafe_target"]
     inside = model.SetText(target=at("p"), content=text("n"))
     assert rewritten(page, inside) == page.replace("<p>x</p>", "<p>n</p>")
+
+
+def test_no_gap_of_a_skeleton_can_make_a_needle() -> None:
+    for needle in (needle for sign in _SIGNS for needle in sign.needles):
+        runs = [run for run in RUN.finditer(needle) if needle[: run.start()] not in (b"<", b"<!")]  # these are no gaps
+        if runs:
+            assert any(INERT_SIGN.search(run[0]) for run in runs) or b"<" in needle, needle

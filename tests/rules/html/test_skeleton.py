@@ -42,6 +42,8 @@ def test_edits_move_with_what_grew_before_them() -> None:
         b"<p title=ab>c<d</p><h1>x</h1>",
         b"<p title=ab>c&d</p><h1>x</h1>",
         b"<p title=ab>c\0d</p><h1>x</h1>",
+        b"<p title=ab>self.__next_f</p><h1>x</h1>",
+        b"<p title=data-sveltekit-x>c</p><h1>x</h1>",
         b"<p title=ab>cd</p><h1>x</h1",
         b"<p title=ab>" + b"a" * (limits.GAP_BYTES_MAX + 1) + b"</p><h1>x</h1>",
     ],
