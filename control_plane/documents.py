@@ -111,11 +111,7 @@ class Documents(Generic[T]):
         async def work(change: Change) -> tuple[str, int]:
             before = await self._find(change.transaction, document_id)
             self._check_version(before, intent)
-            for mutation in codec.decode_all(Kind.MUTATION, await change.transaction.everything(Kind.MUTATION)):
-                if mutation.status is not Status.ARCHIVED and codec.mentions(mutation, document_id):
-                    raise Refused(
-                        Refusal.IN_USE, f"the mutation {mutation.id} needs this {self.kind}; change or archive it first"
-                    )
+            await self._check_unused(document_id, change.transaction)
             document = self._decode(before.content)
             await change.put(
                 self.kind, document_id, codec.encode(document), Action.DELETED, before=before.version, deleted=True
@@ -152,6 +148,14 @@ class Documents(Generic[T]):
     def _is_same(self, document: T, stored: T) -> bool:
         """Whether nothing but the fields that the server owns differs."""
         return document == stored
+
+    async def _check_unused(self, document_id: str, reader: Reader) -> None:
+        """Raises Refused (`in_use`) where another document needs this one."""
+        for mutation in codec.decode_all(Kind.MUTATION, await reader.everything(Kind.MUTATION)):
+            if mutation.status is not Status.ARCHIVED and codec.mentions(mutation, document_id):
+                raise Refused(
+                    Refusal.IN_USE, f"the mutation {mutation.id} needs this {self.kind}; change or archive it first"
+                )
 
     async def _put(
         self, change: Change, document: T, before: Stored | None, action: Action, *, check: bool = True

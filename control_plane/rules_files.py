@@ -90,8 +90,11 @@ class RulesFiles:
             _count(counts.segments, changed=await self._segments.put_imported(change, segment))
         for module in rules.modules:
             _count(counts.modules, changed=await self._modules.put_imported(change, module))
-        for experiment in rules.experiments:
-            _count(counts.experiments, changed=await self._experiments.put_imported(change, experiment))
+        for index, experiment in enumerate(rules.experiments):
+            try:
+                _count(counts.experiments, changed=await self._experiments.put_imported(change, experiment))
+            except RulesError as error:
+                raise _in_file(error, "experiments", index) from None
         for mutation in rules.mutations:
             _count(counts.mutations, changed=await self._mutations.put_imported(change, mutation))
         return counts
@@ -103,7 +106,7 @@ class RulesFiles:
                 try:
                     codec.encode(document)
                 except RulesError as error:
-                    raise RulesError(error.problem, error.path.replace("$", f"$.{member}[{index}]", 1)) from None
+                    raise _in_file(error, member, index) from None
         reader = change.transaction
         # What is in the file comes first, so that its places in the lists are its places in the file.
         together = RulesFile(
@@ -121,6 +124,11 @@ def _beside(given: list[T], stored: list[T]) -> list[T]:
     """What is given, and what is stored under other ids."""
     ids = {one.id for one in given}
     return given + [one for one in stored if one.id not in ids]
+
+
+def _in_file(error: RulesError, member: str, index: int) -> RulesError:
+    """The same error, with its path from the file."""
+    return RulesError(error.problem, error.path.replace("$", f"$.{member}[{index}]", 1))
 
 
 def _count(counts: Counts, *, changed: bool) -> None:

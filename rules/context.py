@@ -66,6 +66,9 @@ class Context(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_
     attributes: Mapping[str, Any] = {}
     forced: Mapping[str, str] = {}
     """Experiment id -> variation key that this visit is shown, whatever its bucket."""
+    assigned: Mapping[str, str] = {}
+    """What the visit remembers of earlier ones: `<experiment>__<bucketVersion>` -> variation key, as a decision's
+    `remember` said it."""
     disabled: frozenset[str] = frozenset()
     """Module ids whose mutations don't apply to this visit; `*` for all."""
     only: frozenset[str] | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from rules.bucketing import choose_variation, hash_unit, in_namespace
+from rules.assignment import Assignments, CompiledExperiment
 from rules.context import PAGE_ATTRIBUTES, Context
 from rules.filling import Slot, filled, values_of
 from rules.model import ClientEvent, Delivery, Operation
@@ -21,14 +21,11 @@ from rules.targeting import value_at
 from rules.templates import text_of
 
 if TYPE_CHECKING:
-    from rules.rows import Cases, CompiledExperiment, Row
+    from rules.rows import Cases, Row
     from rules.table import DecisionTable
 
 REVISION = 2
 """Goes up when the same groups make other bytes of the same page, so that no cache confirms an older engine's page."""
-
-NOT_ASSIGNED = ""
-"""In `Decision.assignments`' counterpart during deciding: asked about, but in no variation."""
 
 
 class Group(Struct, frozen=True):
@@ -84,6 +81,9 @@ class Decision(Struct, frozen=True, kw_only=True):
     """Experiment id -> variation key, for the experiments that mutations of this page asked about."""
     units: frozenset[str]
     """Attributes that those experiments bucket by, whether the visit had them or not."""
+    remember: Mapping[str, str] = {}
+    """What a visit should bring along as `assigned` from now on: sticky key -> variation key. Only what it does not
+    remember yet."""
     reads: frozenset[str]
     """Attributes that the rules of this page look at, matched or not."""
     private: bool
@@ -110,15 +110,14 @@ def decide(table: "DecisionTable", context: Context, *, redirects: bool = True) 
     rows = table.candidates(context.path)
     if not rows:
         return NOTHING
-    assigned: dict[str, str] = {}
+    assignments, told = Assignments(context), dict[str, str]()
     groups: list[Group] = []
     outcomes: list[Outcome] = []
     reads: set[str] = set()
-    units: set[str] = set()
     leading: list[Row] = []
     scheduled = False
     for row in rows:
-        outcome, group = _consider(row, table, context, assigned, reads, units)
+        outcome, group = _consider(row, context, assignments, told, reads)
         if outcome is not None:
             outcomes.append(outcome)
             scheduled |= row.schedule is not None
@@ -129,16 +128,16 @@ def decide(table: "DecisionTable", context: Context, *, redirects: bool = True) 
     private = bool(reads - PAGE_ATTRIBUTES)
     redirect = None
     if leading:
-        lasts = not (private or units or scheduled)
+        lasts = not (private or assignments.units or scheduled)
         redirect, outcomes = _redirected(leading, context, outcomes, redirects=redirects, lasts=lasts)
     if redirect is not None:
         groups = []
-    assignments = {experiment: key for experiment, key in assigned.items() if key != NOT_ASSIGNED}
     return Decision(
         groups=tuple(groups),
         outcomes=tuple(outcomes),
-        assignments=assignments,
-        units=frozenset(units),
+        assignments=told,
+        units=frozenset(assignments.units),
+        remember=assignments.remember,
         reads=frozenset(reads),
         private=private,
         key=_key(groups, redirect) if groups or redirect is not None else "",
@@ -171,7 +170,7 @@ def _redirected(
 
 
 def _consider(
-    row: "Row", table: "DecisionTable", context: Context, assigned: dict[str, str], reads: set[str], units: set[str]
+    row: "Row", context: Context, assignments: Assignments, told: dict[str, str], reads: set[str]
 ) -> tuple[Outcome | None, Group | None]:
     mutation = row.mutation
     if not row.site(context.site) or not row.page(context.path):
@@ -193,7 +192,7 @@ def _consider(
         return _case(mutation.id, row.cases, context)
     if row.experiment is None:
         return Outcome(mutation.id, Reason.APPLIED), row.group
-    return _variant(row, row.experiment, context, assigned, units)
+    return _variant(row, row.experiment, assignments, told)
 
 
 def _case(identifier: str, cases: "Cases", context: Context) -> tuple[Outcome, Group | None]:
@@ -209,45 +208,17 @@ def _case(identifier: str, cases: "Cases", context: Context) -> tuple[Outcome, G
 
 
 def _variant(
-    row: "Row", experiment: "CompiledExperiment", context: Context, assigned: dict[str, str], units: set[str]
+    row: "Row", experiment: CompiledExperiment, assignments: Assignments, told: dict[str, str]
 ) -> tuple[Outcome, Group | None]:
     identifier = experiment.experiment.id
-    units.add(experiment.experiment.unit)
-    if identifier not in assigned:
-        assigned[identifier] = assign(experiment, context)
-    key = assigned[identifier]
-    if key == NOT_ASSIGNED:
-        return Outcome(row.mutation.id, Reason.NOT_IN_EXPERIMENT, identifier), None
-    group = row.variations.get(key)
-    if group is None:
-        return Outcome(row.mutation.id, Reason.CONTROL, f"{identifier}={key}"), None
-    return Outcome(row.mutation.id, Reason.APPLIED, f"{identifier}={key}"), group
-
-
-def assign(experiment: "CompiledExperiment", context: Context) -> str:
-    """The variation key of this visit, or NOT_ASSIGNED. A forced variation goes before everything."""
-    definition = experiment.experiment
-    forced = context.forced.get(definition.id)
-    if forced in experiment.keys:
-        return forced
-    unit = _unit_text(context.attributes.get(definition.unit))
-    if not definition.is_active or not unit:
-        return NOT_ASSIGNED
-    if experiment.conditions.failing(context.attributes) is not None:
-        return NOT_ASSIGNED
-    space = definition.namespace
-    if space is not None and not in_namespace(unit, (space.id, space.since, space.until)):
-        return NOT_ASSIGNED
-    position = hash_unit(definition.seed or definition.id, unit, definition.hash_version)
-    index = -1 if position is None else choose_variation(position, experiment.ranges)
-    return NOT_ASSIGNED if index < 0 else experiment.keys[index]
-
-
-def _unit_text(value: Any) -> str:
-    """A unit as text; numbers as JSON writes them, everything else that is no text has no unit."""
-    if isinstance(value, str):
-        return value
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+    found = assignments.of(experiment)
+    if found.exclusion is not None:
+        detail = ", ".join(filter(None, (f"{identifier}: {found.exclusion.value}", found.detail)))
+        return Outcome(row.mutation.id, Reason.NOT_IN_EXPERIMENT, detail), None
+    told[identifier] = found.key
+    detail = ", ".join(filter(None, (f"{identifier}={found.key}", found.detail)))
+    group = row.variations.get(found.key)
+    return Outcome(row.mutation.id, Reason.CONTROL if group is None else Reason.APPLIED, detail), group
 
 
 def _off(row: "Row", context: Context) -> Outcome | None:

@@ -33,6 +33,21 @@ CONDITION_NODES_MAX = 10_000
 VARIATIONS_MAX = 50
 """Variations of one experiment: no traffic can tell more apart."""
 
+RANGES_MAX = 200
+"""Ranges of one variation: each edit of the weights adds a few, and nobody edits an experiment a hundred times."""
+
+RAMP_STEPS_MAX = 50
+"""Steps of a ramp: the usual one has five."""
+
+PREREQUISITES_MAX = 10
+"""Experiments that one experiment may require: who fulfils more is nobody."""
+
+PREREQUISITE_DEPTH_MAX = 10
+"""Prerequisites of prerequisites: assigned by recursion, so the stack is bounded."""
+
+BUCKET_VERSION_MAX = 1_000
+"""Times that one experiment forgets what visits remember; each excluded version is looked up for a visit."""
+
 PLACEHOLDERS_MAX = 50
 """Placeholders in one text: a component with more is a page of its own."""
 

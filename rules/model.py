@@ -3,18 +3,27 @@
 Frozen msgspec structs; JSON is camelCase, Python snake_case. JSON Schema, OpenAPI, forms and the reference documentation
 are generated from these classes, and decoding refuses unknown fields with the path of the offence.
 Counterpart: `rules.operations` has the verbs, `rules.payloads` what each type carries, `rules.triggers` when it is
-considered; all their names are here too. `rules.rows` checks what a shape can't say (selectors, regular
+considered, `rules.experiments` the tests; all their names are here too. `rules.rows` checks what a shape can't say (selectors, regular
 expressions, references). Never: behaviour; a struct knows only whether its own fields fit together.
 """
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from rules import limits
 from rules.diagnosis import decode
+from rules.experiments import (
+    Bandit,
+    Experiment,
+    Holdout,
+    NamespaceRange,
+    Prerequisite,
+    RampStep,
+    Variation,
+)
 from rules.fields import Identifier, Markup, Name, Pattern, Record
 from rules.operations import (
     AddClass,
@@ -88,6 +97,7 @@ __all__ = [
     "After",
     "Append",
     "ArrangeMutation",
+    "Bandit",
     "Before",
     "CaseOperations",
     "ClientEvent",
@@ -105,6 +115,7 @@ __all__ = [
     "HideMode",
     "HideMutation",
     "HidePayload",
+    "Holdout",
     "Hours",
     "Idle",
     "InBrowser",
@@ -129,7 +140,9 @@ __all__ = [
     "PageLoad",
     "Position",
     "Prepend",
+    "Prerequisite",
     "Prop",
+    "RampStep",
     "Record",
     "RedirectMutation",
     "RedirectPayload",
@@ -351,50 +364,7 @@ LayoutMutation = (
 )
 
 
-# ---------------------------------------------------------------- experiments, modules, segments
-
-
-class Variation(Record, frozen=True, kw_only=True):
-    """One arm of an experiment. Weights are relative."""
-
-    key: Identifier
-    name: Name = ""
-    weight: Annotated[float, Meta(ge=0, le=1_000_000)] = 1.0
-
-
-class NamespaceRange(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}
-):
-    """A share of a namespace; experiments with disjoint shares of one namespace never meet."""
-
-    id: Identifier
-    since: Annotated[float, Meta(ge=0, le=1)]
-    until: Annotated[float, Meta(ge=0, le=1)]
-
-
-class Experiment(Record, frozen=True, kw_only=True):
-    """A test with weighted variations; the first variation is the control."""
-
-    id: Identifier
-    name: Name = ""
-    variations: Annotated[list[Variation], Meta(min_length=2, max_length=limits.VARIATIONS_MAX)]
-    coverage: Annotated[float, Meta(ge=0, le=1)] = 1.0
-    seed: Annotated[str, Meta(max_length=128)] = ""
-    """Fixed at creation so that later edits never move a visitor; the id where it is empty."""
-    hash_version: Literal[1, 2] = 2
-    unit: Identifier = "lm_uid"
-    """Attribute whose value is bucketed."""
-    namespace: NamespaceRange | None = None
-    conditions: dict[str, Any] = {}
-    is_active: bool = True
-    version: Annotated[int, Meta(ge=1)] = 1
-
-    def __post_init__(self) -> None:
-        keys = [variation.key for variation in self.variations]
-        if len(set(keys)) != len(keys):
-            raise ValueError("variation keys must differ")
-        if not any(variation.weight > 0 for variation in self.variations):
-            raise ValueError("at least one variation needs a weight above 0")
+# ---------------------------------------------------------------- modules, segments, files
 
 
 class Module(Record, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from rules import model
-from rules.bucketing import bucket_ranges
+from rules.assignment import CompiledExperiment, compile_experiments
 from rules.conflicts import precedence
 from rules.decision import Group, OpenGroup
 from rules.errors import RulesError
@@ -32,15 +32,6 @@ from rules.schedules import compile_schedule
 from rules.targeting import ALWAYS, Condition, compile_condition
 
 _SERVED = (model.Status.ACTIVE, model.Status.EXPERIMENTAL)
-
-
-class CompiledExperiment(Struct, frozen=True):
-    """An experiment with what bucketing needs; variation order is the file's, the first one is the control."""
-
-    experiment: model.Experiment
-    keys: tuple[str, ...]
-    ranges: tuple[tuple[float, float], ...]
-    conditions: Condition
 
 
 class Cases(Struct, frozen=True):
@@ -120,26 +111,12 @@ def company_of(rules_file: RulesFile) -> Company:
             module.id: compile_component(module, f"$.modules[{i}].template")
             for i, module in enumerate(rules_file.modules)
         },
-        experiments={e.id: _experiment(e, f"$.experiments[{i}]") for i, e in enumerate(rules_file.experiments)},
+        experiments=compile_experiments(rules_file.experiments),
         modules={module.id: module for module in rules_file.modules},
         segments={
             segment.id: compile_condition(segment.conditions, path=f"$.segments[{i}].conditions")
             for i, segment in enumerate(rules_file.segments)
         },
-    )
-
-
-def _experiment(experiment: model.Experiment, path: str) -> CompiledExperiment:
-    space = experiment.namespace
-    if space is not None and space.since >= space.until:
-        raise RulesError("`from` must be smaller than `to`", f"{path}.namespace")
-    total = sum(variation.weight for variation in experiment.variations)
-    weights = [variation.weight / total for variation in experiment.variations]
-    return CompiledExperiment(
-        experiment=experiment,
-        keys=tuple(variation.key for variation in experiment.variations),
-        ranges=tuple(bucket_ranges(len(weights), experiment.coverage, weights)),
-        conditions=compile_condition(experiment.conditions, path=f"{path}.conditions"),
     )
 
 
@@ -153,7 +130,7 @@ def compile_row(mutation: LayoutMutation, company: Company, path: str) -> Row:
     modules = frozenset(written.modules)
     reads = conditions.reads | (segment.reads if segment else frozenset()) | written.fills
     if experiment is not None:
-        reads |= experiment.conditions.reads | {experiment.experiment.unit}
+        reads |= experiment.reads
     return Row(
         mutation=mutation,
         site=compile_site(mutation.site, f"{path}.site"),

@@ -101,6 +101,9 @@ class Reader(Protocol):
     async def served(self) -> list[Stored]:
         """The mutations that are switched on, by id."""
 
+    async def was_live(self, experiment_id: str) -> bool:
+        """Whether a mutation that names the experiment, or one that requires it, was ever switched on."""
+
     async def page(self, kind: Kind, filters: Mapping[str, object], before: int | None, limit: int) -> list[Stored]:
         """Documents that are not deleted, the last changed first, those changed earlier than `before`."""
 

@@ -60,6 +60,14 @@ _FILTERS = {
     "before": "change < ?",
     "text": "position(lower(?) IN lower(concat_ws(' ', id, content ->> 'name', content ->> 'note'))) > 0",
 }
+# A reference is always the other document's id somewhere in the text; ids have nothing that JSON would escape.
+_WAS_LIVE = (
+    "WITH RECURSIVE concerned (id) AS (SELECT $1::text UNION SELECT v.id FROM layout_mutation.experiment_versions v "
+    "JOIN concerned c ON position('\"' || c.id || '\"' IN v.content::text) > 0) "
+    "SELECT EXISTS (SELECT 1 FROM layout_mutation.mutation_versions m "
+    "JOIN concerned c ON position('\"' || c.id || '\"' IN m.content::text) > 0 "
+    "WHERE (m.content ->> 'isActive')::boolean AND m.content ->> 'status' IN ('active', 'experimental')) AS was_live"
+)
 
 Connect = Callable[[], "AbstractAsyncContextManager[Connection]"]
 
@@ -96,6 +104,11 @@ class PostgresReader:
         """The mutations that are switched on, by id."""
         query = _sql(Kind.MUTATION, 'SELECT @stored FROM @head WHERE @served ORDER BY id COLLATE "C"')
         return [_stored(row) for row in await self._rows(query)]
+
+    async def was_live(self, experiment_id: str) -> bool:
+        """Whether a mutation that names the experiment, or one that requires it, was ever switched on."""
+        row = await self._row(_WAS_LIVE, experiment_id)
+        return row is not None and bool(row["was_live"])
 
     async def page(self, kind: Kind, filters: Mapping[str, object], before: int | None, limit: int) -> list[Stored]:
         """Documents that are not deleted, the last changed first, those changed earlier than `before`."""

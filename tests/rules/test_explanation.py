@@ -20,5 +20,5 @@ def test_every_mutation_is_explained() -> None:
     assert told["here"].reason is Reason.TARGET_NOT_FOUND
     assert told["page"] == Outcome("page", Reason.OTHER_PAGE, "pageSlug /a is not /")
     assert told["site"] == Outcome("site", Reason.OTHER_SITE, "site other.test is not shop.example")
-    assert told["test"] == Outcome("test", Reason.APPLIED, "e=new, 1 element")
+    assert told["test"] == Outcome("test", Reason.APPLIED, "e=new, forced, 1 element")
     assert [outcome.mutation_id for outcome in refused(tried)] == ["here"]

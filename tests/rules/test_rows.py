@@ -88,11 +88,6 @@ def test_what_a_row_reads() -> None:
     assert compile_rows(file)[0].reads == {"mobile", "language", "locale", "account"}
 
 
-def test_weights_are_shares() -> None:
-    file = rules_file(experiments=[experiment(variations=[{"key": "a", "weight": 1}, {"key": "b", "weight": 3}])])
-    assert company_of(file).experiments["e"].ranges == ((0, 0.25), (0.25, 1))
-
-
 def test_rows_stand_in_precedence_order() -> None:
     rows = compile_rows(rules_file(removing("a"), removing("b", priority=1), removing("c", layer="micro")))
     assert [row.mutation.id for row in rows] == ["c", "b", "a"]
