@@ -28,6 +28,7 @@ from sidecar.pages import PageRewriter, Pages, revalidated
 from sidecar.relay import CLOSE, Visitor, Written, end_to_end
 from sidecar.settings import SidecarSettings
 from sidecar.telemetry import Telemetry
+from sidecar.units import Tokens, Units
 from sidecar.upstream import BrokenUploadError, OriginResponse, Upload, Upstream, UpstreamError
 from sidecar.visit import Visit
 
@@ -76,6 +77,13 @@ class Proxy:
         self._guard = guard
         self._now = now
         self._new_unit = new_unit
+        tokens = Tokens(
+            settings.unit_jwt_algorithm,
+            settings.unit_keys,
+            issuer=settings.unit_jwt_issuer,
+            audience=settings.unit_jwt_audience,
+        )
+        self._units = Units(settings.unit_sources, tokens, refused=telemetry.unit_token_refused)
         self.draining = False
         """Each connection ends with its present response."""
 
@@ -363,6 +371,7 @@ class Proxy:
                 address=self._visitor_address(request),
                 unit=unit,
                 new_unit=self._new_unit() if unit is None and consents else None,
+                known_units=self._units.of(request.headers, self._now),
             )
         return exchange.visit
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct
 
 from service.settings import SECRET
+from sidecar.unit_sources import Algorithm, Key, Source, keys_of, sources_of
 
 _ADDRESS = re.compile(r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):([0-9]{1,5})$")
 
@@ -140,6 +141,29 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
         Meta(description="Name of the cookie whose presence means consent", pattern=r"^[A-Za-z0-9_.-]{0,64}$"),
     ] = ""
 
+    units: Annotated[
+        str,
+        Meta(
+            description="Further attributes that experiments may bucket by, and where they come from: name=header:FIELD, "
+            "name=cookie:NAME, name=jwt:FIELD:CLAIM or name=jwt:cookie:NAME:CLAIM, separated by commas; for example "
+            "account=header:X-User-Id, user=jwt:Authorization:sub. A header or cookie is believed as it comes, a token is "
+            "verified. Pages whose rules read one are private to shared caches"
+        ),
+    ] = ""
+    unit_jwt_algorithm: Annotated[
+        Algorithm, Meta(description="The one algorithm that tokens in SIDECAR_UNITS may be signed with")
+    ] = "HS256"
+    unit_jwt_keys: Annotated[
+        str,
+        Meta(
+            description="What verifies those tokens, several for rotation, separated by commas. HS256: secrets of at least "
+            "32 characters; otherwise public keys: the lines of a PEM file between its marks, joined",
+            extra=SECRET,
+        ),
+    ] = ""
+    unit_jwt_issuer: Annotated[str, Meta(description="`iss` that those tokens must have; empty: any")] = ""
+    unit_jwt_audience: Annotated[str, Meta(description="`aud` that those tokens must have; empty: any")] = ""
+
     page_bytes_max: Annotated[
         int,
         Meta(ge=1024, le=64 * 1024 * 1024, description="Largest page that is rewritten, in bytes before compression"),
@@ -191,6 +215,8 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
             raise ValueError("SIDECAR_OPS_TOKEN must have at least 16 characters")
         for key in self.public_keys_base64:
             _check_key(key)
+        if any(source.claim is not None for source in self.unit_sources) and not self.unit_keys:
+            raise ValueError("SIDECAR_UNITS reads tokens: set SIDECAR_UNIT_JWT_KEYS to what verifies them")
 
     @property
     def public_keys_base64(self) -> tuple[str, ...]:
@@ -201,6 +227,16 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
     def public_keys(self) -> tuple[bytes, ...]:
         """The same as 32 raw bytes each."""
         return tuple(base64.b64decode(key) for key in self.public_keys_base64)
+
+    @property
+    def unit_sources(self) -> tuple[Source, ...]:
+        """SIDECAR_UNITS, taken apart."""
+        return sources_of(self.units)
+
+    @property
+    def unit_keys(self) -> tuple[Key, ...]:
+        """The keys of SIDECAR_UNIT_JWT_KEYS."""
+        return keys_of(self.unit_jwt_algorithm, self.unit_jwt_keys)
 
     @property
     def worker_count(self) -> int:

@@ -65,6 +65,12 @@ class Telemetry:
         self._upstream_errors = Counter(
             "layout_mutation_upstream_errors", "Requests that the origin failed", ["reason"], registry=self.registry
         )
+        self._unit_tokens_refused = Counter(
+            "layout_mutation_unit_tokens_refused",
+            "Tokens of SIDECAR_UNITS that did not verify, by attribute",
+            ["attribute"],
+            registry=self.registry,
+        )
         self.decide_s = Histogram(
             "layout_mutation_decide_seconds", "Time to decide one visit", buckets=_MILLISECONDS, registry=self.registry
         )
@@ -92,6 +98,10 @@ class Telemetry:
             child = self._response_children[key] = self._responses.labels(reason, str(status))
         child.inc()
         self._sent.inc(sent_bytes)
+
+    def unit_token_refused(self, attribute: str) -> None:
+        """Count a token that is no unit: a wrong key, or somebody trying."""
+        self._unit_tokens_refused.labels(attribute).inc()
 
     def visited(self, method: str, path: str, reason: str, status: int, sent_bytes: int) -> None:
         """A line for each response: only where somebody switched that on."""

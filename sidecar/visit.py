@@ -43,6 +43,8 @@ class Visit(Struct, frozen=True):
     """The anonymous unit id that the visit brought."""
     new_unit: str | None = None
     """The one it is given if an experiment asks; None where it has one, or where consent is missing."""
+    known_units: Mapping[str, str] = {}
+    """Attribute -> unit, as the site knows the visitor (`sidecar.units`)."""
 
     @property
     def path(self) -> str:
@@ -164,6 +166,7 @@ def _visitor(visit: Visit) -> dict[str, Any]:
     if locale := first_language(headers.get("Accept-Language", "")):
         attributes["locale"] = locale
         attributes["language"] = locale.partition("-")[0]
+    attributes.update(visit.known_units)
     return attributes
 
 
