@@ -41,6 +41,8 @@ class Visit(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fi
     """What conditions read; see the registry in `rules.context`."""
     forced: dict[str, str] = {}
     """Experiment id -> variation key."""
+    assigned: dict[str, str] = {}
+    """What the visit remembers: `<experiment>__<bucketVersion>` -> variation key."""
     disabled: list[str] = []
     only: list[str] | None = None
 
@@ -212,6 +214,7 @@ class Preview:
             layout_id=visit.layout_id,
             attributes={**given, **visit.attributes},
             forced=visit.forced,
+            assigned=visit.assigned,
             disabled=frozenset(visit.disabled),
             only=None if visit.only is None else frozenset(visit.only),
         )

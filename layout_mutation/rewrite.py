@@ -45,6 +45,7 @@ class Visit(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=T
     layout_id: str | None = None
     attributes: dict[str, object] = {}
     forced: dict[str, str] = {}
+    assigned: dict[str, str] = {}
     disabled: frozenset[str] = frozenset()
     only: frozenset[str] | None = None
 
@@ -97,6 +98,7 @@ def context_of(url: str, file: Path | None) -> Context:
         layout_id=visit.layout_id,
         attributes={**own, **visit.attributes},
         forced=visit.forced,
+        assigned=visit.assigned,
         disabled=visit.disabled,
         only=visit.only,
     )
@@ -134,6 +136,7 @@ def _as_json(outcomes: tuple[Outcome, ...], decision: Decision) -> str:
                 {"mutationId": one.mutation_id, "reason": one.reason, "detail": one.detail} for one in outcomes
             ],
             "assignments": decision.assignments,
+            "remember": decision.remember,
             "reads": sorted(decision.reads),
             "private": decision.private,
             "redirect": decision.redirect,

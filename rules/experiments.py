@@ -88,7 +88,8 @@ class Experiment(Record, frozen=True, kw_only=True):
     """What units are hashed with; the id where it is empty. The control plane fixes it when the experiment is first saved,
     and refuses another one as soon as the experiment has been live."""
     hash_version: Literal[1, 2] = 2
-    """Of GrowthBook's hash: positions in steps of 0.001 (1) or 0.0001 (2)."""
+    """Of GrowthBook's hash: positions in steps of 0.001 (1) or 0.0001 (2). With 1, experiments whose seeds are alike are not
+    independent of each other: it is for agreeing with older SDKs."""
     unit: Identifier = "lm_uid"
     """Attribute whose value is bucketed."""
     fallback_unit: Identifier | None = None

@@ -5,52 +5,38 @@ asked, so that what is said is what would happen.
 """
 
 from collections.abc import Iterator, Mapping
-from enum import StrEnum
-
-from msgspec import Struct
 
 from rules import model
 from rules.context import ATTRIBUTES
 from rules.decision import Group
+from rules.experiment_lint import lint_experiments
+from rules.findings import Finding, Severity
 from rules.html import PassedThrough, apply_groups
 from rules.html.by_style import suited
 from rules.html.charset import charset_of
 from rules.html.document import Document
 from rules.html.frameworks import framework_of, roots_of
-from rules.model import Delivery, RedirectMutation, RulesFile, VariantMutation
+from rules.model import Delivery, RedirectMutation, RulesFile
 from rules.reasons import Reason
 from rules.redirects import circles
 from rules.rows import Row
+from rules.sample_size import Traffic
 from rules.table import DecisionTable
 
 _KNOWN = frozenset(attribute.name for attribute in ATTRIBUTES)
 _MISSED = (Reason.TARGET_NOT_FOUND, Reason.TOO_MANY_MATCHES, Reason.AMBIGUOUS_SPAN, Reason.UNSAFE_TARGET)
 
 
-class Severity(StrEnum):
-    """An error keeps a mutation from working at all; a warning deserves a look."""
-
-    ERROR = "error"
-    WARNING = "warning"
-
-
-class Finding(Struct, frozen=True, rename="camel"):
-    """One thing an author should know."""
-
-    severity: Severity
-    path: str
-    """JSON path in the rules file."""
-    message: str
-
-
-def lint(table: DecisionTable, pages: Mapping[str, bytes] | None = None) -> tuple[Finding, ...]:
+def lint(
+    table: DecisionTable, pages: Mapping[str, bytes] | None = None, *, traffic: Traffic | None = None
+) -> tuple[Finding, ...]:
     """Everything worth knowing about a table's rules.
 
     `pages`: path of a sample page -> its bytes; only mutations of that page are tried on it. A name that is no path
-    (`home.html`) stands for any page.
+    (`home.html`) stands for any page. `traffic`: what the site expects; then it is said which experiments can't end.
     """
     places = {mutation.id: f"$.mutations[{index}]" for index, mutation in enumerate(table.rules.mutations)}
-    findings = [*_experiments(table.rules)]
+    findings = [*lint_experiments(table.rules, traffic)]
     for row in table.rows:
         findings += _row(row, places[row.mutation.id], table.rules)
         for name, page in (pages or {}).items():
@@ -66,25 +52,15 @@ def _row(row: Row, path: str, rules: RulesFile) -> Iterator[Finding]:
         yield Finding(Severity.WARNING, path, "is never served: isActive is false, or the status is not active")
     elif row.off:
         yield Finding(Severity.WARNING, path, "is never served: a module it touches is switched off")
-    for name in sorted(row.reads - _KNOWN - {experiment.unit for experiment in rules.experiments}):
+    for name in sorted(row.reads - _KNOWN - _units(rules)):
         known = ", ".join(attribute.name for attribute in ATTRIBUTES)
         place = f"{path}.mutationPayload" if name in row.fills else f"{path}.conditions"
         yield Finding(Severity.WARNING, place, f"reads `{name}`, which no visit has of itself; known: {known}")
 
 
-def _experiments(rules: RulesFile) -> Iterator[Finding]:
-    variants = [mutation for mutation in rules.mutations if isinstance(mutation, VariantMutation)]
-    for index, experiment in enumerate(rules.experiments):
-        path = f"$.experiments[{index}]"
-        users = [variant for variant in variants if variant.mutation_payload.experiment_id == experiment.id]
-        if not users:
-            yield Finding(Severity.WARNING, path, "no mutation of type variant uses this experiment")
-            continue
-        changed = {key for user in users for key, v in user.mutation_payload.variations.items() if v.operations}
-        for position, variation in enumerate(experiment.variations[1:], 1):
-            if variation.key not in changed:
-                message = f"variation `{variation.key}` changes nothing: it is a second control"
-                yield Finding(Severity.WARNING, f"{path}.variations[{position}]", message)
+def _units(rules: RulesFile) -> set[str | None]:
+    """Attributes that experiments bucket by; the sidecar's settings say where they come from."""
+    return {name for experiment in rules.experiments for name in (experiment.unit, experiment.fallback_unit)}
 
 
 def _on_page(row: Row, path: str, name: str, page: bytes) -> Iterator[Finding]:

@@ -101,3 +101,13 @@ def test_an_unusable_rules_file_is_exit_code_2(run: CommandLine) -> None:
     ran = run("lint", "rules.json")
     assert ran.is_one_error(2)
     assert "`hide`" in ran.err
+
+
+def test_experiments_are_measured_by_the_traffic(lint: CommandLine) -> None:
+    rules = {"experiments": [{"id": "e", "variations": [{"key": "control"}, {"key": "new"}]}]}
+    lint.write("rules.json", json.dumps(rules))
+    assert "useful sample" not in lint("lint", "rules.json").text
+    assert "useful sample" in lint("lint", "rules.json", "--daily-visits", "100").text
+    assert "useful sample" not in lint("lint", "rules.json", "--daily-visits", "100", "--lift", "1").text
+    refused = lint("lint", "rules.json", "--daily-visits", "100", "--baseline", "5")
+    assert (refused.code, "--baseline between 0 and 1" in refused.err) == (2, True)

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from rules.lint import Severity, lint
+from rules.findings import Severity
+from rules.lint import lint
 from tests.rules.making import experiment, redirecting, removing, table, variant
 
 

@@ -1,5 +1,6 @@
 """The files of `examples/` that show one type each: what becomes of the page, mutation by mutation, and no finding of lint."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def example(name: str) -> DecisionTable:
     return compile_table(decode_rules((EXAMPLES / f"{name}.json").read_bytes()), version=1, now=NOW)
 
 
-@pytest.mark.parametrize("name", ["theme", "cta", "redirect"])
+@pytest.mark.parametrize("name", ["theme", "cta", "redirect", "experiment"])
 def test_lint_finds_nothing(name: str) -> None:
     assert lint(example(name), {"/offers/quince": PAGE}) == ()
 
@@ -50,6 +51,12 @@ def test_lint_finds_nothing(name: str) -> None:
                 '<a href="https://social.example?utm_source=larder&amp;utm_medium=footer">Follow us</a>',
             ],
         ),
+        (
+            "experiment",
+            {"user": "ada-8"},
+            {"buy-button-wording": "applied", "larger-button": "applied"},
+            ['<button class="large">Order now</button>'],
+        ),
         ("redirect", QUINCE, {"quince-is-over": "applied", "headline": "shadowed", "german-shop": "other_page"}, []),
     ],
 )
@@ -73,3 +80,22 @@ def test_where_the_redirects_lead() -> None:
     ):
         redirect = decide(example("redirect"), visit(path, attributes=attributes)).redirect
         assert (redirect.location if redirect else None) == location
+
+
+def test_how_the_experiment_begins_and_whom_it_leaves_out() -> None:
+    table = example("experiment")
+
+    def reasons(user: str, now: str) -> list[str]:
+        context = visit("/offers/quince", attributes={"user": user}, now=datetime.fromisoformat(now))
+        return [outcome.detail for outcome in decide(table, context).outcomes]
+
+    assert reasons("ada-8", "2026-03-02T07:59:59Z") == [
+        "button-wording: ramp, begins 2026-03-02T09:00:00+01:00",
+        "button-size: prerequisite, button-wording=ramp",
+    ]
+    assert reasons("ada-8", "2026-03-02T08:00:00Z")[0] == "button-wording: coverage, 1 % are enrolled"
+    assert reasons("ada-6", "2026-03-20T12:00:00Z")[1] == "button-size: prerequisite, button-wording=control"
+    assert reasons("ada-3", "2026-03-20T12:00:00Z") == [
+        "button-wording: holdout, spring-2026 holds out 5 %",
+        "button-size: holdout, spring-2026 holds out 5 %",
+    ]

@@ -4,6 +4,7 @@ import json
 from datetime import datetime
 from typing import Any
 
+import jwt
 import pytest
 
 from tests.sidecar.wire import (
@@ -190,6 +191,52 @@ async def test_without_the_consent_that_is_required_there_is_no_cookie() -> None
     waiting = await fetched(**settings)
     assert (waiting.body, waiting.all(b"Set-Cookie")) == (PAGE, [])
     assert len((await fetched("Cookie: ok=1", **settings)).all(b"Set-Cookie")) == 1
+
+
+async def test_one_user_on_two_devices_sees_one_variation() -> None:
+    experiment = EXPERIMENT | {
+        "unit": "user",
+        "fallbackUnit": "lm_uid",
+        "variations": [{"key": "control"}, {"key": "new"}],
+    }
+    settings: dict[str, Any] = {
+        "rules": table(VARIANT, experiments=[experiment]),
+        "units": "user=header:X-User-Id",
+    }
+    seen = set()
+    for user in range(8):
+        phone, desk = [
+            await fetched(f"X-User-Id: {user}", f"Cookie: lm_uid=device-{device}-{user}", **settings)
+            for device in ("phone", "desk")
+        ]
+        assert phone.body == desk.body
+        assert phone.all(b"Set-Cookie") == [], "who is known needs no anonymous id"
+        assert phone.get(b"Cache-Control") == b"private, max-age=60"
+        seen.add(phone.body)
+    assert seen == {PAGE, NEW}
+    anonymous = await fetched(**settings)
+    assert len(anonymous.all(b"Set-Cookie")) == 1
+
+
+async def test_a_token_that_does_not_verify_is_counted_and_costs_nothing() -> None:
+    experiment = EXPERIMENT | {"unit": "user"}
+    async with (
+        origin(answering(html(PAGE))) as site,
+        serving(
+            site.url,
+            tables=table(VARIANT, experiments=[experiment]),
+            units="user=jwt:Authorization:sub",
+            unit_jwt_keys="k" * 32,
+        ) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        answer = await visitor.get("/", "Authorization: Bearer no.such.token")
+        assert (answer.body, answer.verdict) == (PAGE, b"passed; reason=no_rules")
+        right = jwt.encode({"sub": "ada"}, "k" * 32, algorithm="HS256")
+        assert (await visitor.get("/", f"Authorization: Bearer {right}")).body == NEW
+        families = {family.name: family for family in sidecar.application.telemetry.families()}
+    (count, *_) = families["layout_mutation_unit_tokens_refused"].samples
+    assert (count.labels, count.value) == ({"attribute": "user"}, 1)
 
 
 # ---- rollout

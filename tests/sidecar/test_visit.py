@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from multidict import CIMultiDict
 
@@ -60,6 +61,12 @@ def test_a_new_visitor_has_the_unit_that_is_about_to_be_set() -> None:
 def test_the_client_hint_goes_before_the_user_agent() -> None:
     desktop = visiting(Sec_CH_UA_Mobile="?0", User_Agent="Mobi")
     assert visit.context_of(desktop, layout_id=None, now=NOW).attributes["mobile"] is False
+
+
+def test_units_that_the_site_knows_are_attributes() -> None:
+    known = msgspec.structs.replace(visiting(unit="abcdefgh"), known_units={"user": "ada"})
+    attributes = visit.context_of(known, layout_id=None, now=NOW).attributes
+    assert (attributes["user"], attributes["lm_uid"]) == ("ada", "abcdefgh")
 
 
 def test_toggles_are_part_of_the_context() -> None:
