@@ -96,7 +96,7 @@ def carried_over(before: Experiment, after: Experiment) -> Experiment:
     ranges: dict[str, list[Range]] = {key: [] for key in shares}
     for since, until, key in arms_of(msgspec.structs.replace(before, coverage=1.0)):
         if since < until:
-            ranges[key].append((since, until))
+            ranges[key].append((since, min(until, 1.0)))  # added up, weights may come out a little above
     return _with_ranges(after, ranges if shares == wanted else rebalanced(ranges, wanted))
 
 

@@ -5,7 +5,7 @@ Counterpart: `rules.lint` calls it, `rules.assignment` refuses what can't be ass
 
 from collections.abc import Iterator, Mapping
 
-from rules.findings import Finding, warning
+from rules.findings import Finding, Severity
 from rules.model import Experiment, RulesFile, VariantMutation
 from rules.sample_size import Traffic, units_needed
 
@@ -23,7 +23,7 @@ def lint_experiments(rules: RulesFile, traffic: Traffic | None = None) -> Iterat
         yield from _weights(experiment, path)
         if experiment.ramp and experiment.ramp[-1].share < 1:
             share = _percent(experiment.ramp[-1].share)
-            yield warning(f"{path}.ramp", f"ends at {share} of the coverage: the rest is never enrolled")
+            yield _warning(f"{path}.ramp", f"ends at {share} of the coverage: the rest is never enrolled")
         if traffic is not None and experiment.is_active:
             yield from _sample(experiment, path, traffic, by_id)
     yield from _holdouts(rules)
@@ -35,20 +35,20 @@ def _use(experiment: Experiment, path: str, rules: RulesFile, needed: set[str]) 
     users = [variant for variant in variants if variant.mutation_payload.experiment_id == experiment.id]
     if not users:
         if experiment.id not in needed:
-            yield warning(path, "no mutation of type variant uses this experiment")
+            yield _warning(path, "no mutation of type variant uses this experiment")
         return
     changed = {key for user in users for key, v in user.mutation_payload.variations.items() if v.operations}
     for position, variation in enumerate(experiment.variations[1:], 1):
         if variation.key not in changed:
             message = f"variation `{variation.key}` changes nothing: it is a second control"
-            yield warning(f"{path}.variations[{position}]", message)
+            yield _warning(f"{path}.variations[{position}]", message)
 
 
 def _weights(experiment: Experiment, path: str) -> Iterator[Finding]:
     where = "bandit.weights" if experiment.bandit is not None else "variations"
     for variation, weight in zip(experiment.variations, experiment.weights, strict=True):
         if weight == 0:
-            yield warning(f"{path}.{where}", f"variation `{variation.key}` has no weight: nobody new gets it")
+            yield _warning(f"{path}.{where}", f"variation `{variation.key}` has no weight: nobody new gets it")
 
 
 def _sample(experiment: Experiment, path: str, traffic: Traffic, by_id: Mapping[str, Experiment]) -> Iterator[Finding]:
@@ -57,12 +57,12 @@ def _sample(experiment: Experiment, path: str, traffic: Traffic, by_id: Mapping[
     if len(arms) < 2:
         return
     if enrolled == 0:
-        yield warning(path, "enrols nobody: coverage, ramp, namespace, holdout and prerequisites leave no unit")
+        yield _warning(path, "enrols nobody: coverage, ramp, namespace, holdout and prerequisites leave no unit")
         return
     units = max(units_needed(traffic, arms[0], arm) for arm in arms[1:])
     days = units / (traffic.daily_visits * enrolled)
     if days > DAYS_MAX:
-        yield warning(
+        yield _warning(
             path,
             f"can't reach a useful sample: to see {_percent(traffic.baseline)} change by {_percent(traffic.lift)} it needs "
             f"{units:,.0f} units, {days:,.0f} days at {traffic.daily_visits * enrolled:,.0f} a day; at most {DAYS_MAX} are "
@@ -95,7 +95,7 @@ def _holdouts(rules: RulesFile) -> Iterator[Finding]:
             message = (
                 f"holdout `{held.id}` has another share in {other.id}: some units are held out of one of them only"
             )
-            yield warning(f"$.experiments[{index}].holdout.share", message)
+            yield _warning(f"$.experiments[{index}].holdout.share", message)
 
 
 def _namespaces(rules: RulesFile) -> Iterator[Finding]:
@@ -110,9 +110,13 @@ def _namespaces(rules: RulesFile) -> Iterator[Finding]:
         end, other = reach.get(name, (0.0, ""))
         if since < end:
             message = f"meets {other} in namespace `{name}`: their shares overlap from {since} to {min(end, until)}"
-            yield warning(f"$.experiments[{index}].namespace", message)
+            yield _warning(f"$.experiments[{index}].namespace", message)
         reach[name] = max((end, other), (until, identifier))
 
 
 def _percent(share: float) -> str:
     return f"{share * 100:.4g} %"
+
+
+def _warning(path: str, message: str) -> Finding:
+    return Finding(Severity.WARNING, path, message)

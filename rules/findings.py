@@ -22,8 +22,3 @@ class Finding(Struct, frozen=True, rename="camel"):
     path: str
     """JSON path in the rules file."""
     message: str
-
-
-def warning(path: str, message: str) -> Finding:
-    """A finding that deserves a look."""
-    return Finding(Severity.WARNING, path, message)

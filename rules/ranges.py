@@ -91,9 +91,12 @@ def _span(one: Range) -> _Span:
 
 
 def _first_step(bound: float) -> int:
-    """The first step whose position is not below `bound`; rounding `bound * STEPS` could miss it by one."""
+    """The first step whose position is not below `bound`; rounding `bound * STEPS` could miss it by one.
+
+    Weights that are added up may come out a little over 1, where no position is.
+    """
     step = round(bound * STEPS)
-    while step / STEPS < bound:
+    while step / STEPS < bound and step < STEPS:
         step += 1
     while step > 0 and (step - 1) / STEPS >= bound:
         step -= 1

@@ -12,6 +12,8 @@ from msgspec import inspect
 
 from control_plane.api.routes import ROUTES
 from control_plane.settings import ControlPlaneSettings
+from layout_mutation.documentation import experiments
+from layout_mutation.documentation.experiments import EXPERIMENT_STRUCTS
 from layout_mutation.documentation.source import notes, summary
 from rules import conflicts, context, limits, model, reasons, targeting, templates
 from service.settings import variables
@@ -71,12 +73,12 @@ _PAYLOADS = (
     model.CaseOperations,
 )
 _PARTS = (model.Target, model.Content, model.Schedule, model.Hours)
-_DOCUMENTS = (model.Experiment, model.Variation, model.NamespaceRange, model.Module, model.Segment)
+_DOCUMENTS = (*EXPERIMENT_STRUCTS, model.Module, model.Segment)
 
 
 def render() -> str:
     """The whole document."""
-    chapters = (_rules_file, _deciding, _reasons, _attributes, _api, _settings)
+    chapters = (_rules_file, _deciding, experiments.chapter, _reasons, _attributes, _api, _settings)
     return "\n".join([_HEAD, _FLOW, *(chapter() for chapter in chapters)])
 
 
@@ -192,6 +194,8 @@ def _spelled(kind: inspect.Type) -> str:
             return (kind.extra_json_schema or {}).get("description") or _spelled(inner)
         case inspect.UnionType(types=types):
             return _spelled_union(types)
+        case inspect.TupleType(item_types=items):
+            return f"[{', '.join(_spelled(item) for item in items)}]"
         case inspect.ListType(item_type=item):
             return f"list of {_spelled(item)}"
         case inspect.DictType(value_type=value):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from control_plane.experiments import carried_over, check_fixed
@@ -137,6 +138,9 @@ def test_another_order_of_variations_moves_nobody() -> None:
     before = made(1, 2, 0)
     after = carried_over(before, Experiment(id="e", variations=list(reversed(before.variations))))
     assert variations_of(after) == variations_of(before)
+    above = made(0, 0, 0, 41, 81, 100, 36, 3)
+    kept = carried_over(above, Experiment(id="e", variations=list(reversed(above.variations))))
+    assert msgspec.json.decode(msgspec.json.encode(kept), type=Experiment) == kept
 
 
 def test_a_bandits_new_weights_move_only_those_who_must() -> None:

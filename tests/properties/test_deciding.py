@@ -148,8 +148,11 @@ REDIRECT = st.fixed_dictionaries(
 )
 MUTATIONS |= st.fixed_dictionaries(COMMON | {"mutationType": st.just("redirect"), "mutationPayload": REDIRECT})
 EXPERIMENTS = [
-    {"id": name, "variations": [{"key": "control"}, {"key": "new", "weight": 2}], "coverage": coverage}
-    for name, coverage in (("e1", 1.0), ("e2", 0.5))
+    {"id": name, "variations": [{"key": "control"}, {"key": "new", "weight": 2}], **fields}
+    for name, fields in (
+        ("e1", {"holdout": {"id": "h", "share": 0.2}, "fallbackUnit": "language", "conditions": {"mobile": True}}),
+        ("e2", {"coverage": 0.5, "prerequisites": [{"experimentId": "e1"}], "minBucketVersion": 1, "bucketVersion": 1}),
+    )
 ]
 FILES = st.lists(MUTATIONS, max_size=6, unique_by=lambda mutation: mutation["id"]).map(
     lambda mutations: decode_rules(msgspec.json.encode({"mutations": mutations, "experiments": EXPERIMENTS}))
@@ -159,6 +162,7 @@ CONTEXTS = st.builds(
     site=st.sampled_from(["shop.example", "other.test"]),
     path=st.sampled_from(["/", "/a", "/a/", "/a/x", "/a/x/y", "/b", "", "//", "/\udc80"]),
     now=st.datetimes(timezones=st.just(UTC)),
+    assigned=st.dictionaries(st.sampled_from(["e1__0", "e2__0", "e2__1"]), st.sampled_from(["control", "new", "gone"])),
     attributes=st.dictionaries(st.sampled_from(["language", "mobile", "lm_uid"]), SCALARS)
     | st.just({"language": "de", "mobile": True, "lm_uid": "u1"}),
 )

@@ -133,7 +133,7 @@ def test_a_holdout_goes_before_what_is_remembered() -> None:
 
 
 def test_a_holdout_says_nothing_about_the_variation() -> None:
-    free = {unit: one for unit, one in everybody(experiment(holdout={"id": "h", "share": 0.5})).items() if one.key}
+    free = {unit: one for unit, one in everybody(experiment(holdout={"id": "e", "share": 0.5})).items() if one.key}
     plain = everybody(experiment())
     assert all(one == plain[unit] for unit, one in free.items())
     share = sum(one.key == "new" for one in free.values()) / len(free)

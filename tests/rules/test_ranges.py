@@ -48,6 +48,12 @@ def test_a_third_variation_takes_a_third_and_nobody_else_moves() -> None:
     assert moved(before, laid_out([1, 1, 1])) == 4_999, "what GrowthBook's own layout would move"
 
 
+def test_weights_that_add_up_to_more_than_one_leave_no_gap() -> None:
+    before = laid_out([0, 0, 0, 41, 81, 100, 36, 3])
+    assert before["v7"][0][1] > 1
+    assert rebalanced(before, {"v7": 1}) == {"v7": [(0.9886, 1), (0, 0.9886)]}
+
+
 def test_a_variation_that_goes_is_shared_out() -> None:
     before = laid_out([1, 1, 1])
     after = rebalanced(before, {"v0": 1, "v2": 1})
