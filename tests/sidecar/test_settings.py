@@ -51,3 +51,15 @@ def test_a_short_operators_secret_is_refused_and_not_shown() -> None:
     with pytest.raises(SettingsError, match="SIDECAR_OPS_TOKEN") as refusal:
         load(SidecarSettings, {**UPSTREAM, "SIDECAR_OPS_TOKEN": "hunter2"})
     assert "hunter2" not in str(refusal.value)
+
+
+def test_units_are_checked_at_the_start_and_keys_are_not_shown() -> None:
+    assert load(SidecarSettings, {**UPSTREAM, "SIDECAR_UNITS": "a=header:X"}).unit_sources[0].name == "a"
+    tokens = {**UPSTREAM, "SIDECAR_UNITS": "user=jwt:Authorization:sub"}
+    with pytest.raises(SettingsError, match="set SIDECAR_UNIT_JWT_KEYS"):
+        load(SidecarSettings, tokens)
+    with pytest.raises(SettingsError, match="at least 32 characters") as refused:
+        load(SidecarSettings, {**tokens, "SIDECAR_UNIT_JWT_KEYS": "hush"})
+    assert "hush" not in str(refused.value)
+    with pytest.raises(SettingsError, match="SIDECAR_UNIT_JWT_ALGORITHM"):
+        load(SidecarSettings, {**tokens, "SIDECAR_UNIT_JWT_KEYS": "k" * 32, "SIDECAR_UNIT_JWT_ALGORITHM": "none"})
