@@ -39,6 +39,7 @@ from control_plane.telemetry import Telemetry
 from control_plane.tokens import Tokens
 from rules.limits import RULES_FILE_BYTES_MAX
 from service.clock import now
+from service.engine import engine
 from service.keys import Keys
 
 START_BACKOFF_S = (0.2, 10.0)  # first and longest pause between tries to reach the database
@@ -57,7 +58,7 @@ def create(
     store = PostgresStore(place, connections_max=settings.database_connections)
     exchange = Exchange(settings.redis_url, Keys(settings.layout_mutation_environment))
     signer = Signer(settings.signing_key)
-    publishing = Publishing(store, exchange, signer, TableCopy(Path(settings.data_dir)), clock=clock)
+    publishing = Publishing(store, exchange, signer, TableCopy(Path(settings.data_dir)), clock=clock, engine=engine())
     pages, rewriter, judge = OriginPages(settings.origins), Rewriter(), judge or Judge()
     mutations = Mutations(store, publishing, Gate(pages, rewriter, judge))
     experiments = Experiments(store, publishing)

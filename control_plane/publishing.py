@@ -36,7 +36,7 @@ from control_plane.tokens import Actor, Permission, Role
 from rules.compiler import compile_table
 from rules.errors import RulesError, TableError
 from rules.model import RulesFile
-from rules.table import DecisionTable, unseal
+from rules.table import UNCHECKED, DecisionTable, engine_of, unseal
 
 CHECK_INTERVAL_S = 1.0  # how soon an emptied Redis is noticed
 BACKOFF_S_MAX = 5.0
@@ -61,6 +61,8 @@ class Change:
         """Documents changed: the active set may have too."""
         self.second_opinion = ""
         """What the author should hear of the trial of what was saved."""
+        self.renews = False
+        """An equal table that another engine has checked is made anew, so that sidecars load it fast."""
 
     async def put(
         self, kind: Kind, document_id: str, content: bytes, action: Action, *, before: int | None, deleted: bool = False
@@ -122,13 +124,21 @@ class Publishing:
     """The one way to change rules, and the keeper of what is in Redis."""
 
     def __init__(
-        self, store: Store, exchange: Exchange, signer: Signer, copy: TableCopy, *, clock: Callable[[], datetime]
+        self,
+        store: Store,
+        exchange: Exchange,
+        signer: Signer,
+        copy: TableCopy,
+        *,
+        clock: Callable[[], datetime],
+        engine: str,
     ) -> None:
         self._store = store
         self._exchange = exchange
         self._signer = signer
         self._copy = copy
         self._clock = clock
+        self._engine = engine
         self._latest: StoredTable | None = None
         self._decoded: DecisionTable | None = None
         self._state = NOT_PUBLISHED
@@ -178,10 +188,10 @@ class Publishing:
             change.publication = await self.deliver()
 
     async def ensure_table(self) -> None:
-        """Publish what the database has if that never happened, or with another key; raises StoreError."""
+        """Publish what the database has if that never happened, or with another key or engine; raises StoreError."""
         try:
             async with self.change(Intent(actor=SYSTEM, reason="start of the control plane")) as change:
-                change.altered = True
+                change.altered = change.renews = True
         except (RulesError, Refused) as error:
             # The last table stays in force; a person has to mend the mutation that is named.
             log.error("rules_do_not_compile", problem=str(error))  # noqa: TRY400 - no bug of ours: no traceback
@@ -243,7 +253,8 @@ class Publishing:
         served = await active_rules(transaction)
         digest = await asyncio.to_thread(codec.digest, served)
         before = await transaction.latest_table()
-        if before is not None and before.digest == digest and before.key_id == self._signer.key_id:
+        same = before is not None and before.digest == digest and before.key_id == self._signer.key_id
+        if before is not None and same and not (change.renews and _engine_of(before.sealed) != self._engine):
             return None
         if not intent.actor.may(Permission.PUBLISH):
             raise Refused(
@@ -269,7 +280,7 @@ class Publishing:
 
     def _compile(self, served: RulesFile, version: int, now: datetime) -> bytes:
         try:
-            return self._signer.seal(compile_table(served, version=version, now=now))
+            return self._signer.seal(compile_table(served, version=version, now=now, engine=self._engine))
         except RulesError as error:
             culprit = _culprit(served, error.path)
             raise Refused(
@@ -380,6 +391,13 @@ async def active_rules(reader: Reader) -> RulesFile:
     modules = codec.decode_all(Kind.MODULE, await reader.everything(Kind.MODULE))
     segments = codec.decode_all(Kind.SEGMENT, await reader.everything(Kind.SEGMENT))
     return codec.referenced(mutations, experiments, modules, segments)
+
+
+def _engine_of(sealed: bytes) -> str:
+    try:
+        return engine_of(sealed)
+    except TableError:
+        return UNCHECKED
 
 
 def _culprit(rules: RulesFile, path: str) -> str:

@@ -224,7 +224,7 @@ def _published(environ: dict[str, str]) -> list[Check]:
         table = unseal(sealed, verify=verify)
     except TableError as error:
         return [answer, Check("table", False, str(error))]
-    return [answer, Check("table", True, f"version {table.version} with {len(table.rows)} mutations, signature fine")]
+    return [answer, Check("table", True, f"version {table.version} with {table.size} mutations, signature fine")]
 
 
 def _public_keys(environ: dict[str, str]) -> list[bytes]:

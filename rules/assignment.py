@@ -20,7 +20,7 @@ from rules.errors import RulesError
 from rules.experiments import Experiment
 from rules.ranges import covered, fault
 from rules.reasons import Exclusion
-from rules.targeting import Condition, compile_condition
+from rules.targeting import Condition, shared_condition
 
 HOLDOUT_SEED = "holdout:"
 """Goes before the id of a holdout, so that no experiment's seed picks the same units."""
@@ -192,7 +192,7 @@ def arms_of(experiment: Experiment, share: float = 1.0) -> Arms:
 
 def _compiled(experiment: Experiment, path: str, others: Mapping[str, CompiledExperiment]) -> CompiledExperiment:
     _check(experiment, path)
-    conditions = compile_condition(experiment.conditions, path=f"{path}.conditions")
+    conditions = shared_condition(experiment.conditions, path=f"{path}.conditions")
     required = tuple(
         (others[one.experiment_id], frozenset(one.variations or others[one.experiment_id].keys))
         for one in experiment.prerequisites

@@ -8,12 +8,15 @@ from datetime import datetime
 
 from rules.model import LayoutMutation, RulesFile
 from rules.rows import company_of, compile_row
-from rules.table import DecisionTable
+from rules.table import UNCHECKED, DecisionTable, compiled
 
 
-def compile_table(rules_file: RulesFile, *, version: int, now: datetime) -> DecisionTable:
-    """The decision table of a rules file; `version` grows with each table, `now` is when it was compiled."""
-    return DecisionTable(version=version, created_at=now, rules=rules_file)
+def compile_table(rules_file: RulesFile, *, version: int, now: datetime, engine: str = UNCHECKED) -> DecisionTable:
+    """The decision table of a rules file; `version` grows with each table, `now` is when it was compiled.
+
+    `engine` names this program in tables that are signed, for those who trust the signature and are the same.
+    """
+    return compiled(rules_file, version=version, created_at=now, engine=engine)
 
 
 def check_mutation(mutation: LayoutMutation, rules_file: RulesFile) -> None:

@@ -107,7 +107,7 @@ def decide(table: "DecisionTable", context: Context, *, redirects: bool = True) 
 
     `redirects`: whether the visit may be sent elsewhere; one that brings something (a POST) may not.
     """
-    rows = table.candidates(context.path)
+    rows = table.candidates(context.site, context.path)
     if not rows:
         return NOTHING
     assignments, told = Assignments(context), dict[str, str]()
@@ -117,13 +117,15 @@ def decide(table: "DecisionTable", context: Context, *, redirects: bool = True) 
     leading: list[Row] = []
     scheduled = False
     for row in rows:
+        if isinstance(row, Outcome):  # of a rule that can't be used
+            outcomes.append(row)
+            continue
         outcome, group = _consider(row, context, assignments, told, reads)
-        if outcome is not None:
-            outcomes.append(outcome)
-            scheduled |= row.schedule is not None
+        outcomes.append(outcome)
+        scheduled |= row.schedule is not None
         if group is not None:
             groups.append(group.of_visit(context.attributes))
-        elif row.redirect is not None and outcome is not None and outcome.reason is Reason.APPLIED:
+        elif row.redirect is not None and outcome.reason is Reason.APPLIED:
             leading.append(row)
     private = bool(reads - PAGE_ATTRIBUTES)
     redirect = None
@@ -171,10 +173,8 @@ def _redirected(
 
 def _consider(
     row: "Row", context: Context, assignments: Assignments, told: dict[str, str], reads: set[str]
-) -> tuple[Outcome | None, Group | None]:
+) -> tuple[Outcome, Group | None]:
     mutation = row.mutation
-    if not row.site(context.site) or not row.page(context.path):
-        return None, None
     if mutation.layout_id not in ("*", context.layout_id or ""):
         return Outcome(mutation.id, Reason.OTHER_LAYOUT, f"layoutId is {context.layout_id!r}"), None
     if not row.served:
@@ -239,7 +239,7 @@ def _switched_off(row: "Row", context: Context) -> bool:
 
 
 def _key(groups: list[Group], redirect: Redirect | None) -> str:
-    text = f"{REVISION}\0" + "\0".join(f"{group.mutation_id}={group.digest}" for group in groups)
+    text = f"{REVISION}\0" + "\0".join([f"{group.mutation_id}={group.digest}" for group in groups])
     if redirect is not None:
         text += f"\0redirect\0{redirect.status}\0{redirect.location}"
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

@@ -50,7 +50,12 @@ def _explained(message: str, data: bytes, kind: Any) -> RulesError:
         )
         parent, place, value = place, _type_below(_resolved(place, value), key), _value_below(value, key)
         shown += f"[{key}]" if isinstance(key, int) else f".{key}"
-    return RulesError(f"{what}{_allowed(what, parent, place, value, shown)}", shown)
+    return RulesError(_in_one_line(f"{what}{_allowed(what, parent, place, value, shown)}"), _in_one_line(shown))
+
+
+def _in_one_line(text: str) -> str:
+    """Names that an author wrote, or an attacker, with what would break the line as JSON has it."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
 def _offending_key(mapping: Any, whole: Any, kind: Any, message: str) -> str:

@@ -1,9 +1,10 @@
 """Which site and which pages a rule belongs to: `*.example` and `/offers/*` compiled to predicates.
 
-Counterpart: `rules.table` indexes rows by the first literal segment, so that a visit meets only rows that can match.
+Counterpart: `rules.page_index` finds the rows of an address without asking each of them.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import re2
 
@@ -12,18 +13,32 @@ from rules.errors import RulesError
 Matcher = Callable[[str], bool]
 
 
-def compile_site(pattern: str, path: str) -> Matcher:
-    """Host predicate for `shop.example`, `*.example` (any subdomain) or `*`; raises RulesError for anything else."""
-    if pattern == "*":
-        return _always
+ANYWHERE = "*"
+"""Any site, or any page."""
+
+
+def normalised_site(pattern: str, path: str) -> str:
+    """A site's pattern as hosts are compared with it, in lower case; raises RulesError for what is none."""
     host = pattern.lower().rstrip(".")
     if host.startswith("*."):
-        suffix = host[1:]
-        if "*" not in suffix and len(suffix) > 1:
-            return lambda site: site.endswith(suffix)
+        if "*" not in host[1:]:
+            return host
     elif not set(host) & set("*/: \t"):
-        return lambda site: site == host
+        return host
     raise RulesError("a site is a host such as shop.example, *.example for its subdomains, or *", path)
+
+
+def compile_site(pattern: str, path: str) -> Matcher:
+    """Host predicate for `shop.example`, `*.example` (any subdomain) or `*`; raises RulesError for anything else."""
+    return _always if pattern == ANYWHERE else _site_matcher(normalised_site(pattern, path))
+
+
+@lru_cache(maxsize=1024)
+def _site_matcher(name: str) -> Matcher:
+    if name.startswith("*."):
+        suffix = name[1:]
+        return lambda site: site.endswith(suffix)
+    return lambda site: site == name
 
 
 def compile_page(pattern: str, path: str) -> Matcher:
@@ -31,28 +46,39 @@ def compile_page(pattern: str, path: str) -> Matcher:
 
     `*` alone is any page. Raises RulesError where the pattern does not begin with a slash.
     """
-    if pattern == "*":
-        return _always
+    return _always if pattern == ANYWHERE else _page_matcher(normalised_page(pattern, path))
+
+
+def normalised_page(pattern: str, path: str) -> str:
+    """A page's pattern without slashes at its end; raises RulesError for what is none."""
     if not pattern.startswith("/") or "?" in pattern or "#" in pattern:
         raise RulesError("a page is a path pattern such as /, /offers/*, /blog/**, or * for any page", path)
-    bare = _without_slash(pattern)
+    return without_slash(pattern)
+
+
+@lru_cache(maxsize=4096)
+def _page_matcher(bare: str) -> Matcher:
+    """Shared by the rules of a page: a regular expression takes kilobytes."""
     if "*" not in bare:
-        return lambda page: _without_slash(page) == bare
+        return lambda page: without_slash(page) == bare
     compiled = re2.compile("(?s)^" + "".join(map(_expression, bare[1:].split("/"))) + "$")
-
-    def matches(page: str) -> bool:
-        try:
-            return compiled.match(_without_slash(page)) is not None
-        except UnicodeError:  # no text, so no path that a pattern could mean
-            return False
-
-    return matches
+    return lambda page: is_text(page) and compiled.match(without_slash(page)) is not None
 
 
-def first_segment(pattern: str) -> str | None:
-    """The literal first segment that every matching path has (`/blog/**` -> `blog`); None if it is not fixed."""
-    segment = pattern[1:].split("/", 1)[0] if pattern.startswith("/") else "*"
-    return None if "*" in segment else segment
+def is_text(page: str) -> bool:
+    """Whether a path is text, and so one that a pattern with `*` could mean."""
+    if page.isascii():
+        return True
+    try:
+        page.encode()
+    except UnicodeError:
+        return False
+    return True
+
+
+def without_slash(page: str) -> str:
+    """A path as patterns are compared with it: no slash at its end, `/` for the first page."""
+    return page.rstrip("/") or "/"
 
 
 def _expression(segment: str) -> str:
@@ -63,10 +89,6 @@ def _expression(segment: str) -> str:
         return "/[^/]+"
     escaped: str = re2.escape(segment)
     return "/" + escaped.replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
-
-
-def _without_slash(page: str) -> str:
-    return page.rstrip("/") or "/"
 
 
 def _always(_: str) -> bool:

@@ -41,6 +41,8 @@ class Reason(StrEnum):
     """Handed to the browser script with the page, which carries it out at its time."""
     NOT_DELIVERED = "not_delivered"
     """The browser script can't come along: the page's policy forbids it, or no place for it is certain."""
+    UNUSABLE = "unusable"
+    """The table has passed its checks, and this rule can't be used all the same: a bug of ours, and the detail says where."""
 
     # a whole page
     NO_TABLE = "no_table"

@@ -29,7 +29,7 @@ from rules.operations import targets_of
 from rules.pages import Matcher, compile_page, compile_site
 from rules.redirects import Destination, compile_redirect
 from rules.schedules import compile_schedule
-from rules.targeting import ALWAYS, Condition, compile_condition
+from rules.targeting import Condition, shared_condition
 
 _SERVED = (model.Status.ACTIVE, model.Status.EXPERIMENTAL)
 
@@ -114,7 +114,7 @@ def company_of(rules_file: RulesFile) -> Company:
         experiments=compile_experiments(rules_file.experiments),
         modules={module.id: module for module in rules_file.modules},
         segments={
-            segment.id: compile_condition(segment.conditions, path=f"$.segments[{i}].conditions")
+            segment.id: shared_condition(segment.conditions, path=f"$.segments[{i}].conditions")
             for i, segment in enumerate(rules_file.segments)
         },
     )
@@ -122,7 +122,7 @@ def company_of(rules_file: RulesFile) -> Company:
 
 def compile_row(mutation: LayoutMutation, company: Company, path: str) -> Row:
     """One mutation among its company; `path` is its place in the file, for errors."""
-    conditions = compile_condition(mutation.conditions, path=f"{path}.conditions") if mutation.conditions else ALWAYS
+    conditions = shared_condition(mutation.conditions, path=f"{path}.conditions")
     segment = _segment(mutation, company, path)
     experiment = _experiment_of(mutation, company, path)
     written = _Writer(mutation, company, f"{path}.mutationPayload")
@@ -272,6 +272,8 @@ class _Writer:
 
 def _by_selectors(operation: Operation, company: Company) -> Operation:
     """The same operation with a selector in place of each module that it names."""
+    if all(target.module_id is None for _, target in targets_of(operation)):
+        return operation
     fields: dict[str, Any] = {}
     for name in operation.__struct_fields__:
         value = getattr(operation, name)

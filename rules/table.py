@@ -1,24 +1,33 @@
 """DecisionTable: immutable, content-addressed, signed. Bytes <-> table.
 
-The body is msgpack: format, version, time and the rules themselves; loading compiles them again, so that an edge never
-trusts another program's checks. `seal` puts a signature round the body, `unseal` checks it before a byte is decoded.
-Never: a key, a file or a socket; signing and verifying are functions handed in.
+The body is msgpack: format, version, time, who has checked it, and the rules themselves as authors wrote them; nothing
+compiled is sent. `seal` puts a signature round the body, `unseal` checks it before a byte is decoded. A table is compiled
+whole when it is loaded, with every check there is, unless a trusted signer says that this very engine has done that: then
+each row is compiled at its first use (`rules.written`).
+Never: a key, a file or a socket; signing and verifying are functions handed in, and so is the engine's name.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
-from functools import cached_property
 from hashlib import sha256
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta, Raw
 
 from rules import limits
+from rules.decision import Outcome
 from rules.errors import RulesError, TableError
-from rules.model import RulesFile
-from rules.pages import first_segment
-from rules.rows import Row, compile_rows
+from rules.model import Experiment, Module, RulesFile, Segment
+from rules.page_index import PageIndex
+from rules.rows import Row, company_of, compile_rows
+from rules.written import LeftOut, WrittenRows, entry_of, mutation_of
 
-FORMAT = 1
+FORMAT = 2
+"""What is written. Format 1, without engine and order, is read too."""
+UNCHECKED = ""
+"""The name of no engine: loading compiles whole."""
+_FORMATS = (1, FORMAT)
 _DOMAIN = b"layout-mutation decision table\x00"
 """Goes before what is signed, so that a signature made for something else is never valid here."""
 
@@ -27,7 +36,28 @@ class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: int
     version: int
     created_at: datetime
-    rules: RulesFile
+    rules: Raw
+    engine: str = UNCHECKED
+    """Whose checks the rules have passed."""
+    order: list[int] = []
+    """Places of the mutations in the rules, highest precedence first."""
+
+
+class _Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A rules file whose mutations are still bytes."""
+
+    mutations: Annotated[list[Raw], Meta(max_length=limits.ENTRIES_MAX)] = []
+    experiments: Annotated[list[Experiment], Meta(max_length=limits.ENTRIES_MAX)] = []
+    modules: Annotated[list[Module], Meta(max_length=limits.ENTRIES_MAX)] = []
+    segments: Annotated[list[Segment], Meta(max_length=limits.ENTRIES_MAX)] = []
+
+    def others(self) -> RulesFile:
+        """What mutations may refer to."""
+        return RulesFile(experiments=self.experiments, modules=self.modules, segments=self.segments)
+
+    def whole(self) -> RulesFile:
+        """The rules file, decoded anew; one mutation after another, so that other threads get their turn."""
+        return msgspec.structs.replace(self.others(), mutations=[mutation_of(one) for one in self.mutations])
 
 
 class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,15 +67,35 @@ class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DecisionTable:
-    """Compiled rules of one version; never changed once made. Raises RulesError where the rules don't compile."""
+    """Rules of one version, ready to decide; never changed once made. `compiled`, `from_bytes` and `unseal` make one."""
 
-    def __init__(self, *, version: int, created_at: datetime, rules: RulesFile) -> None:
+    def __init__(
+        self,
+        *,
+        version: int,
+        created_at: datetime,
+        engine: str,
+        rules: RulesFile | _Written,
+        rows: Sequence[Row] | WrittenRows,
+        addresses: Iterable[tuple[str, str]],
+        encoded: bytes | None = None,
+        digest: str | None = None,
+    ) -> None:
         self.version = version
         self.created_at = created_at
-        self.rules = rules
-        self.rows = compile_rows(rules)
-        """All mutations, highest precedence first."""
-        self._by_segment, self._elsewhere = _index(self.rows)
+        self.engine = engine
+        """Whose checks it has passed; UNCHECKED where nobody may rely on that."""
+        self._rules = rules
+        self._rows = rows
+        """By rank: 0 has the highest precedence."""
+        self._index = PageIndex(addresses)
+        self._encoded = encoded
+        self._digest = digest
+
+    @property
+    def size(self) -> int:
+        """How many mutations it has, usable or not."""
+        return len(self._rules.mutations)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DecisionTable) and self.to_bytes() == other.to_bytes()
@@ -54,38 +104,84 @@ class DecisionTable:
         return hash(self.digest)
 
     def __repr__(self) -> str:
-        return f"<DecisionTable version={self.version} digest={self.digest[:12]} mutations={len(self.rows)}>"
+        return f"<DecisionTable version={self.version} digest={self.digest[:12]} mutations={self.size}>"
 
-    @cached_property
-    def _bytes(self) -> bytes:
-        return msgspec.msgpack.encode(_Body(FORMAT, self.version, self.created_at, self.rules))
+    @property
+    def rules(self) -> RulesFile:
+        """The rules as they were written; a table from bytes may have to decode them, each time."""
+        return self._rules.whole() if isinstance(self._rules, _Written) else self._rules
 
-    @cached_property
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """All mutations that can be used, highest precedence first; compiles those that no visit has met."""
+        found = [self._rows[rank] for rank in range(self.size)]
+        return tuple(row for row in found if isinstance(row, Row))
+
+    def candidates(self, site: str, path: str) -> list[Row | Outcome]:
+        """The rows of the mutations whose site and page match, highest precedence first.
+
+        In place of one that can't be used there is its outcome.
+        """
+        rows = self._rows
+        return [rows[rank] for rank in self._index.find(site, path)]
+
+    def reads(self, site: str, path: str) -> frozenset[str]:
+        """Attributes that the rules of a page may look at, whoever visits it and whenever: no decision reads others."""
+        rows = (row for row in self.candidates(site, path) if isinstance(row, Row))
+        return frozenset().union(*(row.reads for row in rows if row.served and not row.off))
+
+    def versions(self, ids: Collection[str]) -> dict[str, int]:
+        """Id -> version, of those mutations that are named."""
+        written = self._rules
+        entries = map(entry_of, written.mutations) if isinstance(written, _Written) else written.mutations
+        return {entry.id: entry.version for entry in entries if entry.id in ids}
+
+    @property
     def digest(self) -> str:
-        """SHA-256 of the rules, 64 hexadecimal digits: equal for equal rules, whatever version and time say."""
-        return sha256(msgspec.msgpack.encode(self.rules)).hexdigest()
+        """SHA-256 of the rules, 64 hexadecimal digits: equal for equal rules, whatever version, time and engine say."""
+        if self._digest is None:
+            self._digest = sha256(msgspec.msgpack.encode(self.rules)).hexdigest()
+        return self._digest
 
     def to_bytes(self) -> bytes:
         """The body, unsigned."""
-        return self._bytes
+        if self._encoded is None:
+            self._encoded = self._body()
+        return self._encoded
 
-    @classmethod
-    def from_bytes(cls, body: bytes) -> "DecisionTable":
-        """A table from its body; raises TableError, and nothing else, whatever the bytes are."""
-        if len(body) > limits.TABLE_BYTES_MAX:
-            raise TableError("too_large", f"{len(body):,} bytes; at most {limits.TABLE_BYTES_MAX:,}")
-        decoded = _decoded_body(body)
-        try:
-            table = cls(version=decoded.version, created_at=decoded.created_at, rules=decoded.rules)
-        except RulesError as error:
-            raise TableError("invalid_rules", str(error)) from None
-        table.__dict__["_bytes"] = bytes(body)
-        return table
+    def _body(self) -> bytes:
+        rules = self.rules
+        places = {mutation.id: place for place, mutation in enumerate(rules.mutations)}
+        body = _Body(
+            format=FORMAT,
+            version=self.version,
+            created_at=self.created_at,
+            rules=Raw(msgspec.msgpack.encode(rules)),
+            engine=self.engine,
+            order=[places[row.mutation.id] for row in self.rows],
+        )
+        return msgspec.msgpack.encode(body)
 
-    def candidates(self, path: str) -> tuple[Row, ...]:
-        """The rows whose page pattern can match `path`, highest precedence first."""
-        segment = path[1:].split("/", 1)[0]
-        return self._by_segment.get(segment, self._elsewhere)
+    @staticmethod
+    def from_bytes(body: bytes) -> "DecisionTable":
+        """A table from its body, compiled whole: nobody has signed it. Raises TableError, and nothing else."""
+        return _loaded(body, UNCHECKED, _nobody)
+
+
+def compiled(
+    rules: RulesFile, *, version: int, created_at: datetime, engine: str, encoded: bytes | None = None
+) -> DecisionTable:
+    """A table of these rules, with every check there is; raises RulesError. `encoded` is its body, if it came from one."""
+    rows = compile_rows(rules)
+    return DecisionTable(
+        version=version,
+        created_at=created_at,
+        engine=engine,
+        rules=rules,
+        rows=rows,
+        addresses=((row.mutation.site, row.mutation.page_slug) for row in rows),
+        encoded=encoded,
+    )
 
 
 def key_id(public_key: bytes) -> str:
@@ -94,51 +190,102 @@ def key_id(public_key: bytes) -> str:
 
 
 def seal(table: DecisionTable, *, key_id: str, sign: Callable[[bytes], bytes]) -> bytes:
-    """What is published and kept on disk: the body, the id of the key and the signature over both."""
+    """What is published and kept on disk: the body, the id of the key and the signature over both.
+
+    For tables that this program has compiled: who signs vouches for the engine that the table names.
+    """
     body = table.to_bytes()
     return msgspec.msgpack.encode(_Sealed(key_id, sign(_signed(key_id, body)), body))
 
 
-def unseal(sealed: bytes, *, verify: Callable[[str, bytes, bytes], bool]) -> DecisionTable:
-    """The table in a sealed one; `verify(key_id, signature, message)`. Raises TableError, and nothing else."""
-    if len(sealed) > limits.TABLE_BYTES_MAX:
-        raise TableError("too_large", f"{len(sealed):,} bytes; at most {limits.TABLE_BYTES_MAX:,}")
-    try:
-        envelope = msgspec.msgpack.decode(sealed, type=_Sealed)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise TableError("malformed", f"not a sealed table: {error}") from None
+def _nobody(_: Outcome) -> None:
+    """Nobody listens."""
+
+
+def unseal(
+    sealed: bytes,
+    *,
+    verify: Callable[[str, bytes, bytes], bool],
+    engine: str = UNCHECKED,
+    left_out: LeftOut = _nobody,
+) -> DecisionTable:
+    """The table in a sealed one; `verify(key_id, signature, message)`. Raises TableError, and nothing else.
+
+    `engine` names who is asking: a table that has passed this engine's checks is compiled row by row, as visits need
+    them, and `left_out` hears of a row that then can't be used. Without a name the table is compiled whole.
+    """
+    envelope = _envelope_of(sealed)
     if not verify(envelope.key_id, envelope.signature, _signed(envelope.key_id, envelope.body)):
         raise TableError("bad_signature", f"no trusted key signed this table (it names key {envelope.key_id[:16]!r})")
-    return DecisionTable.from_bytes(envelope.body)
+    return _loaded(envelope.body, engine, left_out)
+
+
+def engine_of(sealed: bytes) -> str:
+    """Whose checks a sealed table says it has passed, whoever signed it; raises TableError."""
+    return _body_of(_envelope_of(sealed).body).engine
 
 
 def _signed(key_id: str, body: bytes) -> bytes:
     return _DOMAIN + key_id.encode("utf-8", "surrogatepass") + b"\x00" + body
 
 
-def _decoded_body(body: bytes) -> _Body:
+def _envelope_of(sealed: bytes) -> _Sealed:
+    _check_size(sealed)
     try:
-        found = msgspec.msgpack.decode(body, type=dict[str, msgspec.Raw]).get("format")
-        if found is not None and (number := msgspec.msgpack.decode(found)) != FORMAT:
-            raise TableError("unknown_format", f"format {number!r}; this version reads {FORMAT}")
-        return msgspec.msgpack.decode(body, type=_Body)
+        return msgspec.msgpack.decode(sealed, type=_Sealed)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise TableError("malformed", f"not a sealed table: {error}") from None
+
+
+def _loaded(encoded: bytes, engine: str, left_out: LeftOut) -> DecisionTable:
+    """A table from its body; compiled whole, unless this engine has checked it. Raises TableError."""
+    _check_size(encoded)
+    body, kept = _body_of(encoded), bytes(encoded)
+    try:
+        written = msgspec.msgpack.decode(body.rules, type=_Written)
+        if engine != UNCHECKED and body.engine == engine:
+            return _checked(body, written, kept, left_out)
+        return compiled(
+            written.whole(), version=body.version, created_at=body.created_at, engine=body.engine, encoded=kept
+        )
+    except RulesError as error:
+        raise TableError("invalid_rules", str(error)) from None
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise TableError("malformed", str(error)) from None
+
+
+def _checked(body: _Body, written: _Written, encoded: bytes, left_out: LeftOut) -> DecisionTable:
+    """A table whose rows are compiled at their first use. Raises RulesError, msgspec.MsgspecError and ValueError."""
+    if sorted(body.order) != [*range(len(written.mutations))]:
+        raise ValueError("the order does not name each mutation once")
+    entries = [entry_of(one) for one in written.mutations]
+    return DecisionTable(
+        version=body.version,
+        created_at=body.created_at,
+        engine=body.engine,
+        rules=written,
+        rows=WrittenRows(written.mutations, body.order, company_of(written.others()), left_out),
+        addresses=((entries[place].site, entries[place].page_slug) for place in body.order),
+        encoded=encoded,
+        digest=sha256(body.rules).hexdigest(),
+    )
+
+
+def _check_size(data: bytes) -> None:
+    if len(data) > limits.TABLE_BYTES_MAX:
+        raise TableError("too_large", f"{len(data):,} bytes; at most {limits.TABLE_BYTES_MAX:,}")
+
+
+def _body_of(encoded: bytes) -> _Body:
+    try:
+        found = msgspec.msgpack.decode(encoded, type=dict[str, Raw]).get("format")
+        number = FORMAT if found is None else msgspec.msgpack.decode(found)
+        if number not in _FORMATS:
+            raise TableError(
+                "unknown_format", f"format {number!r}; this version reads {' and '.join(map(str, _FORMATS))}"
+            )
+        return msgspec.msgpack.decode(encoded, type=_Body)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         if isinstance(error, TableError):
             raise
         raise TableError("malformed", str(error)) from None
-
-
-def _index(rows: tuple[Row, ...]) -> tuple[Mapping[str, tuple[Row, ...]], tuple[Row, ...]]:
-    """Rows by the literal first segment of their page; those without one are in every list, in precedence order."""
-    segments = {first_segment(row.mutation.page_slug) for row in rows} - {None}
-    elsewhere = tuple(row for row in rows if first_segment(row.mutation.page_slug) is None)
-    lists: dict[str, list[tuple[int, Row]]] = {segment: [] for segment in segments if segment is not None}
-    shared: list[tuple[int, Row]] = []
-    for position, row in enumerate(rows):
-        segment = first_segment(row.mutation.page_slug)
-        (shared if segment is None else lists[segment]).append((position, row))
-    merged = {
-        segment: tuple(row for _, row in sorted([*own, *shared], key=lambda pair: pair[0]))
-        for segment, own in lists.items()
-    }
-    return merged, elsewhere

@@ -10,6 +10,7 @@ Never: backtracking regular expressions; RE2 is linear in the text.
 import re as stdlib_re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+from weakref import WeakValueDictionary
 
 import msgspec
 import re2
@@ -29,7 +30,7 @@ class Clause(msgspec.Struct, frozen=True):
     holds: Callable[[Mapping[str, Any]], bool]
 
 
-class Condition(msgspec.Struct, frozen=True):
+class Condition(msgspec.Struct, frozen=True, weakref=True):
     """A compiled condition."""
 
     clauses: tuple[Clause, ...]
@@ -45,6 +46,22 @@ class Condition(msgspec.Struct, frozen=True):
 
 
 ALWAYS = Condition(clauses=(), reads=frozenset())
+_SHARED: WeakValueDictionary[bytes, Condition] = WeakValueDictionary()
+"""Conditions in use by how they are written: closures take kilobytes, and many rules have the same ones."""
+
+
+def shared_condition(condition: Mapping[str, Any], *, path: str) -> Condition:
+    """`compile_condition` without saved groups, strict: one object for equal conditions as long as anybody holds it."""
+    if not condition:
+        return ALWAYS
+    try:
+        written = msgspec.msgpack.encode(condition)
+    except (OverflowError, UnicodeError, RecursionError):  # an integer beyond 64 bits; text that is none
+        return compile_condition(condition, path=path)
+    found = _SHARED.get(written)
+    if found is None:
+        found = _SHARED[written] = compile_condition(condition, path=path)
+    return found
 
 
 def evaluate(condition: Any, attributes: Mapping[str, Any], saved_groups: Mapping[str, Any] | None = None) -> bool:
@@ -94,8 +111,7 @@ class _Compiler:
         if not isinstance(condition, Mapping) or depth > 5 * limits.CONDITION_DEPTH_MAX:
             self.refuse('a condition is an object, for example {"country": "DE"}', path)
             return _never
-        tests = [self.clause(k, v, f"{path}.{k}", depth, element=element) for k, v in condition.items()]
-        return lambda attributes: all(test(attributes) for test in tests)
+        return _all_of([self.clause(k, v, f"{path}.{k}", depth, element=element) for k, v in condition.items()])
 
     def clause(self, key: str, value: Any, path: str, depth: int, *, element: bool = False) -> Test:
         """One key of a condition: a logical operator or an attribute path."""
@@ -110,8 +126,7 @@ class _Compiler:
         steps = key.split(".")
         if not element:
             self.reads.add(steps[0])
-        test = self.value(value, path, depth + 1)
-        return lambda attributes: test(value_at(attributes, steps))
+        return _of_attribute(steps, self.value(value, path, depth + 1))
 
     def _combination(self, key: str, value: Any, path: str, depth: int, element: bool) -> Test:
         if not isinstance(value, list):
@@ -131,13 +146,14 @@ class _Compiler:
         if _is_operators(expected):
             if depth > 5 * limits.CONDITION_DEPTH_MAX:
                 return _never
-            tests = [self.operator(name, operand, f"{path}.{name}", depth) for name, operand in expected.items()]
-            return lambda actual: all(test(actual) for test in tests)
+            return _all_of(
+                [self.operator(name, operand, f"{path}.{name}", depth) for name, operand in expected.items()]
+            )
         if isinstance(expected, str):
             if fold:
                 lowered = expected.lower()
                 return lambda actual: actual is not None and _text(actual).lower() == lowered
-            return lambda actual: actual is not None and _text(actual) == expected
+            return lambda actual: actual == expected if type(actual) is str else _says(actual, expected)
         if isinstance(expected, bool):
             return lambda actual: actual is not None and _truthy(actual) == expected
         if isinstance(expected, (int, float)):
@@ -286,12 +302,29 @@ def _never(_: Any) -> bool:
     return False
 
 
+def _of_attribute(steps: list[str], test: Test) -> Test:
+    """A test of what stands at a path; the path of one name in a dict is by far the most frequent."""
+    name = steps[0]
+    if len(steps) > 1:
+        return lambda attributes: test(value_at(attributes, steps))
+    return lambda attributes: test(attributes.get(name) if type(attributes) is dict else value_at(attributes, steps))
+
+
+def _all_of(tests: list[Test]) -> Test:
+    return tests[0] if len(tests) == 1 else lambda actual: all(test(actual) for test in tests)
+
+
+def _says(actual: Any, expected: str) -> bool:
+    return actual is not None and _text(actual) == expected
+
+
 def value_at(attributes: Any, steps: Iterable[str]) -> Any:
     """What stands at a path of names in nested attributes; None where there is nothing."""
     for step in steps:
-        if not isinstance(attributes, Mapping) or step not in attributes:
+        # Nearly always a dict, and the abstract class is slow to ask.
+        if type(attributes) is not dict and not isinstance(attributes, Mapping):
             return None
-        attributes = attributes[step]
+        attributes = attributes.get(step)
     return attributes
 
 
@@ -301,6 +334,8 @@ def _is_operators(value: Any) -> bool:
 
 def _same(actual: Any, expected: Any) -> bool:
     """Equality as JSON sees it: `true` is not 1, 1 is 1.0."""
+    if type(actual) is str is type(expected):
+        return bool(actual == expected)
     if isinstance(actual, bool) or isinstance(expected, bool):
         return actual is expected
     if isinstance(actual, (list, tuple)) and isinstance(expected, (list, tuple)):
@@ -315,8 +350,9 @@ def _membership(members: list[Any], *, fold: bool, negate: bool) -> Test:
     keys = {_key(member, fold) for member in members}
 
     def test(actual: Any) -> bool:
-        candidates = actual if isinstance(actual, list) else (actual,)
-        return any(_key(one, fold) in keys for one in candidates) != negate
+        if isinstance(actual, list):
+            return any(_key(one, fold) in keys for one in actual) != negate
+        return ((("string", actual) if type(actual) is str and not fold else _key(actual, fold)) in keys) != negate
 
     return test
 

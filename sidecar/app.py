@@ -15,6 +15,7 @@ from pathlib import Path
 
 import uuid_utils
 
+from service.engine import engine
 from service.keys import Keys
 from sidecar.connections import VisitorServer
 from sidecar.guard import Guard
@@ -94,6 +95,7 @@ def tables_of(settings: SidecarSettings, instance: str, guard: Guard) -> Tables:
         workers=settings.worker_count,
         poll_s=settings.table_poll_s,
         held=guard.held,
+        engine=engine(),
     )
 
 

@@ -10,7 +10,7 @@ off. How it ends for a mutation:
 Never: I/O or a clock of its own.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 
 from rules.table import DecisionTable
 
@@ -59,13 +59,8 @@ class Guard:
         if not self._stays or table is None:
             return NOBODY
         if table is not self._table:
-            self._table, self._versions = table, versions_of(table, self._stays.keys())
+            self._table, self._versions = table, table.versions(self._stays.keys())
         now, versions = self._clock(), self._versions
         return frozenset(
             name for name, stay in self._stays.items() if stay.until > now and versions.get(name) == stay.version
         )
-
-
-def versions_of(table: DecisionTable, ids: Collection[str]) -> dict[str, int]:
-    """Id -> version, of those mutations of a table that are named."""
-    return {mutation.id: mutation.version for mutation in table.rules.mutations if mutation.id in ids}

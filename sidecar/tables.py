@@ -22,8 +22,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from rules import limits
+from rules.decision import Outcome
 from rules.errors import TableError
-from rules.table import DecisionTable, key_id, unseal
+from rules.table import UNCHECKED, DecisionTable, key_id, unseal
 from service.keys import Keys
 from sidecar import snapshot
 from sidecar.feed import Feed, Report
@@ -70,12 +71,18 @@ def verifier(public_keys: Sequence[bytes]) -> Verify:
     return verify
 
 
+def _left_out(outcome: Outcome) -> None:
+    """A rule that passed its checks and can't be used: pages go without it, and somebody has to look."""
+    _log.error("rule_left_out", mutation=outcome.mutation_id, problem=outcome.detail)
+
+
 class Tables:
     """Follows the table of one installation, for one worker.
 
     `redis_url` None: there is only the disk; `snapshot_dir` None: there is no disk. `instance` names this process in
     the fleet. `on_change(table)` is called on the event loop when a table came into force. `clock` gives seconds since
-    1970. `held(table)` names the mutations that this worker skips. Raises ValueError for a URL or a key that can't be used.
+    1970. `held(table)` names the mutations that this worker skips. `engine` names this program: tables checked by the
+    same one are loaded fast. Raises ValueError for a URL or a key that can't be used.
     """
 
     def __init__(  # noqa: PLR0913 - each is a setting, or what a test replaces
@@ -92,6 +99,7 @@ class Tables:
         clock: Callable[[], float] = time.time,
         on_change: Callable[[DecisionTable], None] | None = None,
         held: Callable[[DecisionTable | None], Collection[str]] = lambda _: (),
+        engine: str = UNCHECKED,
     ) -> None:
         self.current: DecisionTable | None = None
         """The table in force."""
@@ -103,6 +111,7 @@ class Tables:
         self._clock = clock
         self._on_change = on_change
         self._held = held
+        self._engine = engine
         self._source: str | None = None
         self._refusal: Refusal | None = None
         self._offences: set[Refusal] = set()
@@ -171,7 +180,8 @@ class Tables:
             detail = f"it is version {table.version}, not newer than {self._version}"
             self.refuse("malformed", detail, announced)
             return False
-        changed = self.current is None or table.digest != self.current.digest
+        current = self.current
+        changed = current is None or (table.version, table.digest) != (current.version, current.digest)
         self._source = "redis"
         self._refusal = None
         if changed:
@@ -200,8 +210,8 @@ class Tables:
     # ---- taking a table
 
     def _open(self, sealed: bytes) -> DecisionTable:
-        """Verify, decode and compile; in a thread, for a large table takes a second. Raises TableError."""
-        table = unseal(sealed, verify=self._verify)
+        """Verify, decode and compile; in a thread, for a large table takes its time. Raises TableError."""
+        table = unseal(sealed, verify=self._verify, engine=self._engine, left_out=_left_out)
         assert table.digest  # computed here and kept, not later on the event loop
         return table
 

@@ -22,7 +22,7 @@ from rules.html import Rewritten
 from rules.table import DecisionTable
 from service.opinions import PAGE_BYTES_MAX, Case, Doubt, Judged, Opinion, Verdict
 from sidecar.child import Child
-from sidecar.guard import Guard, versions_of
+from sidecar.guard import Guard
 from sidecar.memo import MemoKey
 
 COMMAND = (sys.executable, "-P", "-m", "sidecar.verifier")
@@ -222,7 +222,7 @@ class Verification:
         if judged.opinion.verdict is not Verdict.DIFFERS:
             return
         # Of the table that was in force then: a version published since is judged by pages of its own.
-        versions = {} if sample.table is None else versions_of(sample.table, judged.blamed)
+        versions = {} if sample.table is None else sample.table.versions(judged.blamed)
         held_s = max((self.guard.hold(name, version) for name, version in versions.items()), default=0.0)
         _log.error(
             "mutation_differs",

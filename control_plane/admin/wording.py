@@ -217,6 +217,7 @@ REASONS: dict[Reason, str] = {
     Reason.NO_CHANGE: "The page is already like that",
     Reason.DELIVERED: "Handed to the browser, which does it at its time",
     Reason.NOT_DELIVERED: "The page’s policy, or its form, keeps the browser script out",
+    Reason.UNUSABLE: "It can’t be used after all: please report this",
 }
 """What became of one mutation. A reason that concerns the page as a whole is shown as its own word."""
 

@@ -87,11 +87,12 @@ def check_selector(selector: str, path: str) -> None:
 
 
 def _check_content(content: Content, path: str) -> None:
-    html, at = content.html or "", f"{path}.html"
-    if harm := markup.harm_in(html):
-        raise RulesError(harm, at)
-    if html and not markup.is_balanced(html):
-        raise RulesError(NOT_BALANCED, at)
+    if not content.html:
+        return
+    if harm := markup.harm_in(content.html):
+        raise RulesError(harm, f"{path}.html")
+    if not markup.is_balanced(content.html):
+        raise RulesError(NOT_BALANCED, f"{path}.html")
 
 
 def check_declarations(declarations: Mapping[str, str], path: str, *, may_load: bool) -> None:

@@ -14,6 +14,7 @@ from control_plane.settings import ControlPlaneSettings
 from control_plane.signing import Signer
 from layout_mutation.embedded.valkey import EmbeddedValkey
 from rules.table import DecisionTable
+from service.engine import engine
 from service.keys import Keys
 from tests.control_plane.plane import Plane, headline, running, settings_of, until
 
@@ -177,6 +178,25 @@ async def test_an_emptied_database_does_not_empty_the_site(
         assert await redis.get(keys.table) == sealed
         made = await fresh.create(id="anew")
         assert made["publication"] == {"published": True, "tableVersion": version + 1, "reason": ""}
+
+
+async def test_what_another_engine_has_checked_is_published_anew_at_the_start(
+    settings: ControlPlaneSettings, redis: Redis, keys: Keys
+) -> None:
+    async with running(settings) as plane:
+        assert (await table_in(redis, keys, settings)).engine == engine()
+        plane.services.publishing._engine = "an older engine"
+        await plane.create(id="welcome")
+        older = await table_in(redis, keys, settings)
+    async with running(settings) as plane:
+        table = await table_in(redis, keys, settings)
+        assert (older.version, table.version, older.digest) == (2, 3, table.digest)
+        assert (older.engine, table.engine) == ("an older engine", engine())
+        plane.services.publishing._engine = "a third"
+        made = await plane.create(id="draft", isActive=False)
+        assert made["publication"]["reason"] == "unchanged"
+    async with running(settings):
+        assert await version_in(redis, keys) == 3
 
 
 async def test_another_signing_key_publishes_anew(settings: ControlPlaneSettings, redis: Redis, keys: Keys) -> None:

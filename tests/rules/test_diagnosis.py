@@ -39,5 +39,11 @@ def test_a_near_name_is_suggested() -> None:
     assert "did you mean `size`?" in refused(b'{"listed": [{"siz": 2}]}').problem
 
 
+def test_a_name_that_would_break_the_line_is_escaped() -> None:
+    error = refused(b'{"listed": [{"si\\nze": 2}]}')
+    assert "unknown field `si\\u000aze`" in error.problem
+    assert str(error).isprintable()
+
+
 def test_an_error_before_trailing_garbage_is_still_one_line() -> None:
     assert "not JSON" in refused(b"1 \x00").problem

@@ -3,7 +3,7 @@
 import pytest
 
 from rules.errors import RulesError
-from rules.pages import compile_page, compile_site, first_segment
+from rules.pages import compile_page, compile_site
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,3 @@ def test_no_site(pattern: str) -> None:
 def test_no_page(pattern: str) -> None:
     with pytest.raises(RulesError):
         compile_page(pattern, "$.pageSlug")
-
-
-def test_the_first_segment_where_it_is_fixed() -> None:
-    found = [first_segment(pattern) for pattern in ("/blog/**", "/", "/blog", "/*", "/b*", "*", "/**")]
-    assert found == ["blog", "", "blog", None, None, None, None]

@@ -1,12 +1,19 @@
 """Bytes and tables: content-addressed, signed, refused whole."""
 
+from typing import Any, cast
+
 import msgspec
 import pytest
 
 from rules import limits
+from rules.compiler import compile_table
+from rules.decision import Outcome, decide
 from rules.errors import TableError
-from rules.table import DecisionTable, key_id, seal, unseal
-from tests.rules.making import removing, table
+from rules.rows import Row
+from rules.table import DecisionTable, engine_of, key_id, seal, unseal
+from tests.rules.making import NOW, removing, rules_file, table, visit
+
+ENGINE = "this engine"
 
 
 def trusting(*_: object) -> bool:
@@ -17,6 +24,15 @@ def reason(data: bytes) -> str:
     with pytest.raises(TableError) as caught:
         DecisionTable.from_bytes(data)
     return caught.value.reason
+
+
+def candidates(found: DecisionTable, path: str) -> list[str]:
+    rows = found.candidates("shop.example", path)
+    return [row.mutation.id for row in rows if isinstance(row, Row)]
+
+
+def in_envelope(body: dict[str, Any]) -> bytes:
+    return msgspec.msgpack.encode({"key_id": "k", "signature": b"s", "body": msgspec.msgpack.encode(body)})
 
 
 def test_equal_rules_have_equal_digests() -> None:
@@ -59,7 +75,8 @@ def test_each_refusal_has_its_reason() -> None:
     body = msgspec.msgpack.decode(table(removing("m")).to_bytes())
     assert reason(b"") == "malformed"
     assert reason(b"\xa1\x80") == "malformed"
-    assert reason(msgspec.msgpack.encode({**body, "format": 2})) == "unknown_format"
+    assert reason(msgspec.msgpack.encode({**body, "format": 3})) == "unknown_format"
+    assert reason(msgspec.msgpack.encode({"format": 3, "of": "the future"})) == "unknown_format"
     assert reason(msgspec.msgpack.encode({**body, "surprise": 1})) == "malformed"
     body["rules"]["mutations"][0]["mutationPayload"]["operations"][0]["target"]["selector"] = "h1["
     assert reason(msgspec.msgpack.encode(body)) == "invalid_rules"
@@ -80,16 +97,139 @@ def test_broken_text_in_an_envelope_is_malformed() -> None:
     assert caught.value.reason == "malformed"
 
 
-def test_candidates_are_few_and_in_order() -> None:
+def test_candidates_are_those_of_the_page_in_order() -> None:
     found = table(
         removing("blog", pageSlug="/blog/**"),
         removing("any", priority=1),
         removing("home", pageSlug="/"),
         removing("star", pageSlug="/*/x", priority=-1),
+        removing("elsewhere", pageSlug="/", site="other.example"),
     )
-    assert [row.mutation.id for row in found.candidates("/blog/a")] == ["blog", "star", "any"]
-    assert [row.mutation.id for row in found.candidates("/")] == ["home", "star", "any"]
-    assert [row.mutation.id for row in found.candidates("/other")] == ["star", "any"]
+    assert candidates(found, "/blog/x") == ["blog", "star", "any"]
+    assert candidates(found, "/blog/a") == ["blog", "any"]
+    assert candidates(found, "/") == ["home", "any"]
+    assert candidates(found, "/other") == ["any"]
+
+
+# ---- checked by this engine
+
+
+def sealed(*mutations: dict[str, Any], engine: str = ENGINE, **others: Any) -> bytes:
+    made = compile_table(rules_file(*mutations, **others), version=1, now=NOW, engine=engine)
+    return seal(made, key_id="key", sign=lambda _: b"s")
+
+
+def altered(whole: bytes, old: bytes, new: bytes) -> bytes:
+    """Bytes of the same length in the place of others: for a signature that nobody checks."""
+    assert whole.count(old) == 1
+    assert len(old) == len(new)
+    return whole.replace(old, new)
+
+
+def test_what_this_engine_has_checked_is_compiled_at_its_first_use() -> None:
+    data = sealed(removing("b"), removing("a", pageSlug="/a"), removing("c", pageSlug="/c"))
+    lazy, whole = unseal(data, verify=trusting, engine=ENGINE), unseal(data, verify=trusting)
+    assert (lazy.version, lazy.created_at, lazy.engine, lazy.size) == (1, NOW, ENGINE, 3)
+    assert lazy._rows == {}
+    assert candidates(lazy, "/a") == ["a", "b"]
+    assert sorted(cast(dict[int, Row], lazy._rows)) == [0, 2]
+    assert lazy.candidates("shop.example", "/a")[0] is lazy.candidates("shop.example", "/a")[0]
+    assert (lazy.digest, lazy.rules, lazy) == (whole.digest, whole.rules, whole)
+    assert [row.mutation.id for row in lazy.rows] == [row.mutation.id for row in whole.rows] == ["a", "c", "b"]
+
+
+@pytest.mark.parametrize(("says", "asks"), [(ENGINE, "another"), (ENGINE, ""), ("", ""), ("another", ENGINE)])
+def test_what_another_engine_has_checked_is_compiled_whole(says: str, asks: str) -> None:
+    broken = altered(sealed(removing("m", "h1 > b"), engine=says), b"h1 > b", b"h1 > [")
+    with pytest.raises(
+        TableError, match=r"\$.mutations\[0\].mutationPayload.operations\[0\].target.selector"
+    ) as caught:
+        unseal(broken, verify=trusting, engine=asks)
+    assert caught.value.reason == "invalid_rules"
+
+
+def test_a_rule_that_fails_after_all_is_left_out_and_said_once() -> None:
+    told: list[Outcome] = []
+    data = sealed(removing("bad", "h1 > b", priority=1), removing("good"), removing("worse", pageSlug="/w", note="#"))
+    data = altered(altered(data, b"h1 > b", b"h1 > ["), b"pageSlug\xa2/w", b"pageSlug\xa2/v")
+    found = unseal(
+        data.replace(b"\xa4note\xa1#", b"\xa4n0te\xa1#"), verify=trusting, engine=ENGINE, left_out=told.append
+    )
+    for _ in range(2):
+        decision = decide(found, visit("/v"))
+        assert [group.mutation_id for group in decision.groups] == ["good"]
+        assert [(outcome.mutation_id, outcome.reason.value) for outcome in decision.outcomes] == [
+            ("worse", "unusable"),
+            ("bad", "unusable"),
+            ("good", "applied"),
+        ]
+    assert [outcome.mutation_id for outcome in told] == ["worse", "bad"]
+    assert told[0].detail.startswith("Object contains unknown field `n0te`")
+    assert told[1].detail.startswith("$.mutations[0].mutationPayload.operations[0].target.selector")
+    assert [row.mutation.id for row in found.rows] == ["good"]
+
+
+def test_what_a_page_reads_is_known_without_a_visit() -> None:
+    made = table(
+        removing("everywhere", conditions={"country": "DE", "query.from": "news"}),
+        removing("later", pageSlug="/a", conditions={"language": "de"}, schedule={"startsAt": "2030-01-01T00:00:00Z"}),
+        removing("off", pageSlug="/a", conditions={"mobile": True}, isActive=False),
+        removing("elsewhere", pageSlug="/b", conditions={"referrer": "x"}),
+        removing("switched", pageSlug="/a", moduleId="m", conditions={"userAgent": "x"}),
+        modules=[{"id": "m", "isActive": False}],
+    )
+    assert made.reads("shop.example", "/a") == {"country", "query", "language"}
+    assert made.reads("shop.example", "/c") == {"country", "query"}
+    assert table().reads("shop.example", "/a") == frozenset()
+
+
+def test_versions_of_some_mutations() -> None:
+    whole = table(removing("a", version=4), removing("b", version=2))
+    late = unseal(sealed(removing("a", version=4), removing("b", version=2)), verify=trusting, engine=ENGINE)
+    assert whole.versions({"a", "gone"}) == late.versions({"a", "gone"}) == {"a": 4}
+    assert late._rows == {}
+
+
+@pytest.mark.parametrize("order", [[0], [0, 0], [0, 2], [0, 1, 2], [-1, 0]])
+def test_an_order_that_does_not_fit_is_refused(order: list[int]) -> None:
+    body = msgspec.msgpack.decode(table(removing("a"), removing("b")).to_bytes())
+    data = in_envelope({**body, "engine": ENGINE, "order": order})
+    with pytest.raises(TableError) as caught:
+        unseal(data, verify=trusting, engine=ENGINE)
+    assert caught.value.reason == "malformed"
+    assert unseal(data, verify=trusting).size == 2
+
+
+def test_what_mutations_refer_to_is_checked_when_it_is_loaded() -> None:
+    modules = [{"id": "hero", "selector": "h1 > b"}]
+    broken = altered(sealed(removing("m"), modules=modules), b"h1 > b", b"h1 > [")
+    with pytest.raises(TableError, match=r"\$.modules\[0\].selector"):
+        unseal(broken, verify=trusting, engine=ENGINE)
+
+
+def test_a_page_that_is_none_is_refused_when_it_is_loaded() -> None:
+    broken = altered(sealed(removing("m", pageSlug="/here")), b"/here", b"where")
+    with pytest.raises(TableError, match="a page is a path pattern") as caught:
+        unseal(broken, verify=trusting, engine=ENGINE)
+    assert caught.value.reason == "invalid_rules"
+
+
+def test_tables_of_the_first_format_are_compiled_whole() -> None:
+    now = msgspec.msgpack.decode(table(removing("b"), removing("a")).to_bytes())
+    first = {"format": 1, **{name: now[name] for name in ("version", "created_at", "rules")}}
+    found = unseal(in_envelope(first), verify=trusting, engine=ENGINE)
+    assert (found.engine, found.digest) == ("", table(removing("b"), removing("a")).digest)
+    assert candidates(found, "/") == ["a", "b"]
+    first["rules"]["mutations"][0]["pageSlug"] = "where"
+    with pytest.raises(TableError, match=r"invalid_rules: \$.mutations\[0\].pageSlug"):
+        unseal(in_envelope(first), verify=trusting, engine=ENGINE)
+
+
+def test_who_has_checked_can_be_asked_before() -> None:
+    assert engine_of(sealed(removing("m"))) == ENGINE
+    assert engine_of(in_envelope({**msgspec.msgpack.decode(table().to_bytes()), "format": 1})) == ""
+    with pytest.raises(TableError, match="malformed"):
+        engine_of(b"noise")
 
 
 def test_a_key_is_named_by_its_hash() -> None:

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from rules.targeting import compile_condition, evaluate, padded_version, type_name
+from rules.errors import RulesError
+from rules.targeting import ALWAYS, compile_condition, evaluate, padded_version, shared_condition, type_name
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,18 @@ def test_groups_by_name() -> None:
 def test_attributes_that_are_read() -> None:
     condition = {"a.b": 1, "$or": [{"c": {"$elemMatch": {"inner": 1}}}, {"$not": {"d": 1}}]}
     assert compile_condition(condition).reads == {"a", "c", "d"}
+
+
+def test_equal_conditions_are_compiled_once_while_somebody_holds_them() -> None:
+    german = shared_condition({"country": {"$in": ["DE", "AT"]}}, path="$")
+    assert shared_condition({"country": {"$in": ["DE", "AT"]}}, path="$") is german
+    assert shared_condition({"country": {"$in": ["DE", 1]}}, path="$") is not german
+    assert shared_condition({"a": True}, path="$").failing({"a": 0}) is not None
+    assert shared_condition({"a": 1}, path="$").failing({"a": 1}) is None
+    assert shared_condition({"a": 10**30}, path="$").failing({"a": 10**30}) is None
+    assert shared_condition({}, path="$") is ALWAYS
+    with pytest.raises(RulesError, match="here"):
+        shared_condition({"a": {"$regex": "("}}, path="$.here")
 
 
 def test_the_failing_clause_is_told() -> None:

@@ -1,12 +1,15 @@
-"""What the tests of the sidecar share: a page rewriter that is opened, and closed without a trace."""
+"""What the tests of the sidecar share: a page rewriter and a table's keeper that are opened, and closed without a trace."""
 
 import random
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from sidecar.rewriting import Rewriting
+from sidecar.tables import Tables
 from tests.sidecar.opened import Open, children
+from tests.sidecar.tables import Follow, Publisher
 
 
 @pytest.fixture
@@ -25,3 +28,34 @@ async def rewriting() -> AsyncIterator[Open]:
     for made in opened:
         await made.close()
     assert children() == before
+
+
+@pytest.fixture
+async def publisher(redis_url: str, redis_environment: str) -> AsyncIterator[Publisher]:
+    publisher = Publisher(redis_url, redis_environment)
+    yield publisher
+    await publisher.close()
+
+
+@pytest.fixture
+async def follow(publisher: Publisher, redis_url: str, tmp_path: Path) -> AsyncIterator[Follow]:
+    """Opens tables, and closes them."""
+    opened: list[Tables] = []
+
+    def make(**changes: object) -> Tables:
+        arguments: dict[str, object] = {
+            "redis_url": redis_url,
+            "keys": publisher.keys,
+            "public_keys": [publisher.public_key],
+            "snapshot_dir": tmp_path / "snapshot",
+            "instance": f"sidecar-{len(opened)}",
+            "poll_s": 30.0,
+            "entropy": random.Random(1),
+        }
+        tables = Tables(**{**arguments, **changes})  # type: ignore[arg-type]
+        opened.append(tables)
+        return tables
+
+    yield make
+    for tables in opened:
+        await tables.close()

@@ -1,5 +1,6 @@
 """Tables to publish and ways to break them, for the tests of `sidecar.tables` and `sidecar.feed`."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import msgspec
@@ -8,10 +9,16 @@ from redis.asyncio import Redis
 
 from rules.compiler import compile_table
 from rules.model import decode_rules
-from rules.table import key_id, seal
+from rules.table import UNCHECKED, DecisionTable, key_id, seal
 from service.keys import Keys
+from sidecar.tables import Tables
+from tests.sidecar.waiting import until
 
 MADE = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+Follow = Callable[..., Tables]
+"""`follow(**changes)`: a Tables of this test's Redis and folder, closed afterwards."""
 
 
 class Publisher:
@@ -23,9 +30,14 @@ class Publisher:
         self._signing = Ed25519PrivateKey.generate()
         self.public_key = self._signing.public_key().public_bytes_raw()
 
-    def sealed(self, version: int, mutations: int = 1) -> bytes:
-        """A sealed table of this version."""
-        table = compile_table(decode_rules(rules_json(mutations, version)), version=version, now=MADE)
+    def sealed(self, version: int, mutations: int = 1, *, engine: str = UNCHECKED) -> bytes:
+        """A sealed table of this version, checked by that engine."""
+        return self.seal(
+            compile_table(decode_rules(rules_json(mutations, version)), version=version, now=MADE, engine=engine)
+        )
+
+    def seal(self, table: DecisionTable) -> bytes:
+        """The same with this publisher's signature."""
         return seal(table, key_id=key_id(self.public_key), sign=self._signing.sign)
 
     async def publish(self, version: int, sealed: bytes | None = None, *, announce: bool = True) -> None:
@@ -69,3 +81,15 @@ def mutation(number: int, version: int = 1) -> dict[str, object]:
         "isActive": True,
         "status": "active",
     }
+
+
+def version(tables: Tables) -> int:
+    """Of the table in force, 0 without one."""
+    return 0 if tables.current is None else tables.current.version
+
+
+async def following(tables: Tables) -> Tables:
+    """Started, connected, and subscribed."""
+    await tables.start()
+    await until(lambda: tables.status()["redis"] == "connected")
+    return tables

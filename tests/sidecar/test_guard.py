@@ -1,6 +1,6 @@
 """Mutations in quarantine: skipped in the version that did harm, for a while that grows."""
 
-from sidecar.guard import ENTRIES_MAX, STAY_S_MAX, Guard, versions_of
+from sidecar.guard import ENTRIES_MAX, STAY_S_MAX, Guard
 from tests.sidecar.wire import headline, table
 
 
@@ -52,8 +52,3 @@ def test_room_is_bounded() -> None:
         guard.hold(f"m-{number}", 1)
     assert len(guard.held(rules)) == ENTRIES_MAX
     assert "m-0" not in guard.held(rules)
-
-
-def test_versions() -> None:
-    rules = table(headline(version=4), headline(id="other"))
-    assert versions_of(rules, {"headline", "gone"}) == {"headline": 4}

@@ -1,12 +1,10 @@
 """The table in force, on a real Valkey and a real disk."""
 
 import asyncio
-import gc
 import os
-import random
 import shutil
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -15,54 +13,10 @@ from structlog.testing import capture_logs
 
 from layout_mutation.embedded.valkey import EmbeddedValkey
 from rules import limits
-from rules.table import DecisionTable, unseal
+from rules.table import DecisionTable
 from sidecar.tables import Tables, verifier
-from tests.sidecar.tables import MADE, Publisher
+from tests.sidecar.tables import MADE, Follow, Publisher, following, version
 from tests.sidecar.waiting import until
-
-Open = Callable[..., Tables]
-
-
-@pytest.fixture
-async def publisher(redis_url: str, redis_environment: str) -> AsyncIterator[Publisher]:
-    publisher = Publisher(redis_url, redis_environment)
-    yield publisher
-    await publisher.close()
-
-
-@pytest.fixture
-async def follow(publisher: Publisher, redis_url: str, tmp_path: Path) -> AsyncIterator[Open]:
-    """`follow(**changes)`: a Tables of this test's Redis and folder, closed afterwards."""
-    opened: list[Tables] = []
-
-    def make(**changes: object) -> Tables:
-        arguments: dict[str, object] = {
-            "redis_url": redis_url,
-            "keys": publisher.keys,
-            "public_keys": [publisher.public_key],
-            "snapshot_dir": tmp_path / "snapshot",
-            "instance": f"sidecar-{len(opened)}",
-            "poll_s": 30.0,
-            "entropy": random.Random(1),
-        }
-        tables = Tables(**{**arguments, **changes})  # type: ignore[arg-type]
-        opened.append(tables)
-        return tables
-
-    yield make
-    for tables in opened:
-        await tables.close()
-
-
-def version(tables: Tables) -> int:
-    return 0 if tables.current is None else tables.current.version
-
-
-async def following(tables: Tables) -> Tables:
-    """Started, connected, and subscribed."""
-    await tables.start()
-    await until(lambda: tables.status()["redis"] == "connected")
-    return tables
 
 
 async def subscribed(publisher: Publisher, count: int = 1) -> None:
@@ -74,7 +28,7 @@ async def subscribed(publisher: Publisher, count: int = 1) -> None:
 # ---- Redis
 
 
-async def test_a_published_table_is_heard_of_at_once(follow: Open, publisher: Publisher) -> None:
+async def test_a_published_table_is_heard_of_at_once(follow: Follow, publisher: Publisher) -> None:
     heard: list[DecisionTable] = []
     tables = await following(follow(on_change=heard.append))
     await subscribed(publisher)
@@ -88,20 +42,20 @@ async def test_a_published_table_is_heard_of_at_once(follow: Open, publisher: Pu
     assert (status["state"], status["source"], status["reason"]) == ("ACK", "redis", "")
 
 
-async def test_a_table_whose_message_was_lost_is_found_by_the_poll(follow: Open, publisher: Publisher) -> None:
+async def test_a_table_whose_message_was_lost_is_found_by_the_poll(follow: Follow, publisher: Publisher) -> None:
     tables = await following(follow(poll_s=0.3))
     await subscribed(publisher)
     await publisher.publish(1, announce=False)
     assert await until(lambda: version(tables) == 1) < 1.0
 
 
-async def test_a_table_that_was_there_before_is_taken_at_the_start(follow: Open, publisher: Publisher) -> None:
+async def test_a_table_that_was_there_before_is_taken_at_the_start(follow: Follow, publisher: Publisher) -> None:
     await publisher.publish(7)
     tables = await following(follow())
     assert await until(lambda: version(tables) == 7) < 1.0
 
 
-async def test_a_lower_version_and_an_emptied_redis_change_nothing(follow: Open, publisher: Publisher) -> None:
+async def test_a_lower_version_and_an_emptied_redis_change_nothing(follow: Follow, publisher: Publisher) -> None:
     await publisher.publish(5)
     tables = await following(follow(poll_s=0.05))
     await until(lambda: version(tables) == 5)
@@ -115,7 +69,7 @@ async def test_a_lower_version_and_an_emptied_redis_change_nothing(follow: Open,
     assert tables.status()["state"] == "ACK"
 
 
-async def test_a_lower_table_under_a_higher_announcement_is_refused(follow: Open, publisher: Publisher) -> None:
+async def test_a_lower_table_under_a_higher_announcement_is_refused(follow: Follow, publisher: Publisher) -> None:
     await publisher.publish(5)
     tables = await following(follow())
     await until(lambda: version(tables) == 5)
@@ -144,7 +98,7 @@ async def looked(tables: Tables) -> None:
     ids=["truncated", "changed", "empty", "noise"],
 )
 async def test_a_damaged_table_is_refused_and_the_last_good_one_stays(
-    follow: Open, publisher: Publisher, damage: Callable[[bytes], bytes], reason: str
+    follow: Follow, publisher: Publisher, damage: Callable[[bytes], bytes], reason: str
 ) -> None:
     await publisher.publish(1)
     tables = await following(follow(poll_s=0.05))
@@ -163,7 +117,7 @@ async def test_a_damaged_table_is_refused_and_the_last_good_one_stays(
     assert tables.status()["state"] == "ACK"
 
 
-async def test_a_table_of_another_key_is_refused(follow: Open, publisher: Publisher, redis_url: str) -> None:
+async def test_a_table_of_another_key_is_refused(follow: Follow, publisher: Publisher, redis_url: str) -> None:
     stranger = Publisher(redis_url, publisher.keys.environment)
     tables = await following(follow())
     await stranger.publish(1)
@@ -172,7 +126,7 @@ async def test_a_table_of_another_key_is_refused(follow: Open, publisher: Publis
     await stranger.close()
 
 
-async def test_several_keys_are_trusted_for_rotation(follow: Open, publisher: Publisher, redis_url: str) -> None:
+async def test_several_keys_are_trusted_for_rotation(follow: Follow, publisher: Publisher, redis_url: str) -> None:
     successor = Publisher(redis_url, publisher.keys.environment)
     tables = await following(follow(public_keys=[publisher.public_key, successor.public_key]))
     await publisher.publish(1)
@@ -184,7 +138,7 @@ async def test_several_keys_are_trusted_for_rotation(follow: Open, publisher: Pu
 
 @pytest.mark.parametrize("poisoned", ["table", "table_version", "fleet"])
 async def test_a_value_of_another_type_does_not_stop_the_following(
-    follow: Open, publisher: Publisher, poisoned: str
+    follow: Follow, publisher: Publisher, poisoned: str
 ) -> None:
     tables = await following(follow(poll_s=0.05))
     await publisher.publish(1)
@@ -204,7 +158,7 @@ async def test_a_value_of_another_type_does_not_stop_the_following(
     assert tables.status()["state"] == "ACK"
 
 
-async def test_an_announcement_that_is_no_number_is_looked_into(follow: Open, publisher: Publisher) -> None:
+async def test_an_announcement_that_is_no_number_is_looked_into(follow: Follow, publisher: Publisher) -> None:
     await publisher.publish(1)
     await publisher.redis.set(publisher.keys.table_version, "9" * 5000)
     tables = await following(follow(poll_s=0.05))
@@ -212,7 +166,7 @@ async def test_an_announcement_that_is_no_number_is_looked_into(follow: Open, pu
 
 
 async def test_a_table_that_is_too_large_is_not_read(
-    follow: Open, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+    follow: Follow, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "TABLE_BYTES_MAX", 100)
     tables = await following(follow())
@@ -221,7 +175,7 @@ async def test_a_table_that_is_too_large_is_not_read(
     assert tables.current is None
 
 
-async def test_a_withdrawn_offence_is_forgotten(follow: Open, publisher: Publisher) -> None:
+async def test_a_withdrawn_offence_is_forgotten(follow: Follow, publisher: Publisher) -> None:
     await publisher.publish(1)
     tables = await following(follow(poll_s=0.05))
     await until(lambda: version(tables) == 1)
@@ -231,35 +185,10 @@ async def test_a_withdrawn_offence_is_forgotten(follow: Open, publisher: Publish
     await until(lambda: tables.status()["state"] == "ACK")
 
 
-@pytest.fixture
-def quiet_collector() -> Iterator[None]:
-    """What other tests left does not count: looking through it all can take longer than what is measured here."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.mark.usefixtures("quiet_collector")
-async def test_a_large_table_does_not_stall_the_event_loop(follow: Open, publisher: Publisher) -> None:
-    tables = await following(follow())
-    sealed = await asyncio.to_thread(publisher.sealed, 1, 2_000)
-    clock = asyncio.get_running_loop().time
-    began = clock()
-    unseal(sealed, verify=lambda *_: True)
-    whole, longest = clock() - began, 0.0
-    await publisher.publish(1, sealed)
-    while version(tables) == 0:
-        before = clock()
-        await asyncio.sleep(0)
-        longest = max(longest, clock() - before)
-    assert longest < whole / 2
-
-
 # ---- Redis comes and goes
 
 
-async def test_redis_killed_and_back(follow: Open, server_folder: Path, tmp_path: Path) -> None:
+async def test_redis_killed_and_back(follow: Follow, server_folder: Path, tmp_path: Path) -> None:
     with EmbeddedValkey(server_folder / "valkey", password="test", durable=False) as server:
         publisher = Publisher(server.url, "local")
         await publisher.publish(1)
@@ -293,7 +222,7 @@ async def test_redis_killed_and_back(follow: Open, server_folder: Path, tmp_path
         ]
 
 
-async def test_a_redis_that_hangs_delays_nothing_and_is_found_again(follow: Open, server_folder: Path) -> None:
+async def test_a_redis_that_hangs_delays_nothing_and_is_found_again(follow: Follow, server_folder: Path) -> None:
     with EmbeddedValkey(server_folder / "valkey", password="test", durable=False) as server:
         publisher = Publisher(server.url, "local")
         await publisher.publish(1)
@@ -311,7 +240,7 @@ async def test_a_redis_that_hangs_delays_nothing_and_is_found_again(follow: Open
         await publisher.close()
 
 
-async def test_without_redis_and_without_snapshot_there_is_no_table(follow: Open) -> None:
+async def test_without_redis_and_without_snapshot_there_is_no_table(follow: Follow) -> None:
     with capture_logs() as lines:
         tables = follow(redis_url="redis://127.0.0.1:1/0")
         await tables.start()
@@ -324,7 +253,7 @@ async def test_without_redis_and_without_snapshot_there_is_no_table(follow: Open
 # ---- the disk
 
 
-async def test_the_snapshot_is_in_force_at_once_without_redis(follow: Open, publisher: Publisher) -> None:
+async def test_the_snapshot_is_in_force_at_once_without_redis(follow: Follow, publisher: Publisher) -> None:
     first = await following(follow())
     await publisher.publish(3)
     await until(lambda: first.status()["snapshot"] == "written")
@@ -336,7 +265,7 @@ async def test_the_snapshot_is_in_force_at_once_without_redis(follow: Open, publ
     assert status["age_seconds"] == pytest.approx(60)
 
 
-async def test_redis_confirms_what_the_snapshot_said(follow: Open, publisher: Publisher) -> None:
+async def test_redis_confirms_what_the_snapshot_said(follow: Follow, publisher: Publisher) -> None:
     first = await following(follow())
     await publisher.publish(3)
     await until(lambda: first.status()["snapshot"] == "written")
@@ -346,7 +275,7 @@ async def test_redis_confirms_what_the_snapshot_said(follow: Open, publisher: Pu
     assert len(heard) == 1
 
 
-async def test_an_older_redis_does_not_undo_the_snapshot(follow: Open, publisher: Publisher) -> None:
+async def test_an_older_redis_does_not_undo_the_snapshot(follow: Follow, publisher: Publisher) -> None:
     first = await following(follow())
     await publisher.publish(3)
     await until(lambda: first.status()["snapshot"] == "written")
@@ -366,7 +295,7 @@ async def test_an_older_redis_does_not_undo_the_snapshot(follow: Open, publisher
     ids=["truncated", "corrupted", "empty"],
 )
 async def test_a_damaged_snapshot_is_refused_with_one_line(
-    follow: Open, publisher: Publisher, tmp_path: Path, damage: Callable[[bytes], bytes], reason: str
+    follow: Follow, publisher: Publisher, tmp_path: Path, damage: Callable[[bytes], bytes], reason: str
 ) -> None:
     (tmp_path / "snapshot").mkdir()
     (tmp_path / "snapshot" / "table").write_bytes(damage(publisher.sealed(3)))
@@ -380,7 +309,7 @@ async def test_a_damaged_snapshot_is_refused_with_one_line(
     await until(lambda: tables.status()["snapshot"] == "written")
 
 
-async def test_a_snapshot_of_another_key_is_refused(follow: Open, publisher: Publisher, tmp_path: Path) -> None:
+async def test_a_snapshot_of_another_key_is_refused(follow: Follow, publisher: Publisher, tmp_path: Path) -> None:
     stranger = Publisher("redis://127.0.0.1:1/0", "local")
     (tmp_path / "snapshot").mkdir()
     (tmp_path / "snapshot" / "table").write_bytes(stranger.sealed(3))
@@ -390,14 +319,14 @@ async def test_a_snapshot_of_another_key_is_refused(follow: Open, publisher: Pub
     assert (tables.status()["reason"], tables.status()["redis"]) == ("bad_signature", "none")
 
 
-async def test_a_missing_snapshot_is_a_quiet_matter(follow: Open) -> None:
+async def test_a_missing_snapshot_is_a_quiet_matter(follow: Follow) -> None:
     with capture_logs() as lines:
         await follow(redis_url=None).start()
     assert [(line["event"], line["log_level"]) for line in lines] == [("no_snapshot", "info")]
 
 
 async def test_a_folder_that_can_not_be_written_is_told_once_and_survived(
-    follow: Open, publisher: Publisher, tmp_path: Path
+    follow: Follow, publisher: Publisher, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     with capture_logs() as lines:
@@ -410,7 +339,7 @@ async def test_a_folder_that_can_not_be_written_is_told_once_and_survived(
     assert [line["event"] for line in lines].count("snapshot_not_written") == 1
 
 
-async def test_two_instances_share_a_folder(follow: Open, publisher: Publisher, tmp_path: Path) -> None:
+async def test_two_instances_share_a_folder(follow: Follow, publisher: Publisher, tmp_path: Path) -> None:
     pair = [await following(follow()), await following(follow())]
     await subscribed(publisher, 2)
     for number in range(1, 6):
@@ -424,7 +353,7 @@ async def test_two_instances_share_a_folder(follow: Open, publisher: Publisher, 
     assert [file.name for file in (tmp_path / "snapshot").iterdir()] == ["table"]
 
 
-async def test_without_a_folder_nothing_is_kept(follow: Open, publisher: Publisher, tmp_path: Path) -> None:
+async def test_without_a_folder_nothing_is_kept(follow: Follow, publisher: Publisher, tmp_path: Path) -> None:
     tables = await following(follow(snapshot_dir=None))
     await publisher.publish(1)
     await until(lambda: version(tables) == 1)
@@ -433,7 +362,7 @@ async def test_without_a_folder_nothing_is_kept(follow: Open, publisher: Publish
 
 
 async def test_a_snapshot_that_was_deleted_comes_back_with_the_next_table(
-    follow: Open, publisher: Publisher, tmp_path: Path
+    follow: Follow, publisher: Publisher, tmp_path: Path
 ) -> None:
     tables = await following(follow())
     await publisher.publish(1)
@@ -447,7 +376,7 @@ async def test_a_snapshot_that_was_deleted_comes_back_with_the_next_table(
 # ---- the fleet
 
 
-async def test_the_fleet_hears_of_acceptance_and_refusal_and_of_leaving(follow: Open, publisher: Publisher) -> None:
+async def test_the_fleet_hears_of_acceptance_and_refusal_and_of_leaving(follow: Follow, publisher: Publisher) -> None:
     held: set[str] = set()
     tables = await following(follow(workers=2, clock=MADE.timestamp, poll_s=0.05, held=lambda _: held))
 
@@ -472,7 +401,7 @@ async def test_the_fleet_hears_of_acceptance_and_refusal_and_of_leaving(follow: 
     assert await entry() == {}
 
 
-async def test_a_listener_that_fails_does_not_stop_the_table(follow: Open, publisher: Publisher) -> None:
+async def test_a_listener_that_fails_does_not_stop_the_table(follow: Follow, publisher: Publisher) -> None:
     def fail(_: DecisionTable) -> None:
         raise RuntimeError("a bug")
 

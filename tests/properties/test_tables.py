@@ -1,0 +1,123 @@
+"""What holds for every table: its index agrees with asking each rule, and a row compiled late decides as one compiled early."""
+
+import random
+from functools import partial
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from rules.compiler import compile_table
+from rules.context import Context
+from rules.decision import Outcome, decide
+from rules.errors import RulesError, TableError
+from rules.model import RulesFile
+from rules.page_index import PageIndex
+from rules.pages import compile_page, compile_site
+from rules.rows import compile_rows
+from rules.table import DecisionTable, seal, unseal
+from tests.properties.test_deciding import CONTEXTS, FILES, NOW, refusal
+
+bounded = settings(max_examples=200, deadline=None)
+
+PIECES = st.sampled_from(["", "a", "b", "ab", "*", "**", "a*", "*b", "a**", "***", "\u00e9", ".", "a\n"])
+PATTERNS = st.lists(PIECES, min_size=1, max_size=4).map(lambda pieces: "/" + "/".join(pieces)) | st.just("*")
+STEPS = st.sampled_from(["", "a", "b", "ab", "aab", "\u00e9", "\udc80", ".", "*", "**", "a\n", "\0"])
+PATHS = st.lists(STEPS, max_size=6).map(lambda steps: "/" + "/".join(steps)) | st.text(max_size=4)
+LABELS = st.sampled_from(["a", "b", "example", ""])
+HOSTS = st.lists(LABELS, min_size=1, max_size=4).map(".".join)
+SITES = st.just("*") | HOSTS | HOSTS.map("*.{}".format) | HOSTS.map(str.upper)
+
+
+def usable(address: tuple[str, str]) -> bool:
+    """Whether a rule with this site and page compiles."""
+    try:
+        compile_site(address[0], "$")
+        compile_page(address[1], "$")
+    except RulesError:
+        return False
+    return True
+
+
+ADDRESSES = st.lists(st.tuples(SITES, PATTERNS).filter(usable), max_size=12)
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(ADDRESSES, HOSTS, PATHS)
+@example([("*", "/a/**")], "a", "/a/\udc80")
+@example([("*", "/**/a")], "a", "//a")
+@example([("*.example", "*"), (".example", "*")], ".example", "")
+def test_the_index_agrees_with_asking_every_rule(addresses: list[tuple[str, str]], host: str, path: str) -> None:
+    asked = [
+        number
+        for number, (site, page) in enumerate(addresses)
+        if compile_site(site, "$")(host) and compile_page(page, "$")(path)
+    ]
+    assert list(PageIndex(addresses).find(host, path)) == asked
+
+
+def unexpected(outcome: Outcome) -> None:
+    pytest.fail(f"left out: {outcome}")
+
+
+def twice(rules_file: RulesFile) -> tuple[DecisionTable, DecisionTable]:
+    """A table compiled whole, and the same compiled row by row."""
+    table = compile_table(rules_file, version=3, now=NOW, engine="this engine")
+    sealed = seal(table, key_id="k", sign=lambda message: message[:8])
+    return table, unseal(sealed, verify=lambda *_: True, engine="this engine", left_out=unexpected)
+
+
+def compiles(rules_file: RulesFile) -> bool:
+    try:
+        compile_rows(rules_file)
+    except RulesError:
+        return False
+    return True
+
+
+GOOD_FILES = FILES.filter(compiles)
+
+
+@bounded
+@given(GOOD_FILES, st.lists(CONTEXTS, min_size=1, max_size=4))
+def test_a_table_compiled_late_decides_as_one_compiled_early(rules_file: RulesFile, contexts: list[Context]) -> None:
+    early, late = twice(rules_file)
+    for context in [*contexts, *contexts]:
+        decision = decide(late, context)
+        assert decision == decide(early, context)
+        assert decision.reads <= late.reads(context.site, context.path) == early.reads(context.site, context.path)
+    assert (late.digest, late.rules, late.to_bytes()) == (early.digest, early.rules, early.to_bytes())
+    assert [row.mutation for row in late.rows] == [row.mutation for row in early.rows]
+
+
+@bounded
+@given(GOOD_FILES, CONTEXTS, st.randoms())
+def test_the_order_in_the_file_decides_nothing_late_either(
+    rules_file: RulesFile, context: Context, chance: random.Random
+) -> None:
+    shuffled = {name: list(getattr(rules_file, name)) for name in rules_file.__struct_fields__}
+    for entries in shuffled.values():
+        chance.shuffle(entries)
+    other = msgspec.structs.replace(rules_file, **shuffled)
+    (early, late), (early_too, late_too) = twice(rules_file), twice(other)
+    assert decide(late, context) == decide(early, context) == decide(late_too, context) == decide(early_too, context)
+    assert [row.mutation for row in late.rows] == [row.mutation for row in late_too.rows]
+    assert (early.digest == early_too.digest) is (rules_file == other)
+
+
+@bounded
+@given(GOOD_FILES, st.integers(0, 4_000), st.integers(0, 255), CONTEXTS)
+def test_bytes_that_break_after_the_checks_cost_no_visit(
+    rules_file: RulesFile, at: int, byte: int, context: Context
+) -> None:
+    """A signer with a bug, or memory that fails: what is loaded decides, what is not is refused with a reason."""
+    table, _ = twice(rules_file)
+    broken = bytearray(seal(table, key_id="k", sign=lambda _: b"s"))
+    broken[at % len(broken)] = byte
+    loaded: list[DecisionTable] = []
+    load = partial(unseal, bytes(broken), verify=lambda *_: True, engine="this engine")
+    error = refusal(lambda: loaded.append(load()))
+    assert error is None or isinstance(error, TableError)
+    for late in loaded:
+        assert len(decide(late, context).outcomes) <= late.size
