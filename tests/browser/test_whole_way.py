@@ -60,7 +60,7 @@ async def test_from_the_printed_link_to_the_shop_and_back(
     await page.screenshot(path=pictures / "21-list-of-the-demo.png", full_page=True)
 
     await page.get_by_role("link", name="New mutation").click()
-    await page.get_by_label("Name").fill("A warm evening")
+    await page.get_by_label("Name", exact=True).fill("A warm evening")
     await page.get_by_label("Page", exact=True).fill("/")
     await page.get_by_label("CSS selector").fill("h1")
     await page.get_by_label("What is replaced").select_option("inner")
