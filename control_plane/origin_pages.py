@@ -22,7 +22,7 @@ ANY_SITE = "*"
 ADDRESS_CHARACTERS_MAX = 4_096
 REDIRECTS_MAX = 3
 TIMEOUT_S = 10.0
-HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+HTML_TYPES = frozenset({"text/html"})
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")  # what URL parsers disagree about

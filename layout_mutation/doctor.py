@@ -48,7 +48,7 @@ exit codes: 0 all is well, 1 it found trouble, 2 wrong usage, 3 the page can't b
 
 WHY = {
     Reason.STATUS: "its status has no page to change (1xx, 204, 205, 206 and 3xx never are)",
-    Reason.CONTENT_TYPE: "it is not text/html or application/xhtml+xml",
+    Reason.CONTENT_TYPE: "it is not text/html (XHTML served as XML is not changed: what is written is HTML)",
     Reason.NO_TRANSFORM: "the origin forbids it: Cache-Control says no-transform (RFC 9110, 7.7)",
     Reason.ATTACHMENT: "it is a download (Content-Disposition: attachment)",
     Reason.CONTENT_ENCODING: "its Content-Encoding can't be undone here",

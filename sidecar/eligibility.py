@@ -15,7 +15,9 @@ from rules.reasons import Reason
 Headers = MultiMapping[str]
 """Field names of any case -> values."""
 
-DOCUMENT_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+DOCUMENT_TYPES = frozenset({"text/html"})
+"""Not application/xhtml+xml: browsers read that as XML and show nothing of a page in which one tag is not well-formed, and
+what is written here is HTML."""
 CODINGS = frozenset({"gzip", "x-gzip", "br", "zstd", "deflate"})
 """Content codings (RFC 9110 8.4.1) that can be undone and redone here."""
 
@@ -105,7 +107,7 @@ def may_be_document(method: str, request: Headers, path: str) -> bool:
     if destination is not None and destination != "empty":
         return destination in _DOCUMENT_DESTINATIONS
     accept = request.get("Accept", "*/*")
-    if "text/html" in accept or "application/xhtml+xml" in accept:
+    if "text/html" in accept:
         return True
     return "*/*" in accept and not _has_static_suffix(path)
 

@@ -76,7 +76,7 @@ def chunked(body: bytes) -> bytes:
 
 
 def until_closed(body: bytes) -> bytes:
-    return head("200 OK", "Content-Type: application/xhtml+xml", "Connection: close") + body
+    return head("200 OK", "Content-Type: text/html", "Connection: close") + body
 
 
 def zipped(body: bytes) -> bytes:

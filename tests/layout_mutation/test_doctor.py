@@ -105,7 +105,6 @@ def test_a_page_that_cannot_be_rewritten_has_a_reason(
     ("answer", "says"),
     [
         (page(gzip.compress(PAGE), "Content-Encoding: gzip"), "yes, UTF-8"),
-        (response(PAGE, "Content-Type: application/xhtml+xml"), "yes, "),
         (response(PAGE, HTML, status="404 Not Found"), "yes, UTF-8"),
         (response("<p>x".encode("utf-16"), "Content-Type: text/html"), "yes, by way of UTF-8 (UTF-16LE)"),
         (response(b"<meta charset=latin1><p>x", "Content-Type: text/html"), "yes, windows-1252"),
