@@ -109,7 +109,7 @@ OPEN_ELEMENTS_MAX = 32
 """Last children inside each other that are looked through for the end of one that the source leaves open; real pages: 6."""
 
 REREAD_TIMES_MAX = 32
-"""Times that all tags of a page are read again to make sure of spans: ten containers of everything, each around the last."""
+"""Times that a whole page is read again to make sure of spans: ten containers of everything, each around the last."""
 
 PROOF_ATTEMPTS_MAX = 32
 """Rewrites of one page that are tried to find which mutation a page can't take: each costs two parses."""

@@ -40,8 +40,8 @@ _WHITE_SPACE = " \t\n\f\r"
 
 _TABLES_ASKED_MAX = 1_000
 """With more tables a page counts as odd: to prove it is cheaper than to ask each."""
-_LEFT_OPEN_ASKED_MAX = 8
-"""With more formatting elements left open than that, it is cheaper to look for them below than above."""
+_ASKED_ONE_BY_ONE_MAX = 16
+"""Formatting elements: more of them inside an element are not asked each, while few of the whole page are left open."""
 _TAGS_OF_ANY_DEPTH = 5_000
 """With so few tags depth costs little, and most pages have fewer."""
 
@@ -49,7 +49,8 @@ _TAGS_OF_ANY_DEPTH = 5_000
 class Document:
     """One parsed page. Offsets are into the bytes as they came, the byte order mark included."""
 
-    def __init__(self, page: bytes, charset: Charset) -> None:
+    def __init__(self, page: bytes, charset: Charset, tags: int | None = None) -> None:
+        """`tags`: how many signs `<` the page has, if somebody has counted them."""
         self.page = page
         self.charset = charset
         self.base = charset.mark_bytes
@@ -60,6 +61,7 @@ class Document:
         self._searched, self._has_ended = 0, False
         self._locations: dict[Element, SourceLocation | None] = {}
         self._reread = 0
+        self._tags = tags
 
     def select(self, selector: str) -> list[Element]:
         """Elements in tree order, without those inside templates; each selector is evaluated once per page."""
@@ -76,17 +78,12 @@ class Document:
         return self.root.select_one("template") is not None
 
     @cached_property
-    def tags(self) -> int:
-        """How many tags there are at most."""
-        return self.source.count("<")
-
-    @cached_property
     def is_too_deep(self) -> bool:
         """Some element stands deeper than browsers build trees, on a page that is large enough for that to cost.
 
         In tree order each element is at most one deeper than the one before, so only a few have to be asked.
         """
-        if self.tags <= _TAGS_OF_ANY_DEPTH:
+        if (self.source.count("<") if self._tags is None else self._tags) <= _TAGS_OF_ANY_DEPTH:
             return False
         elements, at, steps = self.root.find_all(), 0, 0
         while at < len(elements) and steps <= 4 * len(elements):
@@ -109,9 +106,9 @@ class Document:
 
     def leaves_formatting_open(self, element: Element) -> bool:
         """Whether a formatting element in it (or itself) has no end tag: the parser may open it again behind."""
-        if len(self._left_open) <= _LEFT_OPEN_ASKED_MAX:
-            return any(one == element or element in one.ancestors for one in self._left_open)
         inside = element.select(_ANY_FORMATTING)
+        if len(inside) > _ASKED_ONE_BY_ONE_MAX and len(self._left_open) <= _ASKED_ONE_BY_ONE_MAX:
+            return any(one == element or element in one.ancestors for one in self._left_open)
         candidates = [element, *inside] if element.tag in FORMATTING else inside
         return any(self.end_tag(candidate) is None for candidate in candidates)
 
@@ -227,8 +224,8 @@ class Document:
         return last is None or (tag is not None and tag[0] < offset)
 
     def _parses_to(self, source: str, element: Element, content: Sequence[Node]) -> bool:
-        self._reread += source.count("<")
-        if self._reread > self.tags * limits.REREAD_TIMES_MAX:
+        self._reread += len(source)
+        if self._reread > len(self.source) * limits.REREAD_TIMES_MAX:
             return False
         alone = _children(turbohtml.parse_fragment(source, context_of(element), scripting=True))
         if element.tag == "body":

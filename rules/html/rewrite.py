@@ -121,11 +121,13 @@ class _Manner(NamedTuple):
     nonce: str | None
     script: Script | None
     prove_all: bool
+    tags: int | None = None
 
 
 def _changed(page: bytes, groups: Sequence[Group], charset: Charset, manner: _Manner) -> Rewritten | PassedThrough:
     if (tags := page.count(b"<")) > limits.TAGS_MAX:
         return PassedThrough(reason=Reason.TOO_LARGE, detail=f"{tags:,} tags")
+    manner = manner._replace(tags=tags)
     return _attempt(page, groups, charset, manner) or _proven_part(page, groups, charset, manner)
 
 
@@ -133,7 +135,7 @@ def _attempt(
     page: bytes, groups: Sequence[Group], charset: Charset, manner: _Manner
 ) -> Rewritten | PassedThrough | None:
     """All groups on a fresh parse of the page; None if the result has no proof."""
-    work = Workspace(Document(page, charset), manner.nonce)
+    work = Workspace(Document(page, charset, manner.tags), manner.nonce)
     if work.document.is_too_deep:
         return PassedThrough(reason=Reason.TOO_LARGE, detail=f"elements more than {limits.DEPTH_MAX} deep")
     done = [as_carried_out(_suited(work, group)) for group in groups]
@@ -180,7 +182,7 @@ def _proven_part(page: bytes, groups: Sequence[Group], charset: Charset, manner:
     taken: list[int] = []
     best: Rewritten | PassedThrough = PassedThrough(reason=Reason.NOTHING_MATCHED)
     waiting, attempts = _halves([*range(len(groups))]) if len(groups) > 1 else [], 0
-    most = min(limits.PROOF_ATTEMPTS_MAX, max(_ATTEMPTS_AT_LEAST, limits.PROOF_TAGS_MAX // (page.count(b"<") + 1)))
+    most = min(limits.PROOF_ATTEMPTS_MAX, max(_ATTEMPTS_AT_LEAST, limits.PROOF_TAGS_MAX // ((manner.tags or 0) + 1)))
     while waiting and attempts < most:
         some = waiting.pop(0)
         attempts += 1
