@@ -27,7 +27,7 @@ from sidecar.settings import SidecarSettings
 from sidecar.tables import Tables
 from sidecar.telemetry import OpinionCollector, StatusCollector, Telemetry
 from sidecar.upstream import FIELD_BYTES_MAX, FIELDS_MAX, LINE_BYTES_MAX, READ_BYTES, Upstream
-from sidecar.verification import Announce, Verification
+from sidecar.verification import INTERVAL_S, Announce, Verification
 
 
 class Application:
@@ -128,6 +128,7 @@ async def running(
             table=lambda: tables.current,
             entropy=random.Random(),  # noqa: S311 - which pages are looked at, and jitter
             announce=announce,
+            interval_s=INTERVAL_S,
         )
         rewriting = rewriting_of(settings, verification.consider)
         stack.push_async_callback(tables.close)

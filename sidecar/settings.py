@@ -200,7 +200,7 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
             ge=0,
             le=1,
             description="Share of newly rewritten pages that a second parser checks afterwards, in a process beside each "
-            "worker; a mutation that it differs about is skipped for a while. 0 switches it off",
+            "worker, at most one a second; a mutation that it differs about is skipped for a while. 0 switches it off",
         ),
     ] = 0.01
 

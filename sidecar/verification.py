@@ -33,6 +33,9 @@ START_S_MAX = 10.0
 QUEUE_PAGES_MAX = 8
 """Pages that wait: at most so many times 8 MiB, before and after, of memory."""
 
+INTERVAL_S = 1.0
+"""Between two pages of the sample, in one worker: however many are rewritten, judging takes a few hundredths of a core."""
+
 RESTART_S_MIN = 0.1
 RESTART_S_MAX = 60.0
 
@@ -128,7 +131,7 @@ class _Sample(NamedTuple):
 class Verification:
     """The sample, the queue, and what follows from an opinion; for one worker, on its event loop.
 
-    `share` of the pages that `consider` hears of are judged, chosen by `entropy`. `table` gives the one in force;
+    `share` of the pages that `consider` hears of are judged, chosen by `entropy`, at most one in `interval_s`. `table` gives the one in force;
     `announce` hears of what is held.
     """
 
@@ -141,9 +144,12 @@ class Verification:
         entropy: random.Random,
         announce: Announce = lambda _: None,
         deadline_s: float = DEADLINE_S,
+        interval_s: float = 0.0,
         command: Sequence[str] = COMMAND,
     ) -> None:
         self.guard = guard
+        self._interval_s = interval_s
+        self._next = float("-inf")
         self._share = share
         self._table = table
         self._entropy = entropy
@@ -173,6 +179,10 @@ class Verification:
         """Hear of a page that was rewritten anew; some are put into the queue. Never raises and never waits."""
         if self._work is None or self._entropy.random() >= self._share:
             return
+        now = asyncio.get_running_loop().time()
+        if now < self._next:
+            return
+        self._next = now + self._interval_s
         if max(len(page), len(result.page)) > PAGE_BYTES_MAX:
             self._count(Opinion(Verdict.NO_OPINION, Doubt.TOO_LARGE))
             return

@@ -93,6 +93,14 @@ async def test_what_is_right_is_agreed_with(verification: Open) -> None:
     assert judged.status()["opinions"] == {"agrees": 1}
 
 
+async def test_however_many_pages_there_are_few_are_judged(verification: Open) -> None:
+    judged = verification(interval_s=3600.0)
+    for _ in range(5):
+        consider(judged)
+    await until(lambda: counted(judged) == {"agrees": 1}, 20)
+    assert (judged.status()["waiting"], judged.status()["dropped"]) == (0, 0)
+
+
 async def test_a_mutation_that_did_something_else_is_skipped_and_told_of(verification: Open) -> None:
     announced: list[Mapping[str, int]] = []
     judged = verification(announce=announced.append)
