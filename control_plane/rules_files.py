@@ -101,7 +101,7 @@ class RulesFiles:
 
     async def _check(self, change: Change, rules: RulesFile) -> None:
         """The whole file in the company of what is stored; raises RulesError with paths from the file."""
-        for member in rules.__struct_fields__:
+        for member in ("mutations", "experiments", "modules", "segments"):
             for index, document in enumerate(getattr(rules, member)):
                 try:
                     codec.encode(document)

@@ -20,7 +20,7 @@ from rules.errors import RulesError
 from rules.experiments import Experiment
 from rules.ranges import covered, fault
 from rules.reasons import Exclusion
-from rules.targeting import Condition, shared_condition
+from rules.targeting import NO_GROUPS, Condition, Groups, shared_condition
 
 HOLDOUT_SEED = "holdout:"
 """Goes before the id of a holdout, so that no experiment's seed picks the same units."""
@@ -168,12 +168,12 @@ def sticky_key(experiment_id: str, version: int) -> str:
 # ---------------------------------------------------------------- compiling
 
 
-def compile_experiments(experiments: Sequence[Experiment]) -> dict[str, CompiledExperiment]:
+def compile_experiments(experiments: Sequence[Experiment], groups: Groups = NO_GROUPS) -> dict[str, CompiledExperiment]:
     """All experiments of a file by id; raises RulesError with the path from `$.experiments`."""
     places = {experiment.id: index for index, experiment in enumerate(experiments)}
     compiled: dict[str, CompiledExperiment] = {}
     for index in _in_order(experiments, places):
-        compiled[experiments[index].id] = _compiled(experiments[index], f"$.experiments[{index}]", compiled)
+        compiled[experiments[index].id] = _compiled(experiments[index], f"$.experiments[{index}]", compiled, groups)
     return {experiment.id: compiled[experiment.id] for experiment in experiments}
 
 
@@ -190,9 +190,11 @@ def arms_of(experiment: Experiment, share: float = 1.0) -> Arms:
     return tuple((since, until, key) for key, (since, until) in zip(keys, ranges, strict=True))
 
 
-def _compiled(experiment: Experiment, path: str, others: Mapping[str, CompiledExperiment]) -> CompiledExperiment:
+def _compiled(
+    experiment: Experiment, path: str, others: Mapping[str, CompiledExperiment], groups: Groups
+) -> CompiledExperiment:
     _check(experiment, path)
-    conditions = shared_condition(experiment.conditions, path=f"{path}.conditions")
+    conditions = shared_condition(experiment.conditions, path=f"{path}.conditions", groups=groups)
     required = tuple(
         (others[one.experiment_id], frozenset(one.variations or others[one.experiment_id].keys))
         for one in experiment.prerequisites

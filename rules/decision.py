@@ -9,9 +9,9 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from rules.assignment import Assignments, CompiledExperiment
+from rules.assignment import Assignment, Assignments, CompiledExperiment
 from rules.context import PAGE_ATTRIBUTES, Context
 from rules.filling import Slot, filled, values_of
 from rules.model import ClientEvent, Delivery, Operation
@@ -21,6 +21,7 @@ from rules.targeting import value_at
 from rules.templates import text_of
 
 if TYPE_CHECKING:
+    from rules.occasions import Occasion
     from rules.rows import Cases, Row
     from rules.table import DecisionTable
 
@@ -110,6 +111,7 @@ def decide(table: "DecisionTable", context: Context, *, redirects: bool = True) 
     rows = table.candidates(context.site, context.path)
     if not rows:
         return NOTHING
+    context = _completed(table, context, rows)
     assignments, told = Assignments(context), dict[str, str]()
     groups: list[Group] = []
     outcomes: list[Outcome] = []
@@ -122,7 +124,7 @@ def decide(table: "DecisionTable", context: Context, *, redirects: bool = True) 
             continue
         outcome, group = _consider(row, context, assignments, told, reads)
         outcomes.append(outcome)
-        scheduled |= row.schedule is not None
+        scheduled |= row.schedule is not None or row.occasion.schedule is not None
         if group is not None:
             groups.append(group.of_visit(context.attributes))
         elif row.redirect is not None and outcome.reason is Reason.APPLIED:
@@ -184,7 +186,7 @@ def _consider(
     if row.schedule is not None and not row.schedule(context.now):
         return Outcome(mutation.id, Reason.SCHEDULE, f"not at {context.now.isoformat(timespec='minutes')}"), None
     reads |= row.reads
-    if row.segment is not None and (failing := row.segment.failing(context.attributes)) is not None:
+    if (failing := _untimely(row.occasion, context, assignments, told)) is not None:
         return Outcome(mutation.id, Reason.TRIGGER, failing), None
     if (failing := row.conditions.failing(context.attributes)) is not None:
         return Outcome(mutation.id, Reason.CONDITIONS, failing), None
@@ -193,6 +195,36 @@ def _consider(
     if row.experiment is None:
         return Outcome(mutation.id, Reason.APPLIED), row.group
     return _variant(row, row.experiment, assignments, told)
+
+
+def _completed(table: "DecisionTable", context: Context, rows: list["Row | Outcome"]) -> Context:
+    """The visit with the derived attributes that these rows look at."""
+    derivation = table.company.derivation
+    if not derivation.rules:
+        return context
+    needed = frozenset[str]().union(*(row.derives for row in rows if not isinstance(row, Outcome) and row.served))
+    attributes = derivation.completed(context.attributes, needed)
+    return context if attributes is context.attributes else structs.replace(context, attributes=attributes)
+
+
+def _untimely(occasion: "Occasion", context: Context, assignments: Assignments, told: dict[str, str]) -> str | None:
+    """Why the trigger's occasion is not there; None if it is."""
+    if (failing := occasion.condition.failing(context.attributes)) is not None:
+        return failing
+    if occasion.schedule is not None and not occasion.schedule(context.now):
+        return f"not at {context.now.isoformat(timespec='minutes')}"
+    if (enrolment := occasion.enrolment) is None:
+        return None
+    found, identifier = assignments.of(enrolment.experiment), enrolment.experiment.experiment.id
+    if found.exclusion is not None:
+        return _excluded(identifier, found)
+    told[identifier] = found.key
+    return None if found.key in enrolment.variations else f"{identifier}={found.key}"
+
+
+def _excluded(identifier: str, found: Assignment) -> str:
+    exclusion = found.exclusion.value if found.exclusion is not None else ""
+    return ", ".join(filter(None, (f"{identifier}: {exclusion}", found.detail)))
 
 
 def _case(identifier: str, cases: "Cases", context: Context) -> tuple[Outcome, Group | None]:
@@ -213,8 +245,7 @@ def _variant(
     identifier = experiment.experiment.id
     found = assignments.of(experiment)
     if found.exclusion is not None:
-        detail = ", ".join(filter(None, (f"{identifier}: {found.exclusion.value}", found.detail)))
-        return Outcome(row.mutation.id, Reason.NOT_IN_EXPERIMENT, detail), None
+        return Outcome(row.mutation.id, Reason.NOT_IN_EXPERIMENT, _excluded(identifier, found)), None
     told[identifier] = found.key
     detail = ", ".join(filter(None, (f"{identifier}={found.key}", found.detail)))
     group = row.variations.get(found.key)

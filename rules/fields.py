@@ -27,6 +27,20 @@ ClassName = Annotated[str, Meta(pattern=r"^[^\s\"'<>&=`]{1,128}$", description="
 PropName = Annotated[
     str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$", description="the name of a prop, for example title")
 ]
+AttributeId = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$",
+        description="a name for an attribute: 1 to 64 letters, digits or _, beginning with a letter",
+    ),
+]
+WordId = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
+        description="a word: 1 to 64 letters, digits, _ or -, beginning with a letter or digit",
+    ),
+]
 AttributePath = Annotated[
     str,
     Meta(

@@ -66,6 +66,27 @@ PROPS_MAX = 50
 CASES_MAX = 50
 """Cases of one emotion map: more moods than anybody tells apart."""
 
+ATTRIBUTES_DECLARED_MAX = 100
+"""Attributes that one rules file declares: each that is remembered takes room in a cookie of every visitor."""
+
+STEPS_MAX = 20
+"""Steps of a journey: longer ones are two journeys."""
+
+QUESTIONS_MAX = 30
+"""Questions of a quiz: nobody answers more."""
+
+ANSWERS_MAX = 50
+"""Answers of a question: a longer list is a search."""
+
+COUNT_MAX = 1_000_000
+"""How far a counter counts: what comes after is "often"."""
+
+GROUP_MEMBERS_MAX = 100_000
+"""Members of one saved group: more belongs into an attribute that the site hands over."""
+
+TRIGGER_WORDS_MAX = 100
+"""Words of one trigger: devices, regions, locales, answers."""
+
 STYLE_ATTRIBUTE_CHARACTERS_MAX = 4 * 1024
 """A `style` attribute that is read: real ones have some hundred characters, and reading 4 KB takes 5 ms."""
 

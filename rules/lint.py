@@ -116,7 +116,7 @@ def _shadowing(table: DecisionTable, places: Mapping[str, str]) -> Iterator[Find
         if winners and len(keys) == len(row.group.operations) and all(key in strongest for key in keys):
             message = f"is always shadowed by {', '.join(sorted(winners))}"
             yield Finding(Severity.WARNING, places[row.mutation.id], message)
-        elif not row.conditions.clauses and row.segment is None and row.schedule is None:
+        elif not row.conditions.clauses and row.occasion.is_always and row.schedule is None:
             for key in keys:
                 strongest.setdefault(key, row)
 

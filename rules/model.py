@@ -3,17 +3,27 @@
 Frozen msgspec structs; JSON is camelCase, Python snake_case. JSON Schema, OpenAPI, forms and the reference documentation
 are generated from these classes, and decoding refuses unknown fields with the path of the offence.
 Counterpart: `rules.operations` has the verbs, `rules.payloads` what each type carries, `rules.triggers` when it is
-considered, `rules.experiments` the tests; all their names are here too. `rules.rows` checks what a shape can't say (selectors, regular
-expressions, references). Never: behaviour; a struct knows only whether its own fields fit together.
+considered, `rules.mutations` the types, `rules.experiments` the tests, `rules.attributes` what visits remember; all their
+names are here too.
+`rules.rows` checks what a shape can't say (selectors, regular expressions, references). Never: behaviour; a struct knows only whether its own fields fit together.
 """
 
-from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any
 
 from msgspec import Meta
 
 from rules import limits
+from rules.attributes import (
+    Case,
+    Counter,
+    DeclaredAttribute,
+    Derived,
+    Journey,
+    Question,
+    Quiz,
+    Step,
+    Within,
+)
 from rules.diagnosis import decode
 from rules.experiments import (
     Bandit,
@@ -25,6 +35,26 @@ from rules.experiments import (
     Variation,
 )
 from rules.fields import Identifier, Markup, Name, Pattern, Record
+from rules.mutations import (
+    ArrangeMutation,
+    CtaMutation,
+    Delivery,
+    EmotionMapMutation,
+    HideMutation,
+    InsertMutation,
+    Layer,
+    LayoutMutation,
+    MoveMutation,
+    Mutation,
+    RedirectMutation,
+    RemoveMutation,
+    ReorderMutation,
+    ReplaceMutation,
+    SetMutation,
+    Status,
+    ThemeMutation,
+    VariantMutation,
+)
 from rules.operations import (
     AddClass,
     After,
@@ -77,15 +107,26 @@ from rules.payloads import (
     VariationOperations,
 )
 from rules.triggers import (
+    Answered,
+    AtStep,
     ClientEvent,
     CustomEvent,
     Day,
+    Device,
     ExitIntent,
+    Feels,
     Hours,
     Idle,
     InBrowser,
+    InLocale,
+    InRegion,
     InSegment,
+    InVariation,
+    OnDevice,
+    OnSchedule,
     PageLoad,
+    Progress,
+    ReferredBy,
     Schedule,
     ScrollDepth,
     Trigger,
@@ -95,22 +136,30 @@ from rules.triggers import (
 __all__ = [
     "AddClass",
     "After",
+    "Answered",
     "Append",
     "ArrangeMutation",
+    "AtStep",
     "Bandit",
     "Before",
+    "Case",
     "CaseOperations",
     "ClientEvent",
     "Content",
+    "Counter",
     "CtaMutation",
     "CtaPayload",
     "CustomEvent",
     "Day",
+    "DeclaredAttribute",
     "Delivery",
+    "Derived",
+    "Device",
     "EmotionMapMutation",
     "EmotionMapPayload",
     "ExitIntent",
     "Experiment",
+    "Feels",
     "HideByStyle",
     "HideMode",
     "HideMutation",
@@ -119,9 +168,13 @@ __all__ = [
     "Hours",
     "Idle",
     "InBrowser",
+    "InLocale",
+    "InRegion",
     "InSegment",
+    "InVariation",
     "InsertMutation",
     "InsertPayload",
+    "Journey",
     "Layer",
     "LayoutMutation",
     "LayoutPayload",
@@ -134,6 +187,8 @@ __all__ = [
     "MovePrepend",
     "Mutation",
     "NamespaceRange",
+    "OnDevice",
+    "OnSchedule",
     "Operation",
     "Operations",
     "OrderByStyle",
@@ -141,11 +196,15 @@ __all__ = [
     "Position",
     "Prepend",
     "Prerequisite",
+    "Progress",
     "Prop",
+    "Question",
+    "Quiz",
     "RampStep",
     "Record",
     "RedirectMutation",
     "RedirectPayload",
+    "ReferredBy",
     "Region",
     "Remove",
     "RemoveAndKeepContent",
@@ -160,6 +219,7 @@ __all__ = [
     "ReplaceMutation",
     "ReplacePayload",
     "RulesFile",
+    "SavedGroup",
     "Schedule",
     "Scope",
     "ScrollDepth",
@@ -173,198 +233,28 @@ __all__ = [
     "SetText",
     "SetTokens",
     "Status",
+    "Step",
     "Target",
     "ThemeMutation",
     "ThemePayload",
+    "Toggle",
     "Trigger",
     "VariantMutation",
     "VariantPayload",
     "Variation",
     "VariationOperations",
     "Visible",
+    "Within",
     "decode_mutation",
     "decode_operations",
     "decode_rules",
 ]
 
-# ---------------------------------------------------------------- mutations
+SCHEMA_VERSION = 2
+"""What export writes."""
+SchemaVersion = Annotated[int, Meta(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)]
 
-
-class Layer(StrEnum):
-    """How specific a mutation is; on the same target the more specific one wins."""
-
-    GLOBAL = "global"
-    PAGE = "page"
-    MODULE = "module"
-    MICRO = "micro"
-
-
-class Status(StrEnum):
-    """Where a mutation is in its life; only `experimental` and `active` ones are served."""
-
-    DRAFT = "draft"
-    EXPERIMENTAL = "experimental"
-    ACTIVE = "active"
-    PAUSED = "paused"
-    ARCHIVED = "archived"
-
-
-class Delivery(StrEnum):
-    """Who changes the page: the edge; the edge, and the browser script once more if a framework undoes it; or the browser
-    script alone."""
-
-    EDGE = "edge"
-    GUARDED = "guarded"
-    CLIENT = "client"
-
-
-class Mutation(Record, frozen=True, kw_only=True):
-    """What all mutation types share; `LayoutMutation` is the union of the types below."""
-
-    id: Identifier
-    """Stable: kept across export and import. The control plane gives UUIDv7s."""
-    site: Pattern = "*"
-    """Host the rule belongs to: `shop.example`, `*.example`, or `*`."""
-    layout_id: Name = "*"
-    """Page template the rule belongs to, as the origin names it in `X-Layout-Id`; `*` for any."""
-    page_slug: Pattern = "*"
-    """Path pattern: `/`, `/offers/*` (one segment), `/blog/**` (all below), or `*`."""
-    module_id: Identifier | None = None
-    """Registered module it touches; null for a page-wide mutation."""
-    layer: Layer | None = None
-    """Derived from the fields above where it is left out (`rules.conflicts.layer_of`)."""
-    trigger: Trigger = PageLoad()
-    """When it is considered."""
-    conditions: dict[str, Any] = {}
-    """GrowthBook-style condition over the visit's attributes; `{}` is always true."""
-    priority: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] = 0
-    """Within its layer, the higher wins."""
-    version: Annotated[int, Meta(ge=1)] = 1
-    """Grows by one with every saved change."""
-    created_by: Name = ""
-    """Who saved this version."""
-    timestamp: Annotated[datetime, Meta(tz=True)] | None = None
-    """When this version was saved."""
-    is_active: bool = True
-    """The switch."""
-    rollback_pointer: Annotated[int, Meta(ge=1)] | None = None
-    """The version that a rollback returns to; null for the first."""
-    name: Name = ""
-    """What people call it."""
-    note: Annotated[str, Meta(max_length=limits.NOTE_CHARACTERS_MAX)] = ""
-    """Why it is there."""
-    schedule: Schedule | None = None
-    """When it may apply; null for always."""
-    status: Status = Status.ACTIVE
-    """Where it is in its life; only `experimental` and `active` are served."""
-    delivery: Delivery | None = None
-    """Who changes the page; where it is left out, `edge`, or `client` if the trigger is (`rules.rows.delivery_of`)."""
-
-    def __post_init__(self) -> None:
-        if isinstance(self.trigger, InBrowser) and self.delivery not in (None, Delivery.CLIENT):
-            raise ValueError("a `client` trigger needs `delivery: client`: only the browser knows of it; leave it out")
-
-
-class SetMutation(Mutation, tag_field="mutationType", tag="set", frozen=True, kw_only=True):
-    """Any operations."""
-
-    mutation_payload: SetPayload
-
-
-class InsertMutation(Mutation, tag_field="mutationType", tag="insert", frozen=True, kw_only=True):
-    """Insert content."""
-
-    mutation_payload: InsertPayload
-
-
-class ReplaceMutation(Mutation, tag_field="mutationType", tag="replace", frozen=True, kw_only=True):
-    """Replace an element or its content."""
-
-    mutation_payload: ReplacePayload
-
-
-class HideMutation(Mutation, tag_field="mutationType", tag="hide", frozen=True, kw_only=True):
-    """Hide an element."""
-
-    mutation_payload: HidePayload
-
-
-class RemoveMutation(Mutation, tag_field="mutationType", tag="remove", frozen=True, kw_only=True):
-    """Remove an element."""
-
-    mutation_payload: RemovePayload
-
-
-class MoveMutation(Mutation, tag_field="mutationType", tag="move", frozen=True, kw_only=True):
-    """Move an element."""
-
-    mutation_payload: MovePayload
-
-
-class ReorderMutation(Mutation, tag_field="mutationType", tag="reorder", frozen=True, kw_only=True):
-    """Put the children of an element into another order."""
-
-    mutation_payload: ReorderPayload
-
-
-class ArrangeMutation(Mutation, tag_field="mutationType", tag="layout", frozen=True, kw_only=True):
-    """Say which modules stand in which region of the page, in which order, and which are hidden."""
-
-    mutation_payload: LayoutPayload
-
-
-class ThemeMutation(Mutation, tag_field="mutationType", tag="theme", frozen=True, kw_only=True):
-    """Give the page other tokens, classes or styles."""
-
-    mutation_payload: ThemePayload
-
-
-class CtaMutation(Mutation, tag_field="mutationType", tag="cta", frozen=True, kw_only=True):
-    """Change a call to action."""
-
-    mutation_payload: CtaPayload
-
-
-class RedirectMutation(Mutation, tag_field="mutationType", tag="redirect", frozen=True, kw_only=True):
-    """Send visits to another address."""
-
-    mutation_payload: RedirectPayload
-
-    def __post_init__(self) -> None:
-        if isinstance(self.trigger, InBrowser) or self.delivery not in (None, Delivery.EDGE):
-            raise ValueError("a redirect is answered by the edge, before there is a page: leave `delivery` out")
-
-
-class EmotionMapMutation(Mutation, tag_field="mutationType", tag="emotionMap", frozen=True, kw_only=True):
-    """Different operations for each emotion of a visit, or whatever else an attribute says."""
-
-    mutation_payload: EmotionMapPayload
-
-
-class VariantMutation(Mutation, tag_field="mutationType", tag="variant", frozen=True, kw_only=True):
-    """Different operations for each variation of an experiment."""
-
-    mutation_payload: VariantPayload
-
-
-LayoutMutation = (
-    SetMutation
-    | InsertMutation
-    | ReplaceMutation
-    | HideMutation
-    | RemoveMutation
-    | MoveMutation
-    | ReorderMutation
-    | ArrangeMutation
-    | ThemeMutation
-    | CtaMutation
-    | RedirectMutation
-    | VariantMutation
-    | EmotionMapMutation
-)
-
-
-# ---------------------------------------------------------------- modules, segments, files
+# ---------------------------------------------------------------- what mutations refer to, and files
 
 
 class Module(Record, frozen=True, kw_only=True):
@@ -389,13 +279,54 @@ class Segment(Record, frozen=True, kw_only=True):
     conditions: dict[str, Any]
 
 
+class SavedGroup(Record, frozen=True, kw_only=True):
+    """A list that conditions name by `$inGroup` and `$notInGroup`: accounts, products, regions."""
+
+    id: Identifier
+    name: Name = ""
+    members: Annotated[list[str | int | float], Meta(max_length=limits.GROUP_MEMBERS_MAX)]
+
+
+class Toggle(Record, frozen=True, kw_only=True):
+    """Switches off what fits each field that is given: a layer, pages, a module, a mutation, an experiment."""
+
+    id: Identifier
+    name: Name = ""
+    site: Pattern = "*"
+    """Host where it is off, as in a mutation."""
+    page_slug: Pattern = "*"
+    """Path pattern of the pages where it is off, as in a mutation."""
+    layer: Layer | None = None
+    module_id: Identifier | None = None
+    mutation_id: Identifier | None = None
+    experiment_id: Identifier | None = None
+    """Nobody is enrolled; what visits remember of it is kept."""
+    is_active: bool = True
+    """Whether it switches anything off."""
+    note: Annotated[str, Meta(max_length=limits.NOTE_CHARACTERS_MAX)] = ""
+    """Why."""
+
+    def __post_init__(self) -> None:
+        everywhere = self.site == "*" and self.page_slug == "*"
+        if everywhere and not (self.layer or self.module_id or self.mutation_id or self.experiment_id):
+            raise ValueError(
+                "say what is off: `site`, `pageSlug`, `layer`, `moduleId`, `mutationId` or `experimentId`; "
+                '`pageSlug` "/**" is every page'
+            )
+
+
 class RulesFile(Record, frozen=True, kw_only=True):
     """What export writes, import reads and the command line takes."""
 
+    schema_version: SchemaVersion = SCHEMA_VERSION
+    """Of what the file is written in; older files are brought forward when they are read (`rules.forward`)."""
     mutations: Annotated[list[LayoutMutation], Meta(max_length=limits.ENTRIES_MAX)] = []
     experiments: Annotated[list[Experiment], Meta(max_length=limits.ENTRIES_MAX)] = []
     modules: Annotated[list[Module], Meta(max_length=limits.ENTRIES_MAX)] = []
     segments: Annotated[list[Segment], Meta(max_length=limits.ENTRIES_MAX)] = []
+    attributes: Annotated[list[DeclaredAttribute], Meta(max_length=limits.ATTRIBUTES_DECLARED_MAX)] = []
+    saved_groups: Annotated[list[SavedGroup], Meta(max_length=limits.ENTRIES_MAX)] = []
+    toggles: Annotated[list[Toggle], Meta(max_length=limits.ENTRIES_MAX)] = []
 
 
 # ---------------------------------------------------------------- bytes to structs

@@ -17,6 +17,7 @@ from rules import model
 from rules.assignment import CompiledExperiment, compile_experiments
 from rules.conflicts import precedence
 from rules.decision import Group, OpenGroup
+from rules.derivation import Derivation, compile_derivation
 from rules.errors import RulesError
 from rules.expansion import operations_of
 from rules.filling import Slot
@@ -25,11 +26,12 @@ from rules.html.components import Library, compile_component
 from rules.html.payload_checks import check_payload
 from rules.html.slots import prepared
 from rules.model import ClientEvent, Delivery, LayoutMutation, Operation, RulesFile, Target
+from rules.occasions import Declared, Occasion, check_known, compile_occasion
 from rules.operations import targets_of
 from rules.pages import Matcher, compile_page, compile_site
 from rules.redirects import Destination, compile_redirect
 from rules.schedules import compile_schedule
-from rules.targeting import Condition, shared_condition
+from rules.targeting import NO_GROUPS, Condition, Groups, shared_condition
 
 _SERVED = (model.Status.ACTIVE, model.Status.EXPERIMENTAL)
 
@@ -55,9 +57,13 @@ class Row(Struct, frozen=True, kw_only=True):
     """A module it touches is switched off in the table."""
     modules: frozenset[str]
     schedule: Callable[[datetime], bool] | None
-    segment: Condition | None
+    occasion: Occasion
+    """The trigger."""
     conditions: Condition
     reads: frozenset[str]
+    """Attributes that it may look at, and those that they follow from."""
+    derives: frozenset[str]
+    """Those of them that are worked out for the visit."""
     group: Group | None
     experiment: CompiledExperiment | None
     variations: Mapping[str, Group]
@@ -82,15 +88,14 @@ class Company(Struct, frozen=True):
     """What a mutation may refer to."""
 
     components: Library
-
-    experiments: Mapping[str, CompiledExperiment]
     modules: Mapping[str, model.Module]
-    segments: Mapping[str, Condition]
+    declared: Declared
+    groups: Groups
+    derivation: Derivation
 
 
-def compile_rows(rules_file: RulesFile) -> tuple[Row, ...]:
-    """All mutations of a rules file, highest precedence first."""
-    company = company_of(rules_file)
+def compile_rows(rules_file: RulesFile, company: Company) -> tuple[Row, ...]:
+    """All mutations of a rules file among their company, highest precedence first."""
     check_unique("mutations", rules_file.mutations)
     rows = [compile_row(mutation, company, f"$.mutations[{i}]") for i, mutation in enumerate(rules_file.mutations)]
     return tuple(sorted(rows, key=lambda row: precedence(row.mutation)))
@@ -101,6 +106,9 @@ def company_of(rules_file: RulesFile) -> Company:
     check_unique("experiments", rules_file.experiments)
     check_unique("modules", rules_file.modules)
     check_unique("segments", rules_file.segments)
+    check_unique("savedGroups", rules_file.saved_groups)
+    check_unique("toggles", rules_file.toggles)
+    groups = _groups_of(rules_file)
     for index, module in enumerate(rules_file.modules):
         if module.selector:
             check_operation(
@@ -111,26 +119,34 @@ def company_of(rules_file: RulesFile) -> Company:
             module.id: compile_component(module, f"$.modules[{i}].template")
             for i, module in enumerate(rules_file.modules)
         },
-        experiments=compile_experiments(rules_file.experiments),
         modules={module.id: module for module in rules_file.modules},
-        segments={
-            segment.id: shared_condition(segment.conditions, path=f"$.segments[{i}].conditions")
-            for i, segment in enumerate(rules_file.segments)
-        },
+        declared=Declared(
+            segments={
+                segment.id: shared_condition(segment.conditions, path=f"$.segments[{i}].conditions", groups=groups)
+                for i, segment in enumerate(rules_file.segments)
+            },
+            experiments=compile_experiments(rules_file.experiments, groups),
+            attributes={one.id: one for one in rules_file.attributes},
+        ),
+        groups=groups,
+        derivation=compile_derivation(rules_file.attributes, groups, "$.attributes"),
     )
+
+
+def _groups_of(rules_file: RulesFile) -> Groups:
+    members = {group.id: list[Any](group.members) for group in rules_file.saved_groups}
+    return Groups(members, blake2b(msgspec.msgpack.encode(members), digest_size=16).digest()) if members else NO_GROUPS
 
 
 def compile_row(mutation: LayoutMutation, company: Company, path: str) -> Row:
     """One mutation among its company; `path` is its place in the file, for errors."""
-    conditions = shared_condition(mutation.conditions, path=f"{path}.conditions")
-    segment = _segment(mutation, company, path)
+    conditions = shared_condition(mutation.conditions, path=f"{path}.conditions", groups=company.groups)
+    occasion = compile_occasion(mutation.trigger, company.declared, f"{path}.trigger")
     experiment = _experiment_of(mutation, company, path)
     written = _Writer(mutation, company, f"{path}.mutationPayload")
     group, variations, cases = written.group(), written.variations(), written.cases()
     modules = frozenset(written.modules)
-    reads = conditions.reads | (segment.reads if segment else frozenset()) | written.fills
-    if experiment is not None:
-        reads |= experiment.reads
+    reads = company.derivation.behind(conditions.reads | occasion.reads | written.fills | _reads_of(experiment))
     return Row(
         mutation=mutation,
         site=compile_site(mutation.site, f"{path}.site"),
@@ -139,9 +155,10 @@ def compile_row(mutation: LayoutMutation, company: Company, path: str) -> Row:
         off=any(module in company.modules and not company.modules[module].is_active for module in modules),
         modules=modules,
         schedule=compile_schedule(mutation.schedule, f"{path}.schedule"),
-        segment=segment,
+        occasion=occasion,
         conditions=conditions,
         reads=reads,
+        derives=reads & company.derivation.rules.keys(),
         group=group,
         experiment=experiment,
         variations=variations,
@@ -151,22 +168,17 @@ def compile_row(mutation: LayoutMutation, company: Company, path: str) -> Row:
     )
 
 
-def _segment(mutation: LayoutMutation, company: Company, path: str) -> Condition | None:
-    if not isinstance(mutation.trigger, model.InSegment):
-        return None
-    name = mutation.trigger.segment
-    if name not in company.segments:
-        raise RulesError(_unknown("segment", name, company.segments), f"{path}.trigger.segment")
-    return company.segments[name]
+def _reads_of(experiment: CompiledExperiment | None) -> frozenset[str]:
+    return frozenset() if experiment is None else experiment.reads
 
 
 def _experiment_of(mutation: LayoutMutation, company: Company, path: str) -> CompiledExperiment | None:
     if not isinstance(mutation, model.VariantMutation):
         return None
     payload, at = mutation.mutation_payload, f"{path}.mutationPayload"
-    experiment = company.experiments.get(payload.experiment_id)
-    if experiment is None:
-        raise RulesError(_unknown("experiment", payload.experiment_id, company.experiments), f"{at}.experimentId")
+    known = company.declared.experiments
+    check_known("experiment", payload.experiment_id, known, f"{at}.experimentId")
+    experiment = known[payload.experiment_id]
     for key in payload.variations:
         if key not in experiment.keys:
             raise RulesError(
@@ -301,8 +313,3 @@ def check_unique(name: str, entries: Sequence[_Identified]) -> None:
                 f"the id {entry.id!r} is already used by $.{name}[{seen[entry.id]}]", f"$.{name}[{index}].id"
             )
         seen[entry.id] = index
-
-
-def _unknown(kind: str, name: str, known: Mapping[str, object]) -> str:
-    names = ", ".join(sorted(known)[:20]) or "none"
-    return f"there is no {kind} {name!r} in this file; known: {names}"

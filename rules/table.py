@@ -18,16 +18,26 @@ from msgspec import Meta, Raw
 from rules import limits
 from rules.decision import Outcome
 from rules.errors import RulesError, TableError
-from rules.model import Experiment, Module, RulesFile, Segment
+from rules.model import (
+    SCHEMA_VERSION,
+    DeclaredAttribute,
+    Experiment,
+    Module,
+    RulesFile,
+    SavedGroup,
+    SchemaVersion,
+    Segment,
+    Toggle,
+)
 from rules.page_index import PageIndex
-from rules.rows import Row, company_of, compile_rows
+from rules.rows import Company, Row, company_of, compile_rows
 from rules.written import LeftOut, WrittenRows, entry_of, mutation_of
 
-FORMAT = 2
-"""What is written. Format 1, without engine and order, is read too."""
+FORMAT = 3
+"""What is written. Formats 1 (without engine and order) and 2 (without attributes, saved groups and toggles) are read too."""
 UNCHECKED = ""
 """The name of no engine: loading compiles whole."""
-_FORMATS = (1, FORMAT)
+_FORMATS = (1, 2, FORMAT)
 _DOMAIN = b"layout-mutation decision table\x00"
 """Goes before what is signed, so that a signature made for something else is never valid here."""
 
@@ -43,17 +53,22 @@ class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Places of the mutations in the rules, highest precedence first."""
 
 
-class _Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """A rules file whose mutations are still bytes."""
 
+    schema_version: SchemaVersion = SCHEMA_VERSION
     mutations: Annotated[list[Raw], Meta(max_length=limits.ENTRIES_MAX)] = []
     experiments: Annotated[list[Experiment], Meta(max_length=limits.ENTRIES_MAX)] = []
     modules: Annotated[list[Module], Meta(max_length=limits.ENTRIES_MAX)] = []
     segments: Annotated[list[Segment], Meta(max_length=limits.ENTRIES_MAX)] = []
+    attributes: Annotated[list[DeclaredAttribute], Meta(max_length=limits.ATTRIBUTES_DECLARED_MAX)] = []
+    saved_groups: Annotated[list[SavedGroup], Meta(max_length=limits.ENTRIES_MAX)] = []
+    toggles: Annotated[list[Toggle], Meta(max_length=limits.ENTRIES_MAX)] = []
 
     def others(self) -> RulesFile:
-        """What mutations may refer to."""
-        return RulesFile(experiments=self.experiments, modules=self.modules, segments=self.segments)
+        """All but the mutations: what they may refer to, and what switches them off."""
+        fields = {name: getattr(self, name) for name in RulesFile.__struct_fields__ if name != "mutations"}
+        return RulesFile(**fields)
 
     def whole(self) -> RulesFile:
         """The rules file, decoded anew; one mutation after another, so that other threads get their turn."""
@@ -66,25 +81,34 @@ class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body: bytes
 
 
+class Stamp(msgspec.Struct, frozen=True):
+    """Which table it is."""
+
+    version: int
+    created_at: datetime
+    engine: str
+    """Whose checks it has passed; UNCHECKED where nobody may rely on that."""
+
+
 class DecisionTable:
     """Rules of one version, ready to decide; never changed once made. `compiled`, `from_bytes` and `unseal` make one."""
 
     def __init__(
         self,
         *,
-        version: int,
-        created_at: datetime,
-        engine: str,
+        stamp: Stamp,
         rules: RulesFile | _Written,
+        company: Company,
         rows: Sequence[Row] | WrittenRows,
         addresses: Iterable[tuple[str, str]],
         encoded: bytes | None = None,
         digest: str | None = None,
     ) -> None:
-        self.version = version
-        self.created_at = created_at
-        self.engine = engine
-        """Whose checks it has passed; UNCHECKED where nobody may rely on that."""
+        self.version = stamp.version
+        self.created_at = stamp.created_at
+        self.engine = stamp.engine
+        self.company = company
+        """What its mutations refer to."""
         self._rules = rules
         self._rows = rows
         """By rank: 0 has the highest precedence."""
@@ -172,12 +196,12 @@ def compiled(
     rules: RulesFile, *, version: int, created_at: datetime, engine: str, encoded: bytes | None = None
 ) -> DecisionTable:
     """A table of these rules, with every check there is; raises RulesError. `encoded` is its body, if it came from one."""
-    rows = compile_rows(rules)
+    company = company_of(rules)
+    rows = compile_rows(rules, company)
     return DecisionTable(
-        version=version,
-        created_at=created_at,
-        engine=engine,
+        stamp=Stamp(version, created_at, engine),
         rules=rules,
+        company=company,
         rows=rows,
         addresses=((row.mutation.site, row.mutation.page_slug) for row in rows),
         encoded=encoded,
@@ -259,12 +283,12 @@ def _checked(body: _Body, written: _Written, encoded: bytes, left_out: LeftOut) 
     if sorted(body.order) != [*range(len(written.mutations))]:
         raise ValueError("the order does not name each mutation once")
     entries = [entry_of(one) for one in written.mutations]
+    company = company_of(written.others())
     return DecisionTable(
-        version=body.version,
-        created_at=body.created_at,
-        engine=body.engine,
+        stamp=Stamp(body.version, body.created_at, body.engine),
         rules=written,
-        rows=WrittenRows(written.mutations, body.order, company_of(written.others()), left_out),
+        company=company,
+        rows=WrittenRows(written.mutations, body.order, company, left_out),
         addresses=((entries[place].site, entries[place].page_slug) for place in body.order),
         encoded=encoded,
         digest=sha256(body.rules).hexdigest(),

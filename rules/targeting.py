@@ -46,21 +46,34 @@ class Condition(msgspec.Struct, frozen=True, weakref=True):
 
 
 ALWAYS = Condition(clauses=(), reads=frozenset())
+
+
+class Groups(msgspec.Struct, frozen=True):
+    """The saved groups of a rules file: id -> members, for `$inGroup` and `$notInGroup`."""
+
+    members: Mapping[str, list[Any]] = {}
+    digest: bytes = b""
+    """Of the members: conditions that read groups are shared between equal ones only."""
+
+
+NO_GROUPS = Groups()
 _SHARED: WeakValueDictionary[bytes, Condition] = WeakValueDictionary()
 """Conditions in use by how they are written: closures take kilobytes, and many rules have the same ones."""
 
 
-def shared_condition(condition: Mapping[str, Any], *, path: str) -> Condition:
-    """`compile_condition` without saved groups, strict: one object for equal conditions as long as anybody holds it."""
+def shared_condition(condition: Mapping[str, Any], *, path: str, groups: Groups = NO_GROUPS) -> Condition:
+    """`compile_condition`, strict: one object for equal conditions as long as anybody holds it."""
     if not condition:
         return ALWAYS
     try:
         written = msgspec.msgpack.encode(condition)
     except (OverflowError, UnicodeError, RecursionError):  # an integer beyond 64 bits; text that is none
-        return compile_condition(condition, path=path)
+        return compile_condition(condition, saved_groups=groups.members, path=path)
+    if b"nGroup" in written:
+        written += groups.digest
     found = _SHARED.get(written)
     if found is None:
-        found = _SHARED[written] = compile_condition(condition, path=path)
+        found = _SHARED[written] = compile_condition(condition, saved_groups=groups.members, path=path)
     return found
 
 

@@ -73,7 +73,20 @@ _PAYLOADS = (
     model.CaseOperations,
 )
 _PARTS = (model.Target, model.Content, model.Schedule, model.Hours)
-_DOCUMENTS = (*EXPERIMENT_STRUCTS, model.Module, model.Segment)
+_DOCUMENTS = (
+    *EXPERIMENT_STRUCTS,
+    model.Module,
+    model.Segment,
+    model.Journey,
+    model.Step,
+    model.Quiz,
+    model.Question,
+    model.Counter,
+    model.Derived,
+    model.Case,
+    model.SavedGroup,
+    model.Toggle,
+)
 
 
 def render() -> str:
@@ -97,9 +110,10 @@ def _rules_file() -> str:
     return "\n".join(
         (
             "## A rules file\n",
-            '`{"mutations": […], "experiments": […], "modules": […], "segments": […]}`: what import reads, export writes',
-            "and the command line takes. Unknown fields are errors. `docs/rules-file.schema.json` is the same as JSON",
-            "Schema; `examples/` has a file to begin with.\n",
+            '`{"schemaVersion": 2, "mutations": […], "experiments": […], "modules": […], "segments": […], "attributes": […],',
+            '"savedGroups": […], "toggles": […]}`: what import reads, export writes and the command line takes. Unknown',
+            "fields are errors. `docs/rules-file.schema.json` is the same as JSON Schema; `examples/` has files to begin",
+            "with.\n",
             "### LayoutMutation\n",
             _table(model.Mutation, common),
             "\n`mutationType` says what `mutationPayload` holds:\n",

@@ -13,7 +13,7 @@ from control_plane.api.routes import ROUTES
 from control_plane.settings import ControlPlaneSettings
 from layout_mutation.documentation import dotenv, reference
 from layout_mutation.documentation.source import notes, summary
-from rules import context, model, reasons, targeting
+from rules import context, model, mutations, reasons, targeting
 from rules.operations import SetText
 from service.settings import load, read_dotenv, variables
 from sidecar.settings import SidecarSettings
@@ -44,7 +44,7 @@ def test_notes_are_the_strings_below_fields(tmp_path: Path) -> None:
 
 
 def test_notes_of_the_model_and_of_the_reasons_are_found() -> None:
-    assert notes(model)["Mutation"]["site"].startswith("Host the rule belongs to")
+    assert notes(mutations)["Mutation"]["site"].startswith("Host the rule belongs to")
     assert notes(reasons)["Reason"]["SHADOWED"].startswith("A mutation of higher precedence")
 
 

@@ -8,6 +8,7 @@ import msgspec
 from rules.compiler import compile_table
 from rules.context import Context
 from rules.model import RulesFile, decode_rules
+from rules.rows import Row, company_of, compile_rows
 from rules.table import DecisionTable
 
 NOW = datetime(2026, 3, 29, 12, 0, tzinfo=UTC)
@@ -16,6 +17,10 @@ NOW = datetime(2026, 3, 29, 12, 0, tzinfo=UTC)
 def rules_file(*mutations: dict[str, Any], **others: Any) -> RulesFile:
     """A rules file of these mutations, and `experiments=…`, `modules=…`, `segments=…`."""
     return decode_rules(msgspec.json.encode({"mutations": mutations, **others}))
+
+
+def rows_of(file: RulesFile) -> tuple[Row, ...]:
+    return compile_rows(file, company_of(file))
 
 
 def table(*mutations: dict[str, Any], version: int = 1, **others: Any) -> DecisionTable:

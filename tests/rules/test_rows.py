@@ -6,8 +6,8 @@ import pytest
 
 from rules import model
 from rules.errors import RulesError
-from rules.rows import check_unique, company_of, compile_row, compile_rows
-from tests.rules.making import experiment, removing, rules_file, variant
+from rules.rows import check_unique, company_of, compile_row
+from tests.rules.making import experiment, removing, rows_of, rules_file, variant
 
 TARGET = {"selector": "p"}
 TEXT = {"text": "x"}
@@ -15,7 +15,7 @@ TEXT = {"text": "x"}
 
 def operations(kind: str, payload: dict[str, Any], **others: Any) -> tuple[model.Operation, ...]:
     file = rules_file({"id": "m", "mutationType": kind, "mutationPayload": payload}, **others)
-    group = compile_rows(file)[0].group
+    group = rows_of(file)[0].group
     assert group is not None
     return group.operations
 
@@ -30,7 +30,7 @@ def test_a_module_is_named_by_its_selector() -> None:
 
 
 def test_equal_operations_have_equal_digests() -> None:
-    first, second, third = compile_rows(rules_file(removing("a"), removing("b"), removing("c", "p")))
+    first, second, third = rows_of(rules_file(removing("a"), removing("b"), removing("c", "p")))
     assert first.group is not None
     assert second.group is not None
     assert third.group is not None
@@ -39,7 +39,7 @@ def test_equal_operations_have_equal_digests() -> None:
 
 def test_the_digest_covers_who_does_it_and_when() -> None:
     client: dict[str, Any] = {"on": "client"}
-    rows = compile_rows(
+    rows = rows_of(
         rules_file(
             removing("a"),
             removing("b", delivery="edge"),
@@ -58,7 +58,7 @@ def test_the_digest_covers_who_does_it_and_when() -> None:
 def test_an_events_target_is_named_by_its_selector() -> None:
     def when(target: dict[str, Any]) -> object:
         trigger = {"on": "client", "when": {"event": "visible", "target": target}}
-        [row] = compile_rows(rules_file(removing("m", trigger=trigger), modules=[{"id": "hero", "selector": ".hero"}]))
+        [row] = rows_of(rules_file(removing("m", trigger=trigger), modules=[{"id": "hero", "selector": ".hero"}]))
         return row.group.when if row.group is not None else None
 
     assert when({"moduleId": "hero"}) == model.Visible(target=model.Target(selector=".hero"))
@@ -71,7 +71,7 @@ def test_modules_in_an_order_are_named_by_their_selectors() -> None:
     order = [{"moduleId": "hero"}, {"selector": "i"}]
     operation = {"verb": "orderByStyle", "target": {"selector": "main"}, "order": order}
     file = rules_file({"id": "m", "mutationType": "set", "mutationPayload": {"operations": [operation]}})
-    [row] = compile_rows(file)
+    [row] = rows_of(file)
     assert row.group is not None
     [resolved] = row.group.operations
     assert isinstance(resolved, model.OrderByStyle)
@@ -85,11 +85,11 @@ def test_what_a_row_reads() -> None:
         experiments=[experiment(unit="account", conditions={"locale": "de-de"})],
         segments=[{"id": "s", "conditions": {"language": "de"}}],
     )
-    assert compile_rows(file)[0].reads == {"mobile", "language", "locale", "account"}
+    assert rows_of(file)[0].reads == {"mobile", "language", "locale", "account"}
 
 
 def test_rows_stand_in_precedence_order() -> None:
-    rows = compile_rows(rules_file(removing("a"), removing("b", priority=1), removing("c", layer="micro")))
+    rows = rows_of(rules_file(removing("a"), removing("b", priority=1), removing("c", layer="micro")))
     assert [row.mutation.id for row in rows] == ["c", "b", "a"]
 
 
@@ -113,7 +113,7 @@ def test_every_target_of_an_operation_may_be_a_module() -> None:
         {"id": "m", "mutationType": "set", "mutationPayload": {"operations": [moved, ordered]}},
         modules=[{"id": "hero", "selector": ".hero"}],
     )
-    (row,) = compile_rows(file)
+    (row,) = rows_of(file)
     assert row.modules == {"hero", "list"}
     assert row.group is not None
     assert row.group.operations == (
@@ -129,5 +129,5 @@ def test_a_layout_is_off_with_any_of_its_modules() -> None:
     regions = {"main": {"container": {"selector": "main"}, "modules": ["a"], "hidden": ["b"]}}
     layout = {"id": "m", "mutationType": "layout", "mutationPayload": {"regions": regions}}
     for module, off in (("a", True), ("b", True), ("c", False)):
-        (row,) = compile_rows(rules_file(layout, modules=[{"id": module, "isActive": False}]))
+        (row,) = rows_of(rules_file(layout, modules=[{"id": module, "isActive": False}]))
         assert row.off is off

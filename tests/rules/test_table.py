@@ -75,8 +75,8 @@ def test_each_refusal_has_its_reason() -> None:
     body = msgspec.msgpack.decode(table(removing("m")).to_bytes())
     assert reason(b"") == "malformed"
     assert reason(b"\xa1\x80") == "malformed"
-    assert reason(msgspec.msgpack.encode({**body, "format": 3})) == "unknown_format"
-    assert reason(msgspec.msgpack.encode({"format": 3, "of": "the future"})) == "unknown_format"
+    assert reason(msgspec.msgpack.encode({**body, "format": 4})) == "unknown_format"
+    assert reason(msgspec.msgpack.encode({"format": 4, "of": "the future"})) == "unknown_format"
     assert reason(msgspec.msgpack.encode({**body, "surprise": 1})) == "malformed"
     body["rules"]["mutations"][0]["mutationPayload"]["operations"][0]["target"]["selector"] = "h1["
     assert reason(msgspec.msgpack.encode(body)) == "invalid_rules"

@@ -1,0 +1,137 @@
+"""Attributes that follow from others."""
+
+from typing import Any
+
+import pytest
+
+from rules.context import Context
+from rules.decision import decide
+from rules.errors import RulesError
+from rules.reasons import Reason
+from tests.rules.making import experiment, removing, table, variant
+
+ARCHETYPE = {
+    "kind": "derived",
+    "id": "archetype",
+    "givenBy": "page.archetype",
+    "cases": [
+        {"value": "hurried", "conditions": {"pace": "fast"}},
+        {"value": "reader", "conditions": {"language": "de"}},
+    ],
+    "otherwise": "guest",
+}
+PACE = {"kind": "derived", "id": "pace", "cases": [{"value": "fast", "conditions": {"device": {"$inGroup": "small"}}}]}
+SMALL = {"id": "small", "members": ["mobile", "tablet"]}
+
+
+def archetype(attributes: dict[str, Any]) -> str:
+    """What the visit's archetype is, by asking for each."""
+    words = ("hurried", "reader", "guest", "keeper", "none")
+    rules = table(
+        *(removing(word, conditions={"archetype": word}) for word in words),
+        attributes=[ARCHETYPE, PACE],
+        savedGroups=[SMALL],
+    )
+    decision = decide(rules, Context(site="a.example", path="/", attributes=attributes))
+    [found] = [one.mutation_id for one in decision.outcomes if one.reason is Reason.APPLIED]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({}, "guest"),
+        ({"language": "de"}, "reader"),
+        ({"language": "de", "device": "mobile"}, "hurried"),
+        ({"language": "de", "page": {"archetype": "keeper"}}, "keeper"),
+        ({"language": "de", "page": {"archetype": 5}}, "reader"),
+        ({"language": "de", "archetype": "none"}, "none"),
+        ({"device": "mobile", "pace": "slow"}, "guest"),
+    ],
+)
+def test_the_site_says_it_or_the_first_case_that_holds(attributes: dict[str, Any], expected: str) -> None:
+    assert archetype(attributes) == expected
+
+
+def test_what_it_follows_from_counts_as_read() -> None:
+    rules = table(removing("m", conditions={"archetype": "x"}), attributes=[ARCHETYPE, PACE], savedGroups=[SMALL])
+    decision = decide(rules, Context(site="a.example", path="/"))
+    assert decision.reads == {"archetype", "page", "pace", "language", "device"}
+    assert decision.private
+
+
+def test_nothing_is_worked_out_that_no_rule_reads() -> None:
+    rules = table(removing("m"), attributes=[ARCHETYPE, PACE], savedGroups=[SMALL])
+    decision = decide(rules, Context(site="a.example", path="/"))
+    assert decision.reads == frozenset()
+    assert not decision.private
+
+
+def test_segments_triggers_experiments_and_placeholders_read_them_too() -> None:
+    filled = {
+        "id": "f",
+        "mutationType": "insert",
+        "mutationPayload": {
+            "target": {"selector": "h1"},
+            "position": "after",
+            "content": {"text": "for a {{archetype|person}}"},
+        },
+    }
+    rules = table(
+        removing("s", trigger={"on": "segment", "segment": "guests"}),
+        removing("e", trigger={"on": "emotion", "emotions": ["calm"]}),
+        variant("v"),
+        filled,
+        attributes=[ARCHETYPE, PACE, {"kind": "derived", "id": "emotion", "otherwise": "calm"}],
+        savedGroups=[SMALL],
+        segments=[{"id": "guests", "conditions": {"archetype": "guest"}}],
+        experiments=[experiment(conditions={"archetype": "guest"})],
+    )
+    decision = decide(rules, Context(site="a.example", path="/", attributes={"lm_uid": "u"}))
+    assert {one.reason for one in decision.outcomes} <= {Reason.APPLIED, Reason.CONTROL}
+    [group] = [group for group in decision.groups if group.mutation_id == "f"]
+    assert "for a guest" in str(group.operations)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "path", "problem"),
+    [
+        ([{"kind": "derived", "id": "x"}], "$.attributes[0]", "say where it comes from"),
+        (
+            [{"kind": "derived", "id": "host", "otherwise": "a"}],
+            "$.attributes[0].id",
+            "there is an attribute 'host' already",
+        ),
+        ([PACE, PACE], "$.attributes[1].id", "there is an attribute 'pace' already"),
+        (
+            [{"kind": "derived", "id": "x", "cases": [{"value": "a", "conditions": {"a": {"$x": 1}}}]}],
+            "$.attributes[0].cases[0].conditions.a.$x",
+            "unknown operator",
+        ),
+        (
+            [
+                {"kind": "derived", "id": "z", "givenBy": "a"},
+                {"kind": "derived", "id": "a", "givenBy": "b.c"},
+                {"kind": "derived", "id": "b", "cases": [{"value": "q", "conditions": {"a": "r"}}]},
+            ],
+            "$.attributes[1]",
+            "in a circle: a reads b reads a",
+        ),
+        (
+            [{"kind": "journey", "id": "j", "steps": [{"id": "a", "pageSlug": "/"}, {"id": "a", "pageSlug": "/b"}]}],
+            "$.attributes[0]",
+            "the ids of `steps` must differ",
+        ),
+    ],
+)
+def test_what_can_not_be_declared(attributes: list[dict[str, Any]], path: str, problem: str) -> None:
+    with pytest.raises(RulesError) as caught:
+        table(attributes=attributes, savedGroups=[SMALL])
+    assert problem in caught.value.problem
+    assert caught.value.path == path
+
+
+def test_a_long_chain_is_worked_out_in_its_order() -> None:
+    chain = [{"kind": "derived", "id": f"a{n}", "givenBy": f"a{n + 1}"} for n in range(99)]
+    rules = table(removing("m", conditions={"a0": "deep"}), attributes=chain)
+    assert decide(rules, Context(site="a.example", path="/", attributes={"a99": "deep"})).groups
