@@ -36,6 +36,8 @@ from rules.reasons import Reason
 
 _ATTEMPTS_AT_LEAST = 4
 """Halves and their halves, however large the page."""
+_ASKED_MAX = 20
+"""Groups of higher precedence that are asked, one by one, whether it is they that shadow an operation."""
 
 
 class Touched(Struct, frozen=True, array_like=True):
@@ -208,13 +210,16 @@ def _carry_out(work: Workspace, groups: Sequence[Group]) -> tuple[tuple[Outcome,
     """What became of each group, and what the browser script is to do: of a guarded group what was done here."""
     outcomes: list[Outcome] = []
     handed: list[Group] = []
+    applied: list[Group] = []
     for group in groups:
         if group.delivery is Delivery.CLIENT:
             outcomes.append(Outcome(group.mutation_id, Reason.DELIVERED))
             handed.append(group)
             continue
         carried = len(work.carried)
-        outcomes.append(_group(work, group))
+        outcomes.append(_group(work, group, applied))
+        if len(work.carried) > carried or outcomes[-1].reason is Reason.APPLIED:
+            applied.append(group)
         if group.delivery is Delivery.GUARDED:
             accepted = {id(one.operation) for one in work.carried[carried:]}
             kept = tuple(operation for operation in group.operations if id(operation) in accepted)
@@ -236,13 +241,18 @@ def _told(outcome: Outcome, delivered: bool) -> Outcome:
     return outcome
 
 
-def _group(work: Workspace, group: Group) -> Outcome:
+def _group(work: Workspace, group: Group, before: Sequence[Group]) -> Outcome:
+    """Carry out one group; `before` are those that changed the page already."""
     mark, first_refusal, applied = work.mark(), None, 0
     for index, operation in enumerate(group.operations):
-        reason, count = _operation(work, operation)
+        refused, count = _operation(work, operation)
         applied += count
-        if reason is not None:
-            refusal = Outcome(group.mutation_id, reason, f"operation {index + 1}: {_named(operation)}")
+        if refused is not None:
+            detail = f"operation {index + 1}: {_named(operation)}"
+            if refused.element is not None:
+                own = msgspec.structs.replace(group, operations=group.operations[:index])
+                detail += _shadowed_by(work, [*before[:_ASKED_MAX], own], operation, refused.element)
+            refusal = Outcome(group.mutation_id, refused.reason, detail)
             if any(target.required for _, target in targets_of(operation)):
                 work.rollback(mark)
                 return refusal
@@ -252,6 +262,16 @@ def _group(work: Workspace, group: Group) -> Outcome:
     return first_refusal or Outcome(group.mutation_id, Reason.NO_CHANGE)
 
 
+def _shadowed_by(work: Workspace, before: Sequence[Group], operation: Operation, element: Element) -> str:
+    """The first of these groups that is enough, alone on the page, to refuse the operation there."""
+    for group in before:
+        alone = Workspace(work.document, work.nonce)
+        _group(alone, group, ())
+        if perform(alone, operation, element) is Reason.SHADOWED:
+            return f", shadowed by {group.mutation_id}"
+    return ""
+
+
 def _named(operation: Operation) -> str:
     """The selectors by which an author knows an operation."""
     anchor = getattr(operation, "anchor", None)
@@ -259,23 +279,30 @@ def _named(operation: Operation) -> str:
     return f"{own} to {anchor.selector}" if isinstance(anchor, Target) else own
 
 
-def _operation(work: Workspace, operation: Operation) -> tuple[Reason | None, int]:
+class _Refused(NamedTuple):
+    """Why an operation did not apply, to the element if it is shadowed there."""
+
+    reason: Reason
+    element: Element | None = None
+
+
+def _operation(work: Workspace, operation: Operation) -> tuple[_Refused | None, int]:
     """Why the operation did not apply (to some element), and how many elements it changed."""
     target = operation.target
     elements: list[Element] = work.document.select(target.selector or "")
     if not elements:
-        return Reason.TARGET_NOT_FOUND, 0
+        return _Refused(Reason.TARGET_NOT_FOUND), 0
     if len(elements) > (target.max_matches or limits.MATCHES_MAX):
-        return Reason.TOO_MANY_MATCHES, 0
+        return _Refused(Reason.TOO_MANY_MATCHES), 0
     refused, changed = None, 0
     work.turn += 1
     for element in elements:
         reason = perform(work, operation, element)
         if reason is None:
             changed += 1
-        elif refused is None or refused is Reason.NO_CHANGE:
-            refused = reason
-    if refused is Reason.NO_CHANGE and (changed or target.required):
+        elif refused is None or refused.reason is Reason.NO_CHANGE:
+            refused = _Refused(reason, element if reason is Reason.SHADOWED else None)
+    if refused is not None and refused.reason is Reason.NO_CHANGE and (changed or target.required):
         refused = None
     return refused, changed
 

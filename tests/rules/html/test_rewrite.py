@@ -80,7 +80,7 @@ def test_outcomes_say_how_many_and_which() -> None:
     )
     assert result.outcomes == (
         Outcome("both", Reason.APPLIED, "2 elements"),
-        Outcome("none", Reason.SHADOWED, "operation 1: p"),
+        Outcome("none", Reason.SHADOWED, "operation 1: p, shadowed by both"),
     )
 
 
