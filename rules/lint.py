@@ -7,16 +7,18 @@ asked, so that what is said is what would happen.
 from collections.abc import Iterator, Mapping
 
 from rules import model
+from rules.condition_lint import lint_conditions, lint_unused
 from rules.context import ATTRIBUTES
 from rules.decision import Group
 from rules.experiment_lint import lint_experiments
 from rules.findings import Finding, Severity
-from rules.html import PassedThrough, apply_groups
+from rules.html import PassedThrough, Rewritten, apply_groups
 from rules.html.by_style import suited
 from rules.html.charset import charset_of
 from rules.html.document import Document
 from rules.html.frameworks import framework_of, roots_of
 from rules.model import Delivery, RedirectMutation, RulesFile
+from rules.page_lint import lint_change, lint_shifts
 from rules.reasons import Reason
 from rules.redirects import circles
 from rules.rows import Row
@@ -36,9 +38,12 @@ def lint(
     (`home.html`) stands for any page. `traffic`: what the site expects; then it is said which experiments can't end.
     """
     places = {mutation.id: f"$.mutations[{index}]" for index, mutation in enumerate(table.rules.mutations)}
-    findings = [*lint_experiments(table.rules, traffic)]
-    for row in table.rows:
-        findings += _row(row, places[row.mutation.id], table.rules)
+    rules, rows = table.rules, table.rows
+    findings = [*lint_experiments(rules, traffic)]
+    findings += lint_conditions([(row, places[row.mutation.id]) for row in rows], rules, table.company.declared)
+    findings += lint_unused(rows, rules)
+    for row in rows:
+        findings += _row(row, places[row.mutation.id], rules)
         for name, page in (pages or {}).items():
             if not name.startswith("/") or row.page(name):
                 findings += _on_page(row, places[row.mutation.id], name, page)
@@ -52,7 +57,10 @@ def _row(row: Row, path: str, rules: RulesFile) -> Iterator[Finding]:
         yield Finding(Severity.WARNING, path, "is never served: isActive is false, or the status is not active")
     elif row.off:
         yield Finding(Severity.WARNING, path, "is never served: a module it touches is switched off")
-    for name in sorted(row.reads - _KNOWN - _units(rules)):
+    for group in row.groups:
+        for message in lint_shifts(group):
+            yield Finding(Severity.WARNING, f"{path}.mutationPayload", message)
+    for name in sorted(row.reads - _KNOWN - _units(rules) - {attribute.id for attribute in rules.attributes}):
         known = ", ".join(attribute.name for attribute in ATTRIBUTES)
         place = f"{path}.mutationPayload" if name in row.fills else f"{path}.conditions"
         yield Finding(Severity.WARNING, place, f"reads `{name}`, which no visit has of itself; known: {known}")
@@ -80,6 +88,10 @@ def _on_page(row: Row, path: str, name: str, page: bytes) -> Iterator[Finding]:
             elif outcome.reason in _MISSED:
                 yield Finding(Severity.ERROR, at, f"{which} does not apply to {name}: {outcome.reason}")
         yield from _hydrated(group, path, name, page)
+        whole = apply_groups(page, [group], charset=None)
+        if group.delivery is not Delivery.CLIENT and isinstance(whole, Rewritten):
+            for message in lint_change(page, whole):
+                yield Finding(Severity.WARNING, f"{path}.mutationPayload", f"on {name}: {message}")
 
 
 def _hydrated(group: Group, path: str, name: str, page: bytes) -> Iterator[Finding]:

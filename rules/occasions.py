@@ -48,9 +48,6 @@ class Occasion(Struct, frozen=True):
         return not self.condition.clauses and self.schedule is None and self.enrolment is None
 
 
-ALWAYS_THERE = Occasion()
-
-
 class Declared(Struct, frozen=True):
     """What triggers may name."""
 
@@ -62,8 +59,6 @@ class Declared(Struct, frozen=True):
 def compile_occasion(trigger: Trigger, declared: Declared, path: str) -> Occasion:
     """The trigger at `path`; raises RulesError for what is not declared."""
     match trigger:
-        case model.PageLoad() | model.InBrowser():
-            return ALWAYS_THERE
         case model.InSegment():
             check_known("segment", trigger.segment, declared.segments, f"{path}.segment")
             return Occasion(condition=declared.segments[trigger.segment])
@@ -71,7 +66,7 @@ def compile_occasion(trigger: Trigger, declared: Declared, path: str) -> Occasio
             return Occasion(schedule=compile_schedule(trigger.schedule, f"{path}.schedule"))
         case model.InVariation():
             return Occasion(enrolment=_enrolment(trigger, declared.experiments, path))
-    return Occasion(condition=shared_condition(_condition(trigger, declared, path), path=path))
+    return Occasion(condition=shared_condition(condition_of(trigger, declared, path), path=path))
 
 
 def check_known(kind: str, name: str, known: Mapping[str, object] | Sequence[str], path: str) -> None:
@@ -91,7 +86,8 @@ def _enrolment(trigger: model.InVariation, known: Mapping[str, CompiledExperimen
     return Enrolment(experiment, frozenset(trigger.variations or experiment.keys))
 
 
-def _condition(trigger: Trigger, declared: Declared, path: str) -> dict[str, Any]:
+def condition_of(trigger: Trigger, declared: Declared, path: str) -> dict[str, Any]:
+    """What a trigger asks of attributes by itself, as a condition; raises RulesError for what is not declared."""
     match trigger:
         case model.AtStep():
             return _at_step(trigger, declared, path)
@@ -108,7 +104,7 @@ def _condition(trigger: Trigger, declared: Declared, path: str) -> dict[str, Any
             return {"locale": {"$regex": f"^(?:{ranges})(?:-|$)"}}
         case model.ReferredBy():
             return _referred_by(trigger, path)
-    raise AssertionError(f"a trigger that nobody compiles: {trigger}")
+    return {}
 
 
 def _at_step(trigger: model.AtStep, declared: Declared, path: str) -> dict[str, Any]:

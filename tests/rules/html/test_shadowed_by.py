@@ -23,7 +23,7 @@ def a(verb: str, selector: str = "h1", **fields: Any) -> dict[str, Any]:
 
 def test_who_is_shadowed_is_told_by_whom() -> None:
     page = b"<!doctype html><body class=x><h1>a</h1><main><p>b</p><i>c</i></main></body>"
-    text = {"content": {"text": "new"}}
+    text: dict[str, Any] = {"content": {"text": "new"}}
     assert who(
         page,
         marks=[a("addClass", "body", names=["y"]), a("addClass", "main", names=["y"])],
@@ -35,7 +35,8 @@ def test_who_is_shadowed_is_told_by_whom() -> None:
 
 
 def test_who_changed_nothing_shadows_nothing() -> None:
-    page, text = b"<!doctype html><body><h1>a</h1><p>b</p></body>", {"content": {"text": "new"}}
+    page = b"<!doctype html><body><h1>a</h1><p>b</p></body>"
+    text: dict[str, Any] = {"content": {"text": "new"}}
     broken = [a("setText", **text), {**a("setText", "s", **text), "target": {"selector": "s", "required": True}}]
     assert who(page, broken=broken, says=[a("setText", **text)], late=[a("setText", **text)]) == {
         "late": "shadowed by says"
