@@ -38,6 +38,9 @@ LINE_CHARACTERS_MAX = 2_000
 SERVICE_FIELDS = frozenset({"id", "version", "createdBy", "timestamp", "isActive", "rollbackPointer", "status"})
 """What the service writes itself, or buttons do: never typed into a form."""
 
+POINTLESS_FIELDS = frozenset({"trigger.when.target.required"})
+"""What the schema has and means nothing where it stands: an element that never appears is never seen."""
+
 
 class Kind(StrEnum):
     """How a field is typed."""
@@ -101,7 +104,8 @@ def fields_for(mutation_type: str) -> tuple[FormField, ...]:
         for field in info.fields
         if field.encode_name not in SERVICE_FIELDS
         for form_field in _fields(field, field.encode_name)
-        if not (form_field.kind is Kind.CHOICE and form_field.required and len(form_field.choices) == 1)
+        if form_field.name not in POINTLESS_FIELDS
+        and not (form_field.kind is Kind.CHOICE and form_field.required and len(form_field.choices) == 1)
     )
 
 

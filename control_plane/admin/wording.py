@@ -31,9 +31,11 @@ LABELS: dict[str, tuple[str, str]] = {
     "trigger.when.name": ("Name of the event", "For an event of the site’s own scripts: basket:opened."),
     "trigger.when.target.selector": ("Comes into view", "For an element: its CSS selector."),
     "trigger.when.target.moduleId": ("… or registered module", "Instead of a selector, not beside it."),
-    "trigger.when.target.required": ("The page must have it", "Means nothing here: what never appears is never seen."),
     "trigger.when.target.maxMatches": ("Matches at most", "If more elements match, none is watched."),
-    "delivery": ("Delivery", "Empty is the edge, or the browser for what happens there. See docs/hydration.md."),
+    "delivery": (
+        "Delivery",
+        "By itself, it is the edge; the browser for what happens there. For React, Vue and their like: docs/hydration.md.",
+    ),
     "conditions": ("Conditions", "A JSON object. {} is everybody."),
     "priority": ("Priority", "Where two mutations want the same thing, the higher number wins."),
     "layer": ("Layer", "On the same target the more specific layer wins. By itself, it follows from module and page."),
@@ -90,7 +92,12 @@ LABELS: dict[str, tuple[str, str]] = {
     "mutationPayload.variations": ("Variations", "A JSON object: a key for each variation. The first is the control."),
 }
 
-SERVICE_LABELS = {"isActive": "Switched on", "status": "State", "mutationType": "Type"}
+SERVICE_LABELS = {
+    "isActive": "Switched on",
+    "status": "State",
+    "mutationType": "Type",
+    "trigger.when.target.required": "The page must have it",
+}
 """Fields that no form has, and histories do."""
 
 CHOICES: dict[str, dict[str, str]] = {
@@ -221,6 +228,9 @@ REASONS: dict[Reason, str] = {
 }
 """What became of one mutation. A reason that concerns the page as a whole is shown as its own word."""
 
+TYPE_TITLES = {"cta": "Call to action"}
+"""Types whose own name is no word."""
+
 TYPES: dict[str, str] = {
     "set": "Several operations, one after the other, written as JSON.",
     "insert": "New content beside an element or inside it.",
@@ -330,6 +340,11 @@ def opinion(given: Opinion) -> str:
     if given.verdict is Verdict.NO_OPINION and given.doubt is not None:
         return f"A second parser has no opinion on this page ({_spaced(given.doubt.replace('_', ' ')).lower()})."
     return ""
+
+
+def type_title(mutation_type: str) -> str:
+    """What a mutation type is called."""
+    return TYPE_TITLES.get(mutation_type) or _spaced(mutation_type)
 
 
 def type_text(mutation_type: str) -> str:

@@ -131,6 +131,34 @@ async def test_each_type_has_its_fields_at_once(page: Page, sign_in_link: str, p
     await expect(page.get_by_role("textbox", name="Variations")).to_be_visible()
 
 
+async def test_only_fields_that_mean_something_are_shown(page: Page, sign_in_link: str, pictures: Path) -> None:
+    await page.goto(sign_in_link)
+    await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_role("link", name="New mutation").click()
+    segment, event = page.get_by_label("Segment"), page.get_by_label("What happens")
+    percent, element = page.get_by_label("Scrolled down, per cent"), page.get_by_label("Comes into view")
+    for field in (segment, event, percent, element):
+        await expect(field).to_be_hidden()
+    considered = page.get_by_label("Considered")
+    await considered.select_option("client")
+    await expect(event).to_be_visible()
+    await expect(percent).to_be_visible()
+    await expect(element).to_be_hidden()
+    await event.select_option("visible")
+    await expect(element).to_be_visible()
+    await expect(percent).to_be_hidden()
+    await element.fill("#reviews")
+    await photograph(page, pictures, "12-in-the-browser")
+    await considered.select_option("segment")
+    await expect(segment).to_be_visible()
+    for field in (event, percent, element):
+        await expect(field).to_be_hidden()
+    await considered.select_option("client")
+    await page.get_by_role("radio", name="Call to action").check()
+    await expect(page.get_by_role("textbox", name="Label")).to_be_visible()
+    await expect(page.get_by_label("Comes into view")).to_have_value("#reviews")
+
+
 async def test_without_scripts_everything_is_there(chromium: Browser, sign_in_link: str) -> None:
     context = await chromium.new_context(java_script_enabled=False)
     page = await context.new_page()
@@ -139,7 +167,10 @@ async def test_without_scripts_everything_is_there(chromium: Browser, sign_in_li
     await page.get_by_role("link", name="Write the first mutation").click()
     await page.get_by_role("radio", name="Hide").check()
     await page.get_by_role("button", name="Show the fields of this type").click()
+    await expect(page.get_by_label("Comes into view")).to_be_visible()
     await page.get_by_label("Name", exact=True).fill("By hand")
+    await page.get_by_label("Considered").select_option("client")
+    await page.get_by_label("Scrolled down, per cent").fill("30")
     await page.get_by_label("CSS selector").fill("footer")
     await page.get_by_role("button", name="Save as draft").last.click()
     await page.locator("summary", has_text="Off").click()

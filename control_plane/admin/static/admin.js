@@ -13,6 +13,18 @@ if (form) {
     if (event.target.name === "mutationType") form.requestSubmit(button);
   });
   keepFromLeaving(form);
+  form.addEventListener("change", () => showWhatDepends(form));
+  addEventListener("pageshow", () => showWhatDepends(form)); // after a way back, when what was typed is there again
+  showWhatDepends(form);
+}
+
+// A field that means something with one value of a choice only is out of sight with the others, and while the choice is.
+// A choice stands before what depends on it.
+function showWhatDepends(form) {
+  for (const field of form.querySelectorAll("[data-only-when]")) {
+    const choice = form.elements[field.dataset.onlyWhen];
+    field.hidden = choice.value !== field.dataset.is || choice.closest("[hidden]") !== null;
+  }
 }
 
 // A form with changes in it is not left by accident.

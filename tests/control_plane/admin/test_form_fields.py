@@ -2,7 +2,15 @@
 
 from typing import get_args
 
-from control_plane.admin.form_fields import SERVICE_FIELDS, FormField, Kind, fields_for, mutation_types
+from control_plane.admin.form_fields import (
+    POINTLESS_FIELDS,
+    SERVICE_FIELDS,
+    FormField,
+    Kind,
+    fields_for,
+    mutation_types,
+)
+from control_plane.admin.wording import sections
 from rules import model
 
 
@@ -45,6 +53,23 @@ def test_a_choice_that_may_stay_open_begins_empty() -> None:
     delivery = field("set", "delivery")
     assert (delivery.kind, delivery.default, delivery.required) == (Kind.CHOICE, "", False)
     assert delivery.choices == tuple(member.value for member in model.Delivery)
+
+
+def test_what_a_field_depends_on_stands_before_it() -> None:
+    for mutation_type in mutation_types():
+        choices: dict[str, tuple[str, ...]] = {}
+        for _, inside in sections(fields_for(mutation_type)):
+            for shown in inside:
+                if shown.only_when:
+                    name, value = shown.only_when
+                    assert value in choices[name], shown.name
+                choices[shown.name] = shown.choices
+
+
+def test_what_means_nothing_where_it_stands_is_no_field() -> None:
+    names = {field.name for field in fields_for("set")}
+    assert "trigger.when.target.maxMatches" in names
+    assert not names & POINTLESS_FIELDS
 
 
 def test_a_field_of_a_union_in_a_union_depends_on_the_inner_choice() -> None:

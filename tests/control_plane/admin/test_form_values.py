@@ -52,7 +52,7 @@ WHOLE: dict[str, Any] = {
 EVENTS: list[dict[str, Any]] = [
     {"event": "scrollDepth", "percent": 30},
     {"event": "exitIntent"},
-    {"event": "visible", "target": {"selector": "#far", "required": False}},
+    {"event": "visible", "target": {"selector": "#far"}},
     {"event": "customEvent", "name": "basket:opened"},
 ]
 
@@ -68,6 +68,14 @@ def test_of_an_event_only_its_own_fields_are_sent(when: dict[str, Any]) -> None:
     assert found["trigger"] == {"on": "client", "when": when}
     typed["trigger.on"] = "pageLoad"
     assert mutation_json(typed, fields)[0]["trigger"] == {"on": "pageLoad"}
+
+
+def test_what_means_nothing_is_not_sent() -> None:
+    target = {"selector": "#far", "required": True}
+    whole = {**WHOLE, "trigger": {"on": "client", "when": {"event": "visible", "target": target}}}
+    fields = fields_for("insert")
+    found, _ = mutation_json(typed_of(msgspec.to_builtins(decode_mutation(msgspec.json.encode(whole))), fields), fields)
+    assert found["trigger"]["when"] == {"event": "visible", "target": {"selector": "#far"}}
 
 
 def test_a_mutation_survives_the_form() -> None:

@@ -74,6 +74,8 @@ def test_examples_are_taken_by_the_rules(name: str, example: str) -> None:
 
 def test_every_type_has_words_and_no_words_outlive_their_type() -> None:
     assert set(wording.TYPES) == set(mutation_types())
+    assert set(wording.TYPE_TITLES) <= set(mutation_types())
+    assert [wording.type_title(name) for name in ("cta", "emotionMap")] == ["Call to action", "Emotion map"]
 
 
 @pytest.mark.parametrize(
