@@ -22,7 +22,7 @@ from control_plane.refusals import Refused
 from control_plane.rewriter import Order, Rewriter, case_of
 from rules.decision import Group
 from rules.errors import RulesError
-from rules.model import LayoutMutation, RulesFile, Status
+from rules.model import LayoutMutation, RedirectMutation, RulesFile, Status
 from rules.pages import compile_page, compile_site
 from rules.rows import Row, company_of, compile_row
 from service.opinions import Verdict
@@ -72,8 +72,8 @@ class Gate:
     async def finding(self, mutation: LayoutMutation, company: RulesFile) -> Finding:
         """What a trial shows; never raises."""
         address = sample_address(mutation, self._pages.origins)
-        if address is None or not goes_to_visitors(mutation):
-            return NOT_TRIED
+        if address is None or not goes_to_visitors(mutation) or isinstance(mutation, RedirectMutation):
+            return NOT_TRIED  # of a redirect: it changes no page that anybody could look at
         key = msgspec.msgpack.encode((_unstamped(mutation), company))
         now = time.monotonic()
         found = self._remembered.get(key)

@@ -219,6 +219,12 @@ async def test_what_is_not_switched_on_is_not_tried() -> None:
         assert await gate.finding(mutation(**fields), RulesFile()) == NOT_TRIED
 
 
+async def test_a_redirect_changes_no_page_that_could_be_tried() -> None:
+    gate = Gate(Broken({"shop.example": "http://x"}), Rewriter(), Judge())
+    leads = mutation(mutationType="redirect", mutationPayload={"to": "/offers"})
+    assert await gate.finding(leads, RulesFile()) == NOT_TRIED
+
+
 @pytest.mark.parametrize(
     ("site", "page", "address"),
     [
