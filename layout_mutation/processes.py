@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Self
 
 from layout_mutation import tether
@@ -44,32 +45,35 @@ class Interrupted(Exception):  # noqa: N818 - an answer to Ctrl-C, not an error
 class Interruption:
     """How a person stops `up`: the first signal asks, the second insists.
 
-    Signals only set flags here. An exception raised by a handler could land between starting a child and knowing it.
+    Signals only count here. An exception raised by a handler could land between starting a child and knowing it; and a
+    handler runs between any two steps of the thread that it interrupts, so it must wait for no lock which that thread
+    may hold: to put into a `SimpleQueue` is reentrant, to set an `Event` is not. Only one thread pauses and asks for the
+    flags.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def __init__(self) -> None:
-        self._asked = threading.Event()
-        self._insisted = threading.Event()
+        self._signals: SimpleQueue[None] = SimpleQueue()
 
     @property
     def asked(self) -> bool:
         """Whether a stop was asked for."""
-        return self._asked.is_set()
+        return self._signals.qsize() > 0
 
     @property
     def insisted(self) -> bool:
         """Whether it was asked for a second time: stop waiting, kill."""
-        return self._insisted.is_set()
+        return self._signals.qsize() > 1
 
     def ask(self) -> None:
         """Ask; ask again to insist."""
-        (self._insisted if self.asked else self._asked).set()
+        self._signals.put(None)
 
     def pause(self, seconds: float) -> None:
         """Wait, but no longer than until a stop is asked for."""
-        self._asked.wait(seconds)
+        with suppress(Empty):
+            self._signals.put(self._signals.get(timeout=seconds))
 
     def __enter__(self) -> Self:
         self._before = {number: signal.getsignal(number) for number in self.SIGNALS}

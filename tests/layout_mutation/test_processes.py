@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -92,6 +93,13 @@ def test_who_insists_waits_for_no_grace(tmp_path: Path) -> None:
     began = time.monotonic()
     child.stop(interruption)
     assert time.monotonic() - began < 5
+
+
+def test_a_stop_is_heard_in_whatever_step_of_a_pause_it_comes() -> None:
+    script = Path(__file__).with_name("stopped_at_every_step.py")
+    ran = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert int(ran.stdout) > 10, "steps in which a stop came"
 
 
 def test_an_end_before_it_is_ready_is_told_with_the_last_lines_of_this_run(tmp_path: Path) -> None:
