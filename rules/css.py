@@ -1,12 +1,14 @@
-"""CSS that rules write, and CSS that stands in a `style` attribute: what is a declaration, what is whole, what loads.
+"""CSS that rules write, and CSS that stands in a `style` attribute: what is a declaration, what is whole, what loads;
+and where in CSS a placeholder may stand.
 
 Read by tinycss2's tokenizer, so that strings, comments, escapes and brackets mean here what they mean in a browser (CSS
-Syntax Level 3). Counterpart: `rules.html.checks` refuses what is said here, `rules.html.tags` edits `style` attributes.
+Syntax Level 3). Counterpart: `rules.html.checks` refuses what is said here, `rules.html.tags` edits `style` attributes,
+`rules.templates` escapes what a visit puts into a style, so that it is a part of one name, number or string.
 Never: a judgement about which value a property takes, or CSS written anew.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple
@@ -20,7 +22,9 @@ from tinycss2.ast import (
     IdentToken,
     LiteralToken,
     Node,
+    ParenthesesBlock,
     ParseError,
+    SquareBracketsBlock,
     StringToken,
     URLToken,
     WhitespaceToken,
@@ -29,7 +33,7 @@ from tinycss2.ast import (
 from rules import limits
 from rules.splices import Splice
 
-_MARK = "layout-mutation-end"
+_END = "layout-mutation-end"
 """Written behind a text before it is read: whatever is left open swallows it."""
 _SILENT = WhitespaceToken | Comment
 _NOT_IN_A_VALUE = re.compile(r"[;{}<@\x00-\x1f\x7f-\x9f]")
@@ -38,7 +42,8 @@ _RUNNING = frozenset({"expression"})
 _BINDING = frozenset({"behavior", "-moz-binding"})
 """Properties by which old browsers ran scripts."""
 _FOR_WHOLE_SHEETS = frozenset({"import", "charset", "namespace"})
-
+_MORE_THAN_A_VALUE = _LOADING | _RUNNING | {"attr"}
+"""Functions in which no visit may choose anything."""
 
 _USUAL_CHARACTERS = 512
 """A `style` attribute up to here is kept in mind: one page has the same one many times."""
@@ -173,11 +178,90 @@ def _places(text: str) -> Callable[[Node], int]:
 
 def _declared(style: str, start: int, end: int, nodes: Sequence[Node], place: Callable[[Node], int]) -> Declared:
     told = [node for node in nodes if not isinstance(node, _SILENT)]
-    first = told[0] if told else None
-    if not isinstance(first, IdentToken) or len(told) < 2 or not _is_sign(told[1], ":"):
+    first = _property(told)
+    if first is None:
         return Declared(start, end, "", "", not told)
     name = first.value if first.value.startswith("--") else first.lower_value
     return Declared(start, end, name, style[place(told[1]) + 1 : end].strip(), False)
+
+
+# -- placeholders, by the marks that stand for them
+
+_VALUES_ONLY = "in a style a placeholder stands in a declaration's value only, such as color: {{colour|black}}"
+_IN_SELECTOR = "a placeholder can't stand in a selector or a block's name"
+_IN_ADDRESS = "a placeholder can't stand in an address that a style loads"
+_BROKEN = "a placeholder can't stand in a style that has a string without its end, or a bracket without its beginning"
+
+
+def problems_of_marks(css: str, marks: Collection[str], *, in_blocks: bool) -> Mapping[str, str]:
+    """Mark -> why no placeholder can stand where it is; only those that can't.
+
+    `in_blocks`: a style sheet, whose declarations stand in blocks; else the declarations of a `style` attribute.
+    """
+    return _problems_of_marks(css, tuple(marks), in_blocks)
+
+
+@lru_cache(maxsize=16)
+def _problems_of_marks(css: str, marks: Sequence[str], in_blocks: bool) -> Mapping[str, str]:
+    """Kept in mind, since each mark of a style is asked for by itself."""
+    nodes = tinycss2.parse_component_value_list(css)
+    if any(isinstance(node, ParseError) for node in _inside(nodes)):
+        return dict.fromkeys(marks, _BROKEN)
+    found = dict.fromkeys(marks, _VALUES_ONLY)
+    for text, problem in _told_of(nodes, may_declare=not in_blocks):
+        found.update((mark, problem) for mark in marks if mark in text)
+    for escape in re.finditer(r"\\[0-9A-Fa-f]{0,6}(?=(\w+))", css):
+        found.update(
+            (mark, "a placeholder can't stand behind a backslash") for mark in marks if escape[1].startswith(mark)
+        )
+    return {mark: problem for mark, problem in found.items() if problem}
+
+
+def _told_of(nodes: Sequence[Node], *, may_declare: bool) -> Iterator[tuple[str, str]]:
+    """The text of each token, and why no placeholder can stand in it; the last word on a token counts."""
+    blocks = [(nodes, may_declare)]
+    while blocks:
+        block, may_declare = blocks.pop()
+        for statement, end in _statements(block):
+            told = [node for node in statement if not isinstance(node, _SILENT)]
+            if isinstance(end, CurlyBracketsBlock):
+                blocks.append((end.content, True))
+                yield from _told_inside(statement, _IN_SELECTOR)
+            else:
+                yield from _told_inside(statement, _VALUES_ONLY)
+                if may_declare and _property(told) is not None:
+                    yield from _told_inside(told[2:], "")
+
+
+def _statements(nodes: Iterable[Node]) -> Iterator[tuple[list[Node], Node | None]]:
+    """What stands before each block and each semicolon, and that; at last what is left."""
+    held: list[Node] = []
+    for node in nodes:
+        if isinstance(node, CurlyBracketsBlock) or _is_sign(node, ";"):
+            yield held, node
+            held = []
+        else:
+            held.append(node)
+    yield held, None
+
+
+def _told_inside(nodes: Iterable[Node], problem: str) -> Iterator[tuple[str, str]]:
+    """As `_told_of`, of tokens that share a `problem`, or none."""
+    waiting = [(node, problem) for node in nodes]
+    while waiting:
+        node, problem = waiting.pop()
+        if isinstance(node, FunctionBlock):
+            yield node.name, "a placeholder can't be a function's name"
+            inner = problem or (_IN_ADDRESS if node.lower_name in _MORE_THAN_A_VALUE else "")
+            waiting += [(argument, inner) for argument in node.arguments]
+        elif isinstance(node, ParenthesesBlock | SquareBracketsBlock | CurlyBracketsBlock):
+            waiting += [(inside, problem) for inside in node.content]
+        elif isinstance(node, Comment):
+            yield node.value, "a placeholder can't stand in a comment"
+        elif isinstance(node, URLToken):
+            yield node.value, problem or _IN_ADDRESS
+        else:
+            yield node.serialize(), problem
 
 
 # -- tokens
@@ -185,12 +269,18 @@ def _declared(style: str, start: int, end: int, nodes: Sequence[Node], place: Ca
 
 def _whole(css: str) -> Sequence[Node] | None:
     """The top-level tokens of a text; None if something in it is broken or left open."""
-    nodes: list[Node] = tinycss2.parse_component_value_list(f"{css} {_MARK}")
-    if not nodes or not _is_ident(nodes[-1], _MARK):
+    nodes: list[Node] = tinycss2.parse_component_value_list(f"{css} {_END}")
+    if not nodes or not _is_ident(nodes[-1], _END):
         return None
     if any(isinstance(node, ParseError) for node in _inside(nodes)):
         return None
     return nodes[:-1]
+
+
+def _property(told: Sequence[Node]) -> IdentToken | None:
+    """What is declared, if anything is; `told` has neither white space nor comments."""
+    first = told[0] if told else None
+    return first if isinstance(first, IdentToken) and len(told) > 1 and _is_sign(told[1], ":") else None
 
 
 def _is_ident(node: Node, name: str) -> bool:

@@ -8,8 +8,8 @@ Counterpart: `rules.html.positions` finds the attributes in markup. Never: a loo
 import re
 from typing import NamedTuple
 
+from rules.css import problems_of_marks
 from rules.errors import RulesError
-from rules.html.declarations import problems_in
 from rules.templates import Position
 
 _PLAIN_NAME = re.compile(r"[a-z][a-z0-9-]*|xml:lang|xlink:title")
@@ -55,7 +55,7 @@ def position_in(place: Place, mark: str, marks: list[str], has_fallback: bool) -
     """What a placeholder is there; raises RulesError."""
     name = place.name.lower()
     if name == "style":
-        if problem := problems_in(place.value, marks, in_blocks=False).get(mark):
+        if problem := problems_of_marks(place.value, marks, in_blocks=False).get(mark):
             raise RulesError(problem)
         return Position.STYLE
     if (

@@ -14,11 +14,11 @@ from typing import NamedTuple
 import turbohtml
 from turbohtml import Comment, Element, Namespace, Node, Text
 
+from rules.css import problems_of_marks
 from rules.errors import RulesError
 from rules.html import data_blocks
 from rules.html.attributes import Place, position_in
 from rules.html.content import PLACES, RAW_TEXT, RCDATA, harm_in, tree_in, tried
-from rules.html.declarations import problems_in
 from rules.html.document import LEADING_NEWLINE
 from rules.html.marked import Marked
 from rules.placeholders import Parts, Placeholder
@@ -153,7 +153,7 @@ def _position_in_text(one: _Found, mark: str, marked: Marked) -> Position:
         data_blocks.check_mark(one.value, mark)
         return Position.JSON
     if tag == "style":
-        if problem := problems_in(one.value, marked.marks, in_blocks=True).get(mark):
+        if problem := problems_of_marks(one.value, marked.marks, in_blocks=True).get(mark):
             raise RulesError(problem)
         return Position.STYLE
     if is_html and tag in RAW_TEXT:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from rules.html.declarations import problems_in
+from rules.css import problems_of_marks
 
 
 def problem(css: str, *, in_blocks: bool = False) -> str:
-    return problems_in(css.replace("M", "lmx0q"), ["lmx0q"], in_blocks=in_blocks).get("lmx0q", "")
+    return problems_of_marks(css.replace("M", "lmx0q"), ["lmx0q"], in_blocks=in_blocks).get("lmx0q", "")
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,7 @@ def problem(css: str, *, in_blocks: bool = False) -> str:
         'content: "a;b{M"',
         "width: calc(1px + M * (2))",
         "a:b;/*x*/c: M ;d:e",
+        "größe: M",
     ],
 )
 def test_the_value_of_a_declaration(css: str) -> None:
@@ -38,7 +39,10 @@ def test_the_value_of_a_declaration(css: str) -> None:
         ("background: url(M)", "an address that a style loads"),
         ("background: URL('M')", "an address that a style loads"),
         ("background: image-set(calc(M) 'x')", "an address that a style loads"),
+        ("background: u\\72l(M)", "an address that a style loads"),
+        ("background: ur\\l('M')", "an address that a style loads"),
         ("color: 'a\n; b: M", "a string without its end"),
+        ("a: b); color: M", "a bracket without its beginning"),
     ],
 )
 def test_elsewhere(css: str, part: str) -> None:
