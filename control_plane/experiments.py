@@ -2,7 +2,7 @@
 
 Once an experiment has been live, people are enrolled. Then no edit puts them elsewhere: what decides their position is
 fixed, and edited weights move only those who must (`rules.ranges`).
-Counterpart: a mutation of type `variant` names one. Never: bucketing; `rules.assignment` does that at the edge.
+Counterpart: `rules.mutations.VariantMutation` names one. Never: bucketing; `rules.assignment` does that at the edge.
 """
 
 import asyncio

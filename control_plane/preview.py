@@ -1,6 +1,6 @@
 """What a visitor would get: a page before and after, and why each mutation applies or does not.
 
-The same `rules.decide` and `rules.html` as at the edge, so what is previewed is what is served. Rewriting happens in a
+The same `rules.decision` and `rules.html` as at the edge, so what is previewed is what is served. Rewriting happens in a
 child process with a deadline. Counterpart: the admin's preview and `POST /apply`. Never: anything saved or published.
 """
 

@@ -3,7 +3,7 @@
 Each has a kind. Journeys, quizzes and counters live in the visitor's browser and grow with the pages that are visited;
 a derived attribute is worked out for each decision. Conditions, triggers and placeholders read them by their id, like those
 of the registry (`rules.context`).
-Counterpart: `rules.derivation` compiles what is derived, `rules.remembering` says what a page adds to what is remembered.
+Counterpart: `rules.derivation` compiles what is derived.
 Never: behaviour.
 """
 

@@ -1,6 +1,6 @@
 """Redirects: from the payload to the address that a visit is sent to, and which ones go round in circles.
 
-Counterpart: `rules.decision` asks for each visit, `sidecar.redirecting` answers it, `rules.lint` shows the circles.
+Counterpart: `rules.decision` asks for each visit, `sidecar.proxy` answers it, `rules.lint` shows the circles.
 Never: an address with anything of the visitor's in it but, where the author asks for it, the query of the visit.
 """
 

@@ -7,6 +7,7 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,54 @@ def test_a_source_module_has_its_test(path: Path) -> None:
 
 def test_the_list_of_exceptions_names_files_that_exist() -> None:
     assert [path for path in TESTED_ELSEWHERE if not (CLONE / path).is_file()] == []
+
+
+NAME, FILE = re.compile(r"[a-z_]\w*(?:\.\w+)*"), re.compile(r"\w[\w/-]*(?:\.(?:py|js|html|json|md)|/)")
+FULL_NAME = re.compile(rf"(?:{'|'.join([*ROOMS, *WORKSHOPS])})(?:\.\w+)+")
+
+
+def module_of(name: str, near: Path) -> tuple[Path, list[str]] | None:
+    """The module that a dotted name begins with, beside `near` or in a folder above it, and the steps behind it."""
+    steps = name.split(".")
+    for folder in near.parents:
+        for length in range(len(steps), 0, -1):
+            begun = folder.joinpath(*steps[:length])
+            for module in (begun.with_suffix(".py"), begun / "__init__.py"):
+                if (CLONE / module).is_file():
+                    return module, steps[length:]
+    return None
+
+
+@cache
+def words_of(path: Path) -> set[str]:
+    """What a module defines, imports or uses, by name, and its strings."""
+    nodes = list(ast.walk(parsed(path)))
+    names = {getattr(node, field, None) for node in nodes for field in ("name", "id", "arg", "attr", "value")}
+    return {name for name in names if isinstance(name, str)}
+
+
+def exists(name: str, near: Path, words: set[str]) -> bool:
+    """Whether there is such a module, or something of that name in one, or a file; `words` are what else is known."""
+    if FILE.fullmatch(name) and any((CLONE / folder / name).exists() for folder in near.parents):
+        return True
+    found = module_of(name, near)
+    return name in words if found is None else words_of(found[0]).issuperset(found[1])
+
+
+@pytest.mark.parametrize("path", python_files(*ROOMS, *WORKSHOPS), ids=str)
+def test_a_docstring_names_what_exists(path: Path) -> None:
+    """Full names wherever they stand. Behind "Counterpart" every name: of a module or file beside this one or above, or a
+    word of this one's code or of theirs."""
+    docstring = ast.get_docstring(parsed(path)) or ""
+    counterparts = re.search(r"Counterparts?: (?:`[^`]*`|[^`.]|\.(?=\S))*", docstring)
+    ticked = re.findall(r"`([^`]+)`", counterparts[0] if counterparts else "")
+    named = [name for name in ticked if NAME.fullmatch(name) or FILE.fullmatch(name)]
+    modules = [found[0] for name in named if (found := module_of(name.removesuffix(".py"), path))]
+    words = set().union(*map(words_of, [path, *modules]))
+    full = [
+        name for name in re.findall(r"`([^`]+)`", docstring) if FULL_NAME.fullmatch(name) and not FILE.fullmatch(name)
+    ]
+    assert [name for name in named + full if not exists(name, path, words)] == [], f"{path} names what is not there"
 
 
 def test_a_room_is_on_every_map() -> None:

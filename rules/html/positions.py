@@ -3,7 +3,7 @@
 A mark is put in each placeholder's place, and the tree that the parser makes says where that is. That filling can't do
 more than fill is shown when the rule is written: with an empty value, an ordinary one and hostile ones the tree must be
 the one with marks, but for the values; in every place of HTML in which the content fits.
-Counterpart: `rules.html.attributes`, `rules.html.declarations` and `rules.html.data_blocks` know the languages inside
+Counterpart: `rules.html.attributes`, `rules.css` and `rules.html.data_blocks` know the languages inside
 HTML; `rules.templates` escapes. Never: a value of a visit.
 """
 
