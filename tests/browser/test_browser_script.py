@@ -1,5 +1,6 @@
 """The browser script in a real Chromium: verbs, events, fights it does not pick, policies, and browsers that lack things."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any, get_args
 
@@ -233,6 +234,24 @@ async def test_a_browser_that_lacks_something_shows_the_page(window: Page, absen
     async with site(PAGE, table_of(*mutations)) as address:
         await window.goto(address)
         await expect(window.locator("#far")).to_have_text("Reached")
+
+
+async def test_content_that_takes_the_scripts_name_gives_it_no_orders(window: Page) -> None:
+    """Elements with a name hide properties of the document, so `currentScript` might be an author's picture."""
+    orders = {
+        "v": 1,
+        "groups": [{"id": "x", "operations": [{"verb": "attribute", "target": {"selector": "h1"}, "name": "onclick", "value": "window.ran = 1"}]}],
+    }  # fmt: skip
+    written = f'<script type="application/json">{json.dumps(orders)}</script><form name="currentScript"></form>'
+    mutations: list[dict[str, Any]] = [
+        {"operations": [{"verb": "prepend", **at("body"), **html(written)}]},
+        {"operations": [{"verb": "addClass", **at("h1"), "names": ["seen"]}], "delivery": "client"},
+    ]
+    async with site(PAGE, table_of(*mutations)) as address:
+        await window.goto(address)
+        await expect(window.locator("h1.seen")).to_have_count(1)
+        await window.click("h1")
+        assert await window.evaluate("window.ran") is None
 
 
 RUNS_INLINE = "<script nonce=abc>window.own = true</script>"
