@@ -15,10 +15,12 @@ FORBIDDEN_ELEMENTS = frozenset({"script", "base", "object", "embed", "applet", "
 _STRUCTURE = frozenset({"html", "head", "body"})
 _DATA_TYPES = frozenset({"application/json", "application/ld+json"})
 _SOURCES = ("src", "href", "xlink:href")
-_URL_ATTRIBUTES = frozenset(
-    {"href", "src", "action", "formaction", "poster", "xlink:href", "data", "ping", "background"}
-    | {"values", "from", "to", "by"}  # of an SVG animation, which can write an address
-)
+_ANIMATED = frozenset({"values", "from", "to", "by"})
+"""Of an SVG animation, which can write an address into any element."""
+_URL_ATTRIBUTES = _ANIMATED | {*"href src action formaction poster xlink:href data ping background".split()}
+_TAKEN_IN = frozenset({"iframe", "use"})
+"""Elements that make a document of an image: `<use>` copies an SVG with its scripts into the page itself, in browsers that
+still take `data:` there."""
 _SCRIPT_SCHEME = re.compile(r"(?:^|;)[\x00-\x20]*(?:javascript|vbscript)\s*:", re.IGNORECASE)
 _DATA_SCHEME = re.compile(r"(?:^|;)[\x00-\x20]*data\s*:", re.IGNORECASE)
 _DATA_IMAGE = re.compile(r"^[\x00-\x20]*data:image/[a-z0-9.+-]+[;,]", re.IGNORECASE)
@@ -43,7 +45,8 @@ def harm_of_value(name: str, value: str, tag: str = "") -> str:
     address = value.translate(_NOT_IN_ADDRESSES)
     if _SCRIPT_SCHEME.search(address):
         return f"a javascript: address in `{name}` is not allowed: it runs a script"
-    if _DATA_SCHEME.search(address) and (tag == "iframe" or not _DATA_IMAGE.match(address)):
+    is_image = tag not in _TAKEN_IN and name.lower() not in _ANIMATED and _DATA_IMAGE.match(address) is not None
+    if _DATA_SCHEME.search(address) and not is_image:
         return f"a data: address in `{name}` is not allowed, but for an image: it holds a page with scripts of its own"
     return ""
 

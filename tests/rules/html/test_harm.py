@@ -24,6 +24,10 @@ from tests.rules.html.making import at, html, reasons
         "<body class=mine>",
         "<iframe src='da&#9;ta:text/html,x'></iframe>",
         "<a href='data:text/html,x'>y</a>",
+        "<svg><use href='data:image/svg+xml,x#y'></use></svg>",
+        "<svg><use xlink:href='data:image/svg+xml;base64,AA#y'></use></svg>",
+        "<svg><use><set attributeName=href to='data:image/svg+xml,x#y'></set></use></svg>",
+        "<svg><use><animate attributeName=href values='data:image/png,x'></animate></use></svg>",
         *(f"<{tag}></{tag}>" for tag in sorted(FORBIDDEN_ELEMENTS)),
     ],
 )
@@ -51,6 +55,8 @@ def test_an_address_is_judged_by_the_element_too() -> None:
     picture = "data:image/svg+xml,x"
     assert not harm_of_value("src", picture, "img")
     assert harm_of_value("src", picture, "iframe")
+    assert harm_of_value("href", picture, "use")
+    assert not harm_of_value("href", picture, "image")
     assert not harm_of_value("title", "javascript:")
     assert harm_of_name("onclick")
     operation = model.SetAttribute(target=at("iframe"), name="src", value=picture)
