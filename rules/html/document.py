@@ -176,7 +176,13 @@ class Document:
         tag = self.start_tag(element)
         if element.namespace is Namespace.HTML:
             return element.tag not in VOID
-        return tag is None or not self.source.startswith("/>", tag[1] - 2)
+        return tag is None or not self._closes_itself(*tag)
+
+    def _closes_itself(self, start: int, end: int) -> bool:
+        """Whether a start tag ends with a slash of its own, and not with one that belongs to a value: `<g a=b/>`."""
+        if not self.source.startswith("/>", end - 2):
+            return False
+        return next(iter(turbohtml.tokenize(self.source[start:end]))).self_closing
 
     def inner(self, element: Element) -> tuple[int, int] | None:
         """Where the element's content is, from its start tag to its end; None if that is not certain."""

@@ -24,7 +24,8 @@ _STRUCTURAL = frozenset(
 
 _ESCAPED_SIGN = re.compile(r"\\[^0-9a-fA-F\n\r\f]")
 _PSEUDO = re.compile(r":+([A-Za-z-]*)")
-_ATTRIBUTE = re.compile(r"\[\s*(?:[A-Za-z-]*\|)?([A-Za-z_][\w.-]*)")
+_ATTRIBUTE = re.compile(r"\[\s*(?:[A-Za-z-]*\|)?([A-Za-z_][\w.-]*)(?=\s*(?:[\]=~^$*]|\|=))", re.ASCII)
+"""A whole name as pages write it: one with an escape, or that is not ASCII, looks otherwise in the tree."""
 
 _NAMED: dict[type, tuple[str, ...]] = {
     model.Before: (),
@@ -75,7 +76,7 @@ def attributes_inspected(groups: Sequence[Group]) -> frozenset[str] | None:
 
 def _attributes_of(selector: str) -> frozenset[str] | None:
     """The attributes that a selector looks at; None where something in it is not understood."""
-    plain = _ESCAPED_SIGN.sub("_", selector)
+    plain = _ESCAPED_SIGN.sub("\0", selector)
     if "\\" in plain or any(name.lower() not in _STRUCTURAL for name in _PSEUDO.findall(plain)):
         return None
     names = _ATTRIBUTE.findall(plain)

@@ -21,6 +21,7 @@ from rules.html.charset import charset_of
 from rules.html.document import FORMATTING, window_of
 from rules.html.edits import Edit, splice
 from rules.html.inspected import attributes_inspected
+from rules.html.places import is_policy
 from rules.html.rewrite import PassedThrough, Rewritten
 from rules.html.skeleton import INERT, NONCE, RUN, EditShape, Gap, Lesson, Skeleton
 from rules.reasons import Reason
@@ -33,6 +34,8 @@ _VALUES_DIFFER_FREELY = frozenset({"a"})
 _MARK_ENDS = "mL"
 _FRAMEWORK_SIGNS = ("$", "[", "]")
 """In comments that mark a framework's structure."""
+_COMMENT_BEGINS = "<!--"
+"""What looks like a comment in a value or a text: a run could make it look like a framework's, which is looked for in bytes."""
 
 Apply = Callable[..., Rewritten | PassedThrough]
 """`rules.html.apply_groups`, as the caller calls it."""
@@ -85,7 +88,8 @@ def learn(
     marks = _marks(base, len(gaps) + 2)
     own_nonce, other_nonce = (marks[-2], marks[-1]) if with_nonce else (None, None)
     marked = splice(base, tuple(Edit(g.start, g.end, mark.encode()) for g, mark in zip(gaps, marks, strict=False)))
-    placed = _placed(base, marked, found.mark_bytes, dict(zip(marks, gaps, strict=False)), inspected)
+    named = dict(zip(marks, gaps, strict=False))
+    placed = _placed(base, marked, found.mark_bytes, named, inspected, with_nonce=with_nonce)
     if placed is None:
         return None
     answer = apply(base, groups, charset=charset, nonce=own_nonce)
@@ -117,10 +121,12 @@ def _marks(base: bytes, count: int) -> list[str]:
 
 
 def _placed(
-    base: bytes, marked: bytes, mark_bytes: int, gaps: Mapping[str, Gap], inspected: frozenset[str]
+    base: bytes, marked: bytes, mark_bytes: int, gaps: Mapping[str, Gap], inspected: frozenset[str], *, with_nonce: bool
 ) -> tuple[Gap, ...] | None:
     """The gaps, strict where they must be; None where one is not in a value that may differ (steps 1 and 2 of the proof)."""
     tree = turbohtml.parse(window_of(marked[mark_bytes:]), scripting=True)
+    if with_nonce and any(map(is_policy, tree.select("meta[http-equiv]"))):
+        return None  # whether it names the nonce of the head decides what is written into it
     strict: dict[str, bool] = {}
     for node in [*tree.descendants]:
         for place in _places(node, inspected):
@@ -156,12 +162,19 @@ def _places(node: Node, inspected: frozenset[str]) -> list[_Place]:
         is_comment = isinstance(node, Comment)
         is_sign = is_comment and any(sign in node.data for sign in _FRAMEWORK_SIGNS)
         in_script = isinstance(node.parent, Element) and node.parent.tag == "script"
-        return [_Place(node.data, partial(setattr, node, "data"), not is_sign, is_comment or in_script)]
+        strict = is_comment or in_script
+        may_differ = not is_sign if strict else _COMMENT_BEGINS not in node.data
+        return [_Place(node.data, partial(setattr, node, "data"), may_differ, strict)]
     if not isinstance(node, Element):
         return []
     freely = "http-equiv" not in node.attrs and (node.tag not in FORMATTING or node.tag in _VALUES_DIFFER_FREELY)
     return [
-        _Place(value, partial(node.attrs.__setitem__, name), freely and name.lower() not in inspected, strict=False)
+        _Place(
+            value,
+            partial(node.attrs.__setitem__, name),
+            freely and name.lower() not in inspected and _COMMENT_BEGINS not in value,
+            strict=False,
+        )
         for name, value in node.attrs.items()
         if isinstance(value, str) and _MARK_ENDS in value
     ]

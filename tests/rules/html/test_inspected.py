@@ -32,7 +32,18 @@ def test_a_selector_names_attributes(selector: str, names: set[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "selector", ["p:lang(de)", "a:link", "[\\64 ata]", "[title='[']", "p:contains(x)", "p::first-line"]
+    "selector",
+    [
+        "p:lang(de)",
+        "a:link",
+        "[\\64 ata]",
+        "[title='[']",
+        "[xlink\\:href]",
+        "[data-é]",
+        "[*|title]",
+        "p:contains(x)",
+        "p::first-line",
+    ],
 )
 def test_what_is_not_understood_may_look_at_everything(selector: str) -> None:
     assert inspected(model.Remove(target=at(selector))) is None

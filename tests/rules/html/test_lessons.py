@@ -88,6 +88,8 @@ def test_a_value_that_nothing_looks_at_may_differ(before: str, after: str) -> No
         ("<h1>a</h1><b title=", ">"),
         ("<h1>a</h1></p title=", ">"),
         ("<h1>a</h1><!--$", "-->"),
+        ("<h1>a</h1><p title='<!--$", "-->'>"),
+        ("<h1>a</h1><textarea><!--[", "--></textarea>"),
     ],
 )
 def test_what_could_mean_something_may_not(before: str, after: str) -> None:
@@ -138,6 +140,24 @@ def test_the_nonce_of_each_page_is_written() -> None:
     assert skeleton.fit(page, "k9") == apply_groups(page, [Group("m", (operation,))], charset="utf-8", nonce="k9")
     assert skeleton.fit(page, None) is None
     assert skeleton.fit(page, 'a" onload="x') is None
+
+
+def test_whether_a_policy_in_the_page_has_the_nonce_of_its_head_is_not_learned() -> None:
+    policy = "<meta http-equiv=Content-Security-Policy content=\"style-src 'nonce-k9'\">"
+    before, after = f"<head>{policy}</head><h1>a</h1><p title=", ">x</p>"
+    assert learned(before, after, model.HideByStyle(target=at("h1")), nonce=True) is None
+    assert learned(before, after, model.HideByStyle(target=at("h1"))) is not None
+
+
+def test_a_slash_that_ends_a_value_ends_no_element() -> None:
+    before, after = "<h1>a</h1><svg><g data-t=", "><path></path></g></svg>"
+    operation = model.Append(target=at("g"), content=html("<path></path>"))
+    lesson = learned(before, after, operation)
+    assert lesson is not None
+    page = f"{before}abc1/{after}".encode()
+    wanted = apply_groups(page, [Group("m", (operation,))], charset="utf-8")
+    assert isinstance(wanted, Rewritten)
+    assert Skeleton(f"{before}abc1{after}".encode(), lesson, "utf-8").fit(page, None) == wanted
 
 
 def test_a_wide_or_unknown_charset_teaches_nothing() -> None:
