@@ -12,7 +12,7 @@ from typing import Any
 
 from rules import model
 from rules.model import Content, Operation, Target
-from service.page_trees import TEXT, Branch, Leaf, SelectolaxPage, fragment
+from service.page_trees import TEXT, Branch, Leaf, SelectolaxPage, fragment, namespace_of
 
 OWN_MARK = "data-layout-mutation"
 """Attribute of what the engine writes on its own account at the end of `<head>`."""
@@ -343,9 +343,14 @@ def _remove_class(_: Work, operation: model.RemoveClass, element: Branch) -> Non
 
 
 def _own_name(element: Branch, name: str) -> str:
-    """The name as the element has it: HTML's are in lower case, some of SVG's are mixed."""
+    """The name as the element has it: HTML's are in lower case, some of SVG's are mixed, as the parser makes them."""
     lowered = name.lower()
-    return next((own for own in element.attributes if own.lower() == lowered), lowered)
+    if (own := next((own for own in element.attributes if own.lower() == lowered), None)) is not None:
+        return own
+    if namespace_of(element) == "html" or element.parent is None:
+        return lowered
+    alike = fragment(f"<{element.tag} {lowered}></{element.tag}>", element.parent)
+    return next((own for one in alike if isinstance(one, Branch) for own in one.attributes), lowered)
 
 
 # -- what goes into the engine's own style block

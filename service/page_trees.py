@@ -143,14 +143,14 @@ def _grow(root: Branch, first: LexborNode | None, elements: dict[int, tuple[int,
             if node.tag == "template":
                 inside = (one for one in node.template_fragments() if one.parent == node)
                 waiting.extend((branch, one.child, False) for one in inside)
-            if node.tag != "noscript":
+            if node.tag != "noscript" or namespace_of(branch) != "html":
                 waiting.append((branch, node.child, is_found))
 
 
 def fragment(html: str, parent: Branch) -> list[Branch | Leaf]:
     """Nodes that selectolax makes of HTML inside `parent`."""
     root = Branch("#fragment")
-    namespace = _namespace_of(parent)
+    namespace = namespace_of(parent)
     for tag in (parent.tag, "div" if namespace == "html" else namespace):
         try:
             parsed = LexborHTMLParser(
@@ -174,7 +174,8 @@ def fragment(html: str, parent: Branch) -> list[Branch | Leaf]:
 _INTEGRATION_POINTS = frozenset({"foreignObject", "desc", "title", "annotation-xml", "mi", "mo", "mn", "ms", "mtext"})
 
 
-def _namespace_of(element: Branch) -> str:
+def namespace_of(element: Branch) -> str:
+    """What an element's content is read as: `html`, `svg` or `math`."""
     node: Branch | None = element
     while node is not None:
         if node.tag in ("svg", "math"):
@@ -203,7 +204,7 @@ def by_turbohtml(document: turbohtml.Document) -> Branch:
         elif isinstance(node, turbohtml.Element):
             branch = Branch(node.tag, {name: _joined(value) for name, value in node.attrs.items()})
             parent.add(branch)
-            if node.tag != "noscript":
+            if node.tag != "noscript" or node.namespace is not turbohtml.Namespace.HTML:
                 waiting.extend((branch, child) for child in reversed(node.children))
     return root
 

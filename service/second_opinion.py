@@ -21,6 +21,7 @@ from rules.decision import Group
 from rules.html import PassedThrough, Rewritten, Touched, apply_groups
 from rules.html.charset import Charset, charset_of
 from rules.model import Operation
+from rules.operations import targets_of
 from service.dom_verbs import OWN_MARK, VERBS, UnknownVerbError, Work, carry_out, name_of
 from service.opinions import PAGE_BYTES_MAX, Case, Doubt, Judged, Opinion, Verdict
 from service.page_policies import expect_permission, nonces
@@ -111,7 +112,8 @@ def _differs(case: Case, group: Group, apply: Apply) -> bool:
 
 def _judged(case: Case) -> Opinion:
     operations = _accepted(case)
-    before, after = _read(case.page, case.charset), _read(case.rewritten, case.charset)
+    charset = _charset_of(case)
+    before, after = _read(case.page, charset), _read(case.rewritten, charset)
     page, found = SelectolaxPage(before.text), SelectolaxPage(after.text).root
     intended = [_Intended(operation, touched, _targets(page, operation)) for operation, touched in operations]
     ours = [one for one in intended if len(one.elements) != one.touched.matched]
@@ -128,6 +130,7 @@ def _judged(case: Case) -> Opinion:
     except SelectorError as error:
         raise _UndecidedError(Doubt.SELECTOR, str(error)) from error
     except ValueError as error:
+        _appeal(before, after, intended)
         return Opinion(Verdict.DIFFERS, detail=f"two operations that can't both be: {error}"[:300])
     detail = _own_blocks_differ(page.root, found, work, case.nonce)
     if not detail:
@@ -152,13 +155,18 @@ def _accepted(case: Case) -> list[tuple[Operation, Touched]]:
 # -- reading, within bounds
 
 
-def _read(page: bytes, charset: str) -> _Read:
+def _charset_of(case: Case) -> Charset:
+    """The page's, for both readings: an edit may bring a declaration into sight, or out of it."""
+    found = charset_of(case.page, None if case.charset == "unknown" else case.charset)
+    if found is None:
+        raise _UndecidedError(Doubt.CHARSET, case.charset)
+    return found
+
+
+def _read(page: bytes, charset: Charset) -> _Read:
     if len(page) > PAGE_BYTES_MAX or page.count(b"<") > TAGS_MAX:
         raise _UndecidedError(Doubt.TOO_LARGE, f"{len(page):,} bytes, {page.count(b'<'):,} tags")
-    found = charset_of(page, None if charset == "unknown" else charset)
-    if found is None:
-        raise _UndecidedError(Doubt.CHARSET, charset)
-    text = _text(page, found)
+    text = _text(page, charset)
     measured = turbohtml.parse(text, scripting=True)
     _measure(measured)
     return _Read(text, measured)
@@ -254,8 +262,8 @@ def _appeal_selector(before: _Read, intended: Sequence[_Intended]) -> None:
     pristine = SelectolaxPage(before.text)
     if first_difference(pristine.root, by_turbohtml(before.measured)) is not None:
         raise _UndecidedError(Doubt.READ_OTHERWISE, "as it came")
-    for one in intended:
-        selector = one.operation.target.selector or ""
+    targets = [target for one in intended for _, target in targets_of(one.operation)]
+    for selector in dict.fromkeys(target.selector or "" for target in targets):
         if _PLAIN_SELECTOR.fullmatch(selector):
             continue
         theirs = [_path_of(element) for element in before.measured.select(selector) if not _in_template(element)]

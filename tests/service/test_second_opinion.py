@@ -149,6 +149,32 @@ def test_operations_that_can_not_both_be() -> None:
     assert "can't both be" in said.detail
 
 
+@pytest.mark.parametrize("element", ["svg", "math", "g", "use", "br"])
+@pytest.mark.parametrize("name", ["viewBox", "definitionURL", "DATA-X", "xlink:href"])
+def test_an_attribute_has_the_name_that_the_parser_gives_it(element: str, name: str) -> None:
+    page = b"<!doctype html><html><head></head><body><svg><g></g><use /></svg><math></math><br></body></html>"
+    assert opinion(page, one("setAttribute", element, name=name, value="#0")) == AGREES
+
+
+@pytest.mark.parametrize("moved", ["h1", "p"])
+def test_an_anchor_that_the_two_take_otherwise_condemns_nobody(moved: str) -> None:
+    page = b"<!doctype html><html><head></head><body><p>\n</p><p id=a></p><h1>x</h1></body></html>"
+    said = opinion(page, {**one("moveBefore", moved), "anchor": {"selector": "p:empty"}})
+    assert (said.verdict, said.doubt) == (Verdict.NO_OPINION, Doubt.SELECTOR)
+
+
+def test_a_declaration_that_comes_into_sight_by_the_edit_is_none() -> None:
+    page = b"<!doctype html><html><head><script>" + b"x" * 1100 + b"</script><meta charset=utf-8></head><body><p>"
+    page += "ü</p></body></html>".encode()
+    assert judge(rewritten(page, groups_of([one("remove", "script")]), charset=None)) == AGREES
+
+
+def test_noscript_is_an_element_like_others_in_svg() -> None:
+    page = b"<!doctype html><html><head></head><body><svg><noscript><g>a</g></noscript></svg></body></html>"
+    assert opinion(page, one("setAttribute", "g", name="title", value="b")) == AGREES
+    assert opinion(page, one("setText", "svg > noscript", content={"text": "b"})) == AGREES
+
+
 def test_no_more_than_a_few_characters_of_a_page_are_told() -> None:
     secret = b"Dear Ms Doe, your balance is 1,234.56 and your address is 1 Long Street, Anytown " * 20
     page = PAGE.replace(b"two", secret)
