@@ -40,6 +40,9 @@ SECOND_LOOK_S = 0.005
 START_S_MAX = 10.0
 """A child starts within 0.2 s on an idle machine."""
 
+STUDY_TIMES = 5
+"""A study takes three to four times as long as rewriting its page did; what would come near the deadline is not begun."""
+
 CLOSE_S_MAX = 1.0
 RESTART_S_MIN = 0.1
 RESTART_S_MAX = 5.0
@@ -133,6 +136,8 @@ class Isolated:
         self._in_flight: dict[MemoKey, Job] = {}
         self._working: Job | Studying | None = None
         self._verdict: asyncio.TimerHandle | None = None
+        self._began = 0.0
+        self._took_s = 0.0
         self._child: Child | None = None
         self._settled = asyncio.Event()
         self._failures = 0
@@ -205,8 +210,12 @@ class Isolated:
             alarm.cancel()
 
     def learn(self, study: Study, groups: tuple[Group, ...]) -> None:
-        """Have two pages studied when their turn comes; `on_lesson` hears of it, in any case."""
-        if self._closed or not self.ready or len(self._queue) >= self._queue_pages_max:
+        """Have two pages studied when their turn comes; `on_lesson` hears of it, in any case.
+
+        Not where the page that was just answered took long: the child would be lost over the study, and nobody is to blame.
+        """
+        takes_long = self._took_s * STUDY_TIMES > self._deadline_s
+        if self._closed or takes_long or not self.ready or len(self._queue) >= self._queue_pages_max:
             self._on_lesson(study, None)
             return
         self._queue.append(Studying(next(self._numbers), study, groups))
@@ -228,6 +237,7 @@ class Isolated:
                 self._drop(job, str(error))
                 continue
             self._working = job
+            self._began = asyncio.get_running_loop().time()
             self._verdict = asyncio.get_running_loop().call_later(self._deadline_s, self._doubt, job)
             child.ask(message)
 
@@ -274,6 +284,7 @@ class Isolated:
             self._heard_end(child, f"its answer was nonsense: {error}")
             return
         self._forget_work()
+        self._took_s = asyncio.get_running_loop().time() - self._began
         self._failures = 0
         if isinstance(job, Job) and answer is not None:
             self._on_answer(job, answer)

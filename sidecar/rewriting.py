@@ -133,7 +133,7 @@ class Rewriting:
             )
             self.memo.put(key, body, answer)
             self._tell(key, body, decision.groups, answer)
-            if (study := self.skeletons.offer(key, body)) is not None:
+            if _has_edits(answer) and (study := self.skeletons.offer(key, body)) is not None:
                 asyncio.get_running_loop().call_soon(self._study, study, decision.groups)
             return answer
         except Exception as error:  # noqa: BLE001 - fail open: a bug of ours costs a mutation, never a page
@@ -157,7 +157,7 @@ class Rewriting:
         if isinstance(answer, Rewritten) or answer.reason not in _PASSING:
             self.memo.put(job.key, job.body, answer)
             self._tell(job.key, job.body, job.groups, answer)
-            if (study := self.skeletons.offer(job.key, job.body)) is not None:
+            if _has_edits(answer) and (study := self.skeletons.offer(job.key, job.body)) is not None:
                 self._isolated.learn(study, job.groups)
 
     def _study(self, study: Study, groups: tuple[Group, ...]) -> None:
@@ -180,6 +180,11 @@ class Rewriting:
     def _hold(self, job: Job, reason: Reason, why: str) -> None:
         held_s = self.quarantine.add(job.key.address, job.key.decision, _now())
         _log.warning("page_quarantined", page=_path(job.key.address), reason=reason.value, why=why, held_s=held_s)
+
+
+def _has_edits(answer: Rewritten | PassedThrough) -> bool:
+    """Whether a page has its edits, if only none: one that passes for what it is must not be parsed for a study either."""
+    return isinstance(answer, Rewritten) or answer.reason is Reason.NOTHING_MATCHED
 
 
 def _now() -> float:

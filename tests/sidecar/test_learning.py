@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from rules import limits
 from rules.html import apply_groups
 from sidecar.rewriting import Isolation, Rewriting
 from tests.sidecar.opened import DECISION, STAND_IN, Open, ask, pid, reason
@@ -61,3 +62,19 @@ async def test_a_child_lost_over_a_study_costs_no_page(rewriting: Open, fate: by
         assert await reason(started, page, "a") == "applied"
     assert skeletons(started)["pages"] == 0
     assert started.status()["quarantined"] == 0
+
+
+async def test_a_page_that_took_long_is_not_studied(rewriting: Open) -> None:
+    """A study takes a few times as long as its page: it would lose the child each time, for whoever asks for such pages."""
+    started = await rewriting(command=STAND_IN, deadline_s=0.4)
+    for token in (b"a", b"b", b"c", b"d"):
+        assert await reason(started, b"sleep 0.25 <p>" + token, "a") == "applied"
+    assert await reason(started, b"<p>e", "b") == "applied", "the study would have been before this one"
+    assert started.status()["restarts"] == 0
+
+
+async def test_a_page_that_is_too_large_to_parse_is_not_studied(rewriting: Open) -> None:
+    started = await rewriting(isolation=Isolation.INLINE)
+    for token in (b"a", b"b", b"c"):
+        assert await reason(started, b"<" * (limits.TAGS_MAX + 1) + b"<p>" + token, "a") == "too_large"
+    assert skeletons(started)["bytes"] == 0
