@@ -171,17 +171,21 @@ def fragment(html: str, parent: Branch) -> list[Branch | Leaf]:
     return root.children
 
 
-_INTEGRATION_POINTS = frozenset({"foreignObject", "desc", "title", "annotation-xml", "mi", "mo", "mn", "ms", "mtext"})
+_INTEGRATION_POINTS = {
+    "svg": frozenset({"foreignObject", "desc", "title"}),
+    "math": frozenset({"annotation-xml", "mi", "mo", "mn", "ms", "mtext"}),
+}
 
 
 def namespace_of(element: Branch) -> str:
-    """What an element's content is read as: `html`, `svg` or `math`."""
+    """What an element is read as: `html`, `svg` or `math`."""
     node: Branch | None = element
+    passed: set[str] = set()
     while node is not None:
-        if node.tag in ("svg", "math"):
-            return node.tag
-        if node is not element and node.tag in _INTEGRATION_POINTS:
-            return "html"
+        if (points := _INTEGRATION_POINTS.get(node.tag)) is not None:
+            return "html" if points & passed else node.tag
+        if node is not element:
+            passed.add(node.tag)
         node = node.parent
     return "html"
 

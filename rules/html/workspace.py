@@ -301,9 +301,12 @@ class Workspace:
         return True
 
     def _joins_characters(self, start: int, end: int, written: bytes) -> bool:
-        """Whether the page breaks off within a character right before, and what would then follow is no tag."""
+        """Whether the page breaks off within a character right before, and what would then follow is no tag; a return and
+        what would become the rest of one line end are no less."""
         page = self.document.page
         follows = written[:1] or page[end : end + 1]
+        if follows == b"\n" and page[start - 1 : start] == b"\r":
+            return True
         if follows in (b"<", b"") or page[start - 1 : start] == b">":
             return False
         return self.document.charset.breaks_off(page[page.rfind(b">", 0, start) + 1 : start])

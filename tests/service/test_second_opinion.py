@@ -149,10 +149,11 @@ def test_operations_that_can_not_both_be() -> None:
     assert "can't both be" in said.detail
 
 
-@pytest.mark.parametrize("element", ["svg", "math", "g", "use", "br"])
+@pytest.mark.parametrize("element", ["svg", "math", "g", "use", "br", "p", "i", "i2"])
 @pytest.mark.parametrize("name", ["viewBox", "definitionURL", "DATA-X", "xlink:href"])
 def test_an_attribute_has_the_name_that_the_parser_gives_it(element: str, name: str) -> None:
-    page = b"<!doctype html><html><head></head><body><svg><g></g><use /></svg><math></math><br></body></html>"
+    page = b"<!doctype html><html><head></head><body><svg><g></g><use /><desc><p></p></desc></svg>"
+    page += b"<svg><mi><i2></i2></mi></svg><math><mi><i></i></mi></math><br></body></html>"
     assert opinion(page, one("setAttribute", element, name=name, value="#0")) == AGREES
 
 
@@ -173,6 +174,13 @@ def test_noscript_is_an_element_like_others_in_svg() -> None:
     page = b"<!doctype html><html><head></head><body><svg><noscript><g>a</g></noscript></svg></body></html>"
     assert opinion(page, one("setAttribute", "g", name="title", value="b")) == AGREES
     assert opinion(page, one("setText", "svg > noscript", content={"text": "b"})) == AGREES
+
+
+def test_a_page_is_not_made_to_differ_by_a_return_that_a_visitor_brings() -> None:
+    """Behind a carriage return a new line that is written is no second line end."""
+    groups = groups_of([one("append", "p", content={"html": "\n<b>n</b>"}), one("remove", "h1")])
+    page = b"<!doctype html><html><head></head><body><h1>x</h1><p>You sought \r</p><p>y</p></body></html>"
+    assert judge(rewritten(page, groups)) == AGREES
 
 
 def test_no_more_than_a_few_characters_of_a_page_are_told() -> None:

@@ -26,7 +26,7 @@ def skeletons(rewriting: Rewriting) -> dict[str, int]:
 async def test_a_page_that_differs_by_a_token_is_soon_not_parsed_any_more(
     rewriting: Open, isolation: Isolation
 ) -> None:
-    started = await rewriting(isolation=isolation)
+    started = await rewriting(isolation=isolation, deadline_s=5.0)
     for page in tokens("a", "b", "c"):
         assert await reason(started, page, "a") == "applied"
     await until(lambda: skeletons(started)["pages"] == 1)

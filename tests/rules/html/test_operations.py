@@ -23,6 +23,16 @@ NEW = html("<b>n</b>")
         ("<body><p>x</p></body>", model.Remove(target=at("body")), Reason.UNSAFE_TARGET),
         ("<body><p>x</p></body>", model.RemoveAndKeepContent(target=at("body")), Reason.UNSAFE_TARGET),
         ("<body><p>x</p></body>", model.After(target=at("body"), content=NEW), Reason.UNSAFE_TARGET),
+        (
+            "<html><head></head><body><p>a\r</p></body></html>",
+            model.Append(target=at("p"), content=html("\n<b>n</b>")),
+            Reason.AMBIGUOUS_SPAN,
+        ),
+        (
+            "<html><head></head><body><p>a\r<b>x</b>\nc</p></body></html>",
+            model.Remove(target=at("b")),
+            Reason.AMBIGUOUS_SPAN,
+        ),
         ("<br>", model.Prepend(target=at("br"), content=NEW), Reason.UNSAFE_TARGET),
         ("<br>", model.RemoveAndKeepContent(target=at("br")), Reason.UNSAFE_TARGET),
         ("<table><tr><td>x</table>", model.RemoveAndKeepContent(target=at("table")), Reason.UNSAFE_TARGET),
