@@ -258,7 +258,10 @@ def _group(work: Workspace, group: Group, before: Sequence[Group]) -> Outcome:
                 return refusal
             first_refusal = first_refusal or refusal
     if applied:
-        return Outcome(group.mutation_id, Reason.APPLIED, f"{applied} element{'s' if applied != 1 else ''}")
+        detail = f"{applied} element{'s' if applied != 1 else ''}"
+        if first_refusal is not None:
+            detail += f", but not {first_refusal.detail} ({first_refusal.reason.value})"
+        return Outcome(group.mutation_id, Reason.APPLIED, detail)
     return first_refusal or Outcome(group.mutation_id, Reason.NO_CHANGE)
 
 

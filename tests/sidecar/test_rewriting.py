@@ -329,7 +329,9 @@ async def test_a_thousand_pages_among_random_kills(rewriting: Open) -> None:
 
     killer = asyncio.create_task(kill())
     async with asyncio.timeout(60):
-        for _ in range(100):
+        rounds = 0
+        while rounds < 100 or int(str(started.status()["restarts"])) <= 3:  # on a busy machine the kills come late
+            rounds += 1
             await asyncio.gather(*(visit(chance.randrange(len(pages))) for _ in range(10)))
     done.set()
     await killer
@@ -337,8 +339,7 @@ async def test_a_thousand_pages_among_random_kills(rewriting: Open) -> None:
     await ask(started, PAGE, "found out")
     await until(lambda: bool(started.status()["ready"]) and pid(started) != struck, 15)
     assert await reason(started, PAGE, "after") == "applied"
-    assert int(str(started.status()["restarts"])) > 3
-    assert passed < 900
+    assert passed < rounds * 9
 
 
 # ---- the child by itself
