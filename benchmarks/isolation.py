@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from rules.decision import Decision, Group
+from rules.decision import Group
 from rules.html import PassedThrough, Rewritten, apply_groups
 from rules.model import decode_operations
 from rules.reasons import Reason
@@ -32,15 +32,8 @@ OPERATIONS = b"""[
   {"verb": "addClass", "target": {"selector": ".card:first-child"}, "names": ["first"]},
   {"verb": "append", "target": {"selector": "footer"}, "content": {"html": "<p>Appended</p>"}}
 ]"""
-DECISION = Decision(
-    groups=(Group("benchmark", decode_operations(OPERATIONS)),),
-    outcomes=(),
-    assignments={},
-    units=frozenset(),
-    reads=frozenset(),
-    private=False,
-    key="benchmark",
-)
+GROUPS = (Group("benchmark", decode_operations(OPERATIONS)),)
+KEY = MemoKey("shop.example/", "benchmark", "utf-8", None)
 NOTHING = PassedThrough(reason=Reason.NOTHING_MATCHED)
 
 
@@ -85,9 +78,7 @@ async def measure(size_kb: int, rounds: int) -> None:
         await rewriting.start()
 
         async def once(rewriting: Rewriting = rewriting) -> None:
-            answer = await rewriting.rewrite(
-                next(bodies), DECISION, charset="utf-8", nonce=None, address="shop.example/"
-            )
+            answer = await rewriting.rewrite(KEY, next(bodies), GROUPS)
             assert isinstance(answer, Rewritten) or answer == NOTHING, answer
 
         figures[name] = await microseconds(once, rounds)
@@ -98,13 +89,12 @@ async def measure(size_kb: int, rounds: int) -> None:
 
 
 def _token(body: bytes) -> Callable[[], Awaitable[None]]:
-    answer = apply_groups(body, DECISION.groups, charset="utf-8")
-    memo, key = Memo(64 * 1024 * 1024), MemoKey("shop.example/", "benchmark", "utf-8", None)
+    answer, memo = apply_groups(body, GROUPS, charset="utf-8"), Memo(64 * 1024 * 1024)
 
     async def once() -> None:
         fresh = body + os.urandom(16)
-        memo.get(key, fresh)
-        memo.put(key, fresh, answer)
+        memo.get(KEY, fresh)
+        memo.put(KEY, fresh, answer)
 
     return once
 

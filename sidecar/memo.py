@@ -31,10 +31,15 @@ class MemoKey(NamedTuple):
     """What an answer depends on beside the page's bytes."""
 
     address: str
+    """Host, path and query: what tells pages apart."""
     decision: str
+    """The decision's own key."""
     charset: str | None
+    """That of Content-Type."""
     nonce: str | None
+    """That of the policy in the page's head."""
     script: Script | None = None
+    """What the page may call."""
 
 
 class _Entry(NamedTuple):

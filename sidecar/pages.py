@@ -10,13 +10,14 @@ from typing import Protocol
 
 import aiohttp
 
-from rules.decision import Decision
+from rules.decision import Decision, Group
 from rules.html import PassedThrough, Rewritten, Script
 from rules.model import Delivery
 from rules.reasons import Reason
 from sidecar import browser_script, codings, content_security, eligibility, headers, validators
 from sidecar.exchange import Exchange, Page
 from sidecar.headers import Field
+from sidecar.memo import MemoKey
 from sidecar.telemetry import Telemetry
 from sidecar.upstream import OriginResponse
 
@@ -27,16 +28,7 @@ THREAD_BYTES_MIN = 256 * 1024
 class PageRewriter(Protocol):
     """What `sidecar.rewriting.Rewriting` is to the proxy. Never raises."""
 
-    async def rewrite(
-        self,
-        body: bytes,
-        decision: Decision,
-        *,
-        charset: str | None,
-        nonce: str | None,
-        address: str,
-        script: Script | None = None,
-    ) -> Rewritten | PassedThrough: ...
+    async def rewrite(self, key: MemoKey, body: bytes, groups: tuple[Group, ...]) -> Rewritten | PassedThrough: ...
 
     def status(self) -> dict[str, object]: ...
 
@@ -67,15 +59,10 @@ class Pages:
             return Reason.BROKEN_BODY
         nonce = content_security.style_nonce(fields) if content_security.has_policy(fields) else None
         script = _script_for(decision, fields)
+        charset = eligibility.charset_of(origin.headers.get("Content-Type", ""))
+        key = MemoKey(f"{exchange.authority}{exchange.target}", decision.key, charset, nonce, script)
         with self._telemetry.rewrite_s.time():
-            answer = await self._rewriting.rewrite(
-                content,
-                decision,
-                charset=eligibility.charset_of(origin.headers.get("Content-Type", "")),
-                nonce=nonce,
-                address=f"{exchange.authority}{exchange.target}",
-                script=script,
-            )
+            answer = await self._rewriting.rewrite(key, content, decision.groups)
         exchange.explanation.update((outcome.mutation_id, outcome.reason) for outcome in answer.outcomes)
         if isinstance(answer, PassedThrough):
             self._report(answer, exchange)

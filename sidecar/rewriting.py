@@ -16,8 +16,8 @@ from functools import partial
 import structlog
 
 from rules import limits
-from rules.decision import Decision, Group
-from rules.html import PassedThrough, Rewritten, Script, apply_groups
+from rules.decision import Group
+from rules.html import PassedThrough, Rewritten, apply_groups
 from rules.html.lessons import gaps_between, learn
 from rules.reasons import Reason
 from sidecar.child import COMMAND
@@ -91,53 +91,39 @@ class Rewriting:
         """Let waiting pages pass and end the child."""
         await self._isolated.close()
 
-    async def rewrite(
-        self,
-        body: bytes,
-        decision: Decision,
-        *,
-        charset: str | None,
-        nonce: str | None,
-        address: str,
-        script: Script | None = None,
-    ) -> Rewritten | PassedThrough:
-        """The page with the decision's changes, or why it passes untouched.
-
-        `charset` is that of Content-Type, `nonce` that of the page's CSP, `script` what the page may call. `address` is host, path and query: it tells
-        pages apart in the memo and in quarantine.
-        """
+    async def rewrite(self, key: MemoKey, body: bytes, groups: tuple[Group, ...]) -> Rewritten | PassedThrough:
+        """The page with a decision's groups carried out, or why it passes untouched."""
         try:
-            if not decision.groups:
+            if not groups:
                 return PassedThrough(reason=Reason.NO_RULES, outcomes=(), detail="")
             if len(body) > self._page_bytes_max:
                 detail = f"{len(body)} bytes, at most {self._page_bytes_max}"
                 return PassedThrough(reason=Reason.TOO_LARGE, outcomes=(), detail=detail)
-            if self.quarantine.holds(address, decision.key, _now()):
+            if self.quarantine.holds(key.address, key.decision, _now()):
                 return PassedThrough(reason=Reason.QUARANTINED, outcomes=(), detail="")
-            key = MemoKey(address, decision.key, charset, nonce, script)
             known = self.memo.get(key, body)
             if known is not None:
                 return known
             if (fitting := self.skeletons.fit(key, body)) is not None:
-                self._tell(key, body, decision.groups, fitting)
+                self._tell(key, body, groups, fitting)
                 return fitting
             if self.isolation is Isolation.CHILD:
-                return await self._isolated.ask(key, body, decision.groups)
+                return await self._isolated.ask(key, body, groups)
             answer = apply_groups(
                 body,
-                decision.groups,
-                charset=charset,
-                nonce=nonce,
-                script=script,
+                groups,
+                charset=key.charset,
+                nonce=key.nonce,
+                script=key.script,
                 page_bytes_max=self._page_bytes_max,
             )
             self.memo.put(key, body, answer)
-            self._tell(key, body, decision.groups, answer)
+            self._tell(key, body, groups, answer)
             if _has_edits(answer) and (study := self.skeletons.offer(key, body)) is not None:
-                asyncio.get_running_loop().call_soon(self._study, study, decision.groups)
+                asyncio.get_running_loop().call_soon(self._study, study, groups)
             return answer
         except Exception as error:  # noqa: BLE001 - fail open: a bug of ours costs a mutation, never a page
-            _log.exception("rewriting_failed", page=_path(address))
+            _log.exception("rewriting_failed", page=_path(key.address))
             return PassedThrough(reason=Reason.REWRITE_FAILED, outcomes=(), detail=type(error).__name__)
 
     def status(self) -> dict[str, object]:

@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable
 
 import psutil
 
-from rules.decision import Decision, Group
+from rules.decision import Group
 from rules.html import PassedThrough, Rewritten
 from rules.model import decode_operations
+from sidecar.memo import MemoKey
 from sidecar.rewriting import Rewriting
 from tests.sidecar.waiting import until
 
@@ -21,14 +22,7 @@ PAGE = b"<!doctype html><title>t</title><h1>Old</h1><p>text</p>"
 Open = Callable[..., Awaitable[Rewriting]]
 
 
-def decision(operations: bytes = HEADLINE, key: str = "d1") -> Decision:
-    group = Group("m-1", decode_operations(operations))
-    return Decision(
-        groups=(group,), outcomes=(), assignments={}, units=frozenset(), reads=frozenset(), private=False, key=key
-    )
-
-
-DECISION = decision()
+GROUPS = (Group("m-1", decode_operations(HEADLINE)),)
 
 
 def children() -> set[int]:
@@ -47,7 +41,7 @@ async def ask(
     rewriting: Rewriting, page: bytes, address: str | None = None, key: str = "d1"
 ) -> Rewritten | PassedThrough:
     at = address if address is not None else f"test/{page[:20].decode('latin-1')}"
-    return await rewriting.rewrite(page, decision(key=key), charset="utf-8", nonce=None, address=at)
+    return await rewriting.rewrite(MemoKey(at, key, "utf-8", None), page, GROUPS)
 
 
 async def reason(rewriting: Rewriting, page: bytes, address: str | None = None) -> str:

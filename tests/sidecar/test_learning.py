@@ -8,7 +8,7 @@ import pytest
 from rules import limits
 from rules.html import apply_groups
 from sidecar.rewriting import Isolation, Rewriting
-from tests.sidecar.opened import DECISION, STAND_IN, Open, ask, pid, reason
+from tests.sidecar.opened import GROUPS, STAND_IN, Open, ask, pid, reason
 from tests.sidecar.waiting import until
 
 
@@ -33,7 +33,7 @@ async def test_a_page_that_differs_by_a_token_is_soon_not_parsed_any_more(
     if isolation is Isolation.CHILD:
         os.kill(pid(started), signal.SIGSTOP)
     (page,) = tokens("another")
-    assert await ask(started, page, "a") == apply_groups(page, DECISION.groups, charset="utf-8")
+    assert await ask(started, page, "a") == apply_groups(page, GROUPS, charset="utf-8")
     assert skeletons(started)["hits"] == 1
     if isolation is Isolation.CHILD:
         os.kill(pid(started), signal.SIGCONT)

@@ -152,7 +152,7 @@ async def test_charset_and_address_reach_the_rewriter() -> None:
     ):
         await visitor.get("/a?b=c")
         [call] = sidecar.rewriter.calls
-    assert call == {"charset": "utf-8", "nonce": None, "address": "shop.example/a?b=c"}
+    assert (call.charset, call.nonce, call.address) == ("utf-8", None, "shop.example/a?b=c")
 
 
 HIDE = {"id": "hide", "mutationType": "hide", "mutationPayload": {"target": {"selector": "h1"}, "mode": "style"}}

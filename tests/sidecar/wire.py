@@ -15,14 +15,14 @@ from typing import Any
 
 import msgspec
 
-import rules.html
 from rules.compiler import compile_table
-from rules.decision import Decision
+from rules.decision import Group
 from rules.html import PassedThrough, Rewritten, apply_groups
 from rules.model import decode_rules
 from rules.table import DecisionTable
 from sidecar.app import Application
 from sidecar.guard import Guard
+from sidecar.memo import MemoKey
 from sidecar.settings import SidecarSettings
 from sidecar.verification import Verification
 
@@ -232,22 +232,13 @@ class InlineRewriter:
 
     def __init__(self, *, broken: bool = False) -> None:
         self.broken = broken
-        self.calls: list[dict[str, Any]] = []
+        self.calls: list[MemoKey] = []
 
-    async def rewrite(
-        self,
-        body: bytes,
-        decision: Decision,
-        *,
-        charset: str | None,
-        nonce: str | None,
-        address: str,
-        script: rules.html.Script | None = None,
-    ) -> Rewritten | PassedThrough:
-        self.calls.append({"charset": charset, "nonce": nonce, "address": address})
+    async def rewrite(self, key: MemoKey, body: bytes, groups: tuple[Group, ...]) -> Rewritten | PassedThrough:
+        self.calls.append(key)
         if self.broken:
             raise RuntimeError("broken on purpose")
-        return apply_groups(body, decision.groups, charset=charset, nonce=nonce, script=script)
+        return apply_groups(body, groups, charset=key.charset, nonce=key.nonce, script=key.script)
 
     def status(self) -> dict[str, object]:
         return {"ready": True}
