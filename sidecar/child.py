@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from sidecar.rewriter import LENGTH_BYTES, MESSAGE_BYTES_MAX, framed
+from sidecar.confinement import LENGTH_BYTES, MESSAGE_BYTES_MAX, framed
 
 COMMAND = (sys.executable, "-P", "-m", "sidecar.rewriter")
 SOCKET_BUFFER_BYTES = 512 * 1024

@@ -27,8 +27,9 @@ from rules.html.edits import splice
 from rules.html.skeleton import Lesson
 from rules.reasons import Reason
 from sidecar.child import COMMAND, Child
+from sidecar.confinement import MESSAGE_BYTES_MAX
 from sidecar.memo import MemoKey
-from sidecar.rewriter import MESSAGE_BYTES_MAX, Pair, Reply, Request
+from sidecar.rewriter import Pair, Reply, Request
 from sidecar.skeletons import Study
 
 QUEUE_PAGES_MAX = 512

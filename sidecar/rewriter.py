@@ -1,27 +1,17 @@
 """The child process that runs `rules.html`, and the messages it exchanges with its worker.
 
-Counterpart: `child.py` starts it and talks to it, `isolation.py` decides what it is asked and for how long. A page can crash or hang
-a parser and nothing inside a process can interrupt that, so the parser lives here, where the loss is one page.
+Counterpart: `child.py` starts it and talks to it, `isolation.py` decides what it is asked and for how long, `confinement.py`
+is what it has in common with other children. A page can crash or hang a parser and nothing inside a process can interrupt
+that, so the parser lives here, where the loss is one page.
 
-A message is a length (four bytes, big-endian) and that many bytes. The child says an empty message when it is ready,
-then answers requests one by one until the socket ends. It answers with edits, not with a page: the worker splices them
-into its own copy of the origin's bytes, so that whatever goes wrong here, bytes outside an edit stay the origin's.
+It answers with edits, not with a page: the worker splices them into its own copy of the origin's bytes, so that whatever
+goes wrong here, bytes outside an edit stay the origin's.
 
-Never: the event loop, Redis, the network, secrets (its environment has none), files after its imports.
+Never: the event loop, Redis, the network, secrets, files after its imports.
 """
 
-import argparse
-import ctypes
-import gc
-import os
-import resource
-import signal
-import socket
-import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
-from typing import Any
 
 import msgspec
 
@@ -30,23 +20,10 @@ from rules.html import Edit, PassedThrough, Rewritten, Script, Touched, apply_gr
 from rules.html.lessons import gaps_between, learn
 from rules.html.skeleton import Gap, Lesson
 from rules.reasons import Reason
-
-LENGTH_BYTES = 4
-MESSAGE_BYTES_MAX = 128 * 1024 * 1024
-"""The largest page that a setting allows (64 MiB) fits with its groups; a larger length is nonsense."""
-
-ADDRESS_SPACE_BYTES_MAX = 2 * 1024 * 1024 * 1024
-"""Measured: 30 MB when idle, 0.1 GB for 4 MiB of text, 0.62 GB for 4 MiB of nothing but `<b>`. What needs more than
-this would take the machine's memory before the deadline ends it."""
+from sidecar.confinement import MESSAGE_BYTES_MAX, Answering, run
 
 DECODED_BYTES_MAX = 4 * 1024 * 1024
 """Encoded size of the groups that are kept decoded; decoding a typical decision costs 10 µs, looking it up less than 1."""
-
-OUT_OF_MEMORY = 71
-"""Exit code of a child that a page drove over its memory (sysexits EX_OSERR)."""
-
-PR_SET_PDEATHSIG = 1  # prctl(2)
-PR_SET_DUMPABLE = 4
 
 
 class Request(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=True):
@@ -118,20 +95,21 @@ class DecodedGroups:
         return decoded
 
 
-def serve(connection: socket.socket, apply: Apply = apply_groups) -> None:
-    """Say that we are ready, answer requests until the other end closes. `connection` is blocking."""
+def answering(apply: Apply = apply_groups) -> Answering:
+    """A request's or a pair's bytes -> those of its reply."""
     groups = DecodedGroups()
     decode = msgspec.msgpack.Decoder(Request | Pair).decode
     encode = msgspec.msgpack.Encoder().encode
-    connection.sendall(framed(b""))
-    while (message := _receive(connection)) is not None:
+
+    def answered(message: bytearray) -> bytes:
         asked = decode(message)
-        reply = answer(asked, groups, apply) if isinstance(asked, Request) else learned(asked, groups, apply)
-        connection.sendall(framed(encode(reply)))
+        return encode(answer(asked, groups, apply) if isinstance(asked, Request) else learned(asked, groups, apply))
+
+    return answered
 
 
 def answer(request: Request, groups: DecodedGroups, apply: Apply) -> Reply:
-    """Rewrite one page. A bug in the rewriter is an answer; running out of memory ends the process."""
+    """Rewrite one page. A bug in the rewriter is an answer; running out of memory is raised."""
     try:
         result = apply(
             request.page,
@@ -142,7 +120,7 @@ def answer(request: Request, groups: DecodedGroups, apply: Apply) -> Reply:
             page_bytes_max=len(request.page),  # the worker has applied the setting
         )
     except MemoryError:
-        os._exit(OUT_OF_MEMORY)
+        raise
     except Exception as error:  # noqa: BLE001 - fail open: the page passes, and its reason names the bug
         detail = f"{type(error).__name__}: {error}"[:500]
         return Reply(request.number, passed=PassedThrough(reason=Reason.REWRITE_FAILED, outcomes=(), detail=detail))
@@ -155,7 +133,7 @@ def answer(request: Request, groups: DecodedGroups, apply: Apply) -> Reply:
 
 
 def learned(pair: Pair, groups: DecodedGroups, apply: Apply) -> Reply:
-    """What two pages teach. A bug here teaches nothing; running out of memory ends the process."""
+    """What two pages teach. A bug here teaches nothing; running out of memory is raised."""
     try:
         gaps = gaps_between(pair.base, pair.other, pair.known)
         lesson = (
@@ -171,71 +149,15 @@ def learned(pair: Pair, groups: DecodedGroups, apply: Apply) -> Reply:
             )
         )
     except MemoryError:
-        os._exit(OUT_OF_MEMORY)
+        raise
     except Exception:  # noqa: BLE001 - pages are parsed as before
         lesson = None
     return Reply(pair.number, lesson=lesson)
 
 
-def framed(message: bytes) -> bytes:
-    """The message behind its length."""
-    return len(message).to_bytes(LENGTH_BYTES, "big") + message
-
-
-def _receive(connection: socket.socket) -> bytearray | None:
-    """The next message, None when the other end has closed."""
-    prefix = _receive_exactly(connection, LENGTH_BYTES)
-    if prefix is None:
-        return None
-    length = int.from_bytes(prefix, "big")
-    if length > MESSAGE_BYTES_MAX:
-        raise SystemExit(f"a request of {length} bytes: the worker and its rewriter are out of step")
-    return _receive_exactly(connection, length)
-
-
-def _receive_exactly(connection: socket.socket, length: int) -> bytearray | None:
-    message = bytearray(length)
-    missing = memoryview(message)
-    while missing:
-        received = connection.recv_into(missing, 0, socket.MSG_WAITALL)
-        if received == 0:
-            return None
-        missing = missing[received:]
-    return message
-
-
-def confine(parent: int) -> None:
-    """Bound what this process may take, and tie its life to its worker's.
-
-    The end of the socket ends an idle child; a child that hangs in a page needs the kernel's help (Linux only).
-    SIGINT of a terminal reaches the whole process group: the worker finishes its visitors first and then closes us.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES_MAX, ADDRESS_SPACE_BYTES_MAX))
-        prctl: Any = ctypes.CDLL(None).prctl
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        # A core of a page may hold a visitor's data, and RLIMIT_CORE does not stop one that is piped to a program.
-        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
-    if os.getppid() != parent:
-        raise SystemExit("the worker ended before its rewriter began")
-
-
 def main(arguments: Sequence[str] | None = None, apply: Apply = apply_groups) -> None:
     """`python -m sidecar.rewriter --fd N --parent PID`; started by `child.py`, never by a person."""
-    parser = argparse.ArgumentParser(prog="sidecar.rewriter", description="Rewrites pages for one sidecar worker.")
-    parser.add_argument("--fd", type=int, required=True, help="the inherited end of a stream socket pair")
-    parser.add_argument("--parent", type=int, required=True, help="process id of the worker")
-    options = parser.parse_args(arguments)
-    confine(options.parent)
-    # What is imported by now lives as long as the process: the collector need not look at it again.
-    gc.freeze()
-    with socket.socket(fileno=options.fd) as connection:
-        connection.setblocking(True)
-        with suppress(BrokenPipeError, ConnectionResetError):  # the worker is gone, or has given us up
-            serve(connection, apply)
+    run(answering(apply), arguments)
 
 
 if __name__ == "__main__":

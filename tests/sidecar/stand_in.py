@@ -15,7 +15,8 @@ import msgspec
 
 from rules.html import Edit, PassedThrough, Rewritten
 from rules.reasons import Reason
-from sidecar.rewriter import Changes, Reply, framed, main
+from sidecar.confinement import framed
+from sidecar.rewriter import Changes, Reply, main
 
 MARK = b"[rewritten]"
 STUDIED = b"mL"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from service.opinions import Case, Judged, Opinion, Verdict
-from sidecar.rewriter import framed
+from sidecar.confinement import framed
 from sidecar.verifier import main
 
 

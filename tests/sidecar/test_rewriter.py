@@ -1,18 +1,13 @@
-"""The child's loop, over a real socket pair and in this process."""
-
-import socket
-import threading
-from collections.abc import Iterator
+"""What the rewriting child answers, in this process."""
 
 import msgspec
-import pytest
 
 from rules.decision import Group
 from rules.html import PassedThrough, Rewritten, Script, apply_groups
 from rules.html.skeleton import Gap
 from rules.model import Delivery, decode_operations
 from rules.reasons import Reason
-from sidecar.rewriter import Apply, Changes, DecodedGroups, Pair, Reply, Request, answer, framed, learned, serve
+from sidecar.rewriter import Apply, Changes, DecodedGroups, Pair, Reply, Request, answer, answering, learned
 
 GROUPS = (
     Group("m-1", decode_operations(b'[{"verb": "setText", "target": {"selector": "h1"}, "content": {"text": "New"}}]')),
@@ -21,33 +16,19 @@ ENCODED = msgspec.msgpack.encode(GROUPS)
 PAGE = b"<h1>Old</h1>"
 
 
-@pytest.fixture
-def connection() -> Iterator[socket.socket]:
-    """Our end; at the other `serve` runs and ends when ours closes."""
-    ours, theirs = socket.socketpair()
-    ours.settimeout(5)
-    thread = threading.Thread(target=serve, args=(theirs,))
-    thread.start()
-    yield ours
-    ours.close()
-    thread.join(5)
-    theirs.close()
-    assert not thread.is_alive()
+def request(number: int, page: bytes = PAGE) -> Request:
+    return Request(number, ENCODED, "utf-8", None, page)
 
 
-def hear(connection: socket.socket) -> bytes:
-    length = int.from_bytes(connection.recv(4, socket.MSG_WAITALL), "big")
-    return connection.recv(length, socket.MSG_WAITALL) if length else b""
+def replied(*asked: Request | Pair) -> list[Reply]:
+    """What one child answers to all of these, as bytes on both ways."""
+    answered = answering()
+    said = [answered(bytearray(msgspec.msgpack.encode(one))) for one in asked]
+    return [msgspec.msgpack.decode(one, type=Reply) for one in said]
 
 
-def request(number: int, page: bytes = PAGE) -> bytes:
-    return framed(msgspec.msgpack.encode(Request(number, ENCODED, "utf-8", None, page)))
-
-
-def test_ready_then_answers_in_order(connection: socket.socket) -> None:
-    assert hear(connection) == b""
-    connection.sendall(request(1) + request(2, b"<p>none</p>") + request(3))
-    replies = [msgspec.msgpack.decode(hear(connection), type=Reply) for _ in range(3)]
+def test_answers_with_edits_or_the_reason_why_there_are_none() -> None:
+    replies = replied(request(1), request(2, b"<p>none</p>"), request(3))
     assert [reply.number for reply in replies] == [1, 2, 3]
     expected = apply_groups(PAGE, GROUPS, charset="utf-8")
     assert isinstance(expected, Rewritten)
@@ -66,15 +47,13 @@ def test_a_page_may_call_the_browser_script() -> None:
         assert (reply.changes is not None and reply.changes.calls_script) is (script is not None)
 
 
-def test_a_pair_teaches_where_pages_differ(connection: socket.socket) -> None:
-    assert hear(connection) == b""
+def test_a_pair_teaches_where_pages_differ() -> None:
     pair = Pair(7, ENCODED, "utf-8", False, (), b"<p>abc</p><h1>Old</h1>", b"<p>xy</p><h1>Old</h1>")
-    connection.sendall(framed(msgspec.msgpack.encode(pair)) + request(8))
-    reply = msgspec.msgpack.decode(hear(connection), type=Reply)
+    reply, following = replied(pair, request(8))
     assert (reply.number, reply.changes, reply.passed) == (7, None, None)
     assert reply.lesson is not None
     assert reply.lesson.gaps == (Gap(3, 6),)
-    assert msgspec.msgpack.decode(hear(connection), type=Reply).number == 8
+    assert following.number == 8
 
 
 def test_a_bug_teaches_nothing() -> None:
@@ -83,19 +62,6 @@ def test_a_bug_teaches_nothing() -> None:
 
     pair = Pair(7, ENCODED, "utf-8", False, (), b"<p>abc</p>", b"<p>xy</p>")
     assert learned(pair, DecodedGroups(), fail) == Reply(7)
-
-
-def test_an_end_in_the_middle_of_a_request_is_an_end(connection: socket.socket) -> None:
-    assert hear(connection) == b""
-    connection.sendall(request(1)[:20])
-
-
-def test_a_length_beyond_the_bound_ends_the_child() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        ours.sendall(b"\xff\xff\xff\xff")
-        with pytest.raises(SystemExit, match="out of step"):
-            serve(theirs)
 
 
 def test_a_bug_is_an_answer() -> None:
