@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import pytest
 from control_plane.tokens import Role, Tokens
 from tests.end_to_end.site import Site, response
 from tests.end_to_end.stack import ROOT, Service, inherited, until
+from tests.layout_mutation.typed import Ran
 
 EXAMPLES = ROOT / "examples"
 RULES = EXAMPLES / "rules.json"
@@ -25,19 +25,6 @@ COMMANDS = ("up", "sidecar", "control-plane", "rewrite", "lint", "migrate", "tok
 RUN_S_MAX = 60.0
 
 Damage = Callable[[dict[str, Any]], object]
-
-
-@dataclass(frozen=True)
-class Ran:
-    """How a command ended."""
-
-    code: int
-    out: bytes
-    err: str
-
-    @property
-    def text(self) -> str:
-        return self.out.decode()
 
 
 class CommandLine:
