@@ -42,7 +42,8 @@ class _Entry:
 
     @property
     def bytes(self) -> int:
-        return len(self.base) * (1 if self.skeleton is None else 2) + ENTRY_OVERHEAD_BYTES
+        taught = 0 if self.skeleton is None else len(self.base) + self.skeleton.lesson.bytes
+        return len(self.base) + taught + ENTRY_OVERHEAD_BYTES
 
 
 class Skeletons:
@@ -78,8 +79,7 @@ class Skeletons:
         own = _regardless_of_nonce(key)
         entry = self._entries.get(own)
         if entry is None:
-            is_small = (2 * len(page) + ENTRY_OVERHEAD_BYTES) * ENTRY_SHARE_MAX <= self.bytes_max
-            if is_small and self._doorkeeper.saw(hash(own)):
+            if self._is_small(2 * len(page)) and self._doorkeeper.saw(hash(own)):
                 self._put(own, _Entry(page))
             return None
         if entry.is_studied or entry.base == page:
@@ -100,7 +100,7 @@ class Skeletons:
         self._entries.pop(study.key)
         self.bytes -= entry.bytes
         entry.is_studied = False
-        if lesson is not None:
+        if lesson is not None and self._is_small(2 * len(study.base) + lesson.bytes):
             entry.skeleton, entry.failures = Skeleton(study.base, lesson, study.key.charset), 0
             self.lessons += 1
         else:
@@ -119,6 +119,10 @@ class Skeletons:
             "bytes": self.bytes,
             "bytes_max": self.bytes_max,
         }
+
+    def _is_small(self, size: int) -> bool:
+        """Whether so many bytes may be kept for one key."""
+        return (size + ENTRY_OVERHEAD_BYTES) * ENTRY_SHARE_MAX <= self.bytes_max
 
     def _put(self, key: MemoKey, entry: _Entry) -> None:
         self._entries[key] = entry

@@ -76,6 +76,11 @@ class Lesson(Struct, frozen=True):
     with_nonce: bool
     touched: tuple[Touched, ...] = ()
 
+    @property
+    def bytes(self) -> int:
+        """What is written, together: it may be more than the page."""
+        return sum(len(part) for shape in self.shapes for part in shape.parts if isinstance(part, bytes))
+
 
 class Skeleton:
     """A lesson ready for use, with the page that it was learned from; `charset` is the Content-Type's."""

@@ -145,3 +145,21 @@ def test_a_lesson_for_what_has_left_is_dropped() -> None:
     skeletons.learned(study, lesson)
     skeletons.learned(study._replace(base=page("z")), lesson)
     assert len(skeletons) == 1
+
+
+@pytest.mark.parametrize(("characters", "kept"), [(15_000, range(5, 12)), (60_000, range(1))])
+def test_what_is_written_counts_too(characters: int, kept: range) -> None:
+    """A page of a hundred bytes may become a large one, at each of its addresses; one is not to push out all others."""
+    content = model.Content(html="x" * characters)
+    groups = (Group("m", (model.Append(target=model.Target(selector="p"), content=content),)),)
+    skeletons = Skeletons(MEGABYTE)
+    for key in (KEY._replace(address=f"shop.example/?{number}") for number in range(20)):
+        for token in ("a", "b", "c"):
+            if (study := skeletons.offer(key, page(token, "<p>" * 5))) is not None:
+                gaps = gaps_between(study.base, study.other)
+                assert gaps is not None
+                skeletons.learned(
+                    study, learn(study.base, gaps, groups, charset="utf-8", with_nonce=False, apply=apply_groups)
+                )
+    assert len(skeletons) in kept
+    assert skeletons.bytes <= MEGABYTE
