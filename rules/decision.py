@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rules.rows import Cases, Row
     from rules.table import DecisionTable
 
-REVISION = 2
+REVISION = 3
 """Goes up when the same groups make other bytes of the same page, so that no cache confirms an older engine's page."""
 
 

@@ -60,6 +60,9 @@ _OWN = re.compile(r"(?:<style(?: [^<>\0]*)?>[^<\0]*</style>|<script(?: [^<>\0]*)
 """What the engine itself writes into a head."""
 _STRUCTURE_TAG = re.compile(r"<(?:html|body)", re.IGNORECASE)
 _WHITE_SPACE = " \t\n\f\r"
+_OPEN_END = re.compile(r"(?:<|&#?[A-Za-z0-9]*|[A-Za-z0-9]{64})\Z")
+"""Text that may go on as a tag or a character reference, by what an edit puts behind it; of the longest, the end."""
+_OPEN_END_CHARACTERS = 64
 _NO_TEXT = re.compile(r"<!--.*?-->|</html\s*>", re.DOTALL | re.IGNORECASE)
 
 
@@ -128,7 +131,7 @@ def _stays_in_place(document: Document, one: Carried) -> bool:
         return isinstance(operation, model.Append) and document.end_tag(element) is not None
     if isinstance(operation, model.RemoveAndKeepContent) or not _is_written(document, element):
         return False
-    if not _is_between_tags_of_parent(document, element):
+    if not _is_between_tags_of_parent(document, element) or _may_join(document, one):
         return False
     if _MOVES_CONTENT.intersection(chain(element)) or _brings_form(operation):
         return False
@@ -136,6 +139,23 @@ def _stays_in_place(document: Document, one: Carried) -> bool:
         return False
     previous, last = element.previous_sibling, element.children[-1] if element.children else None
     return all(not isinstance(node, Element) or _is_written(document, node) for node in (previous, last))
+
+
+def _may_join(document: Document, one: Carried) -> bool:
+    """Whether text ends where something is written or goes, and would be read on: a `<` or `&amp` that was text becomes a tag
+    or another character by the letters behind it, and a carriage return one line end with a new line."""
+    content = getattr(one.operation, "content", None)
+    if isinstance(content, Content) and _OPEN_END.search(markup_of(content)[-_OPEN_END_CHARACTERS:]):
+        return True
+    tags = (document.start_tag(one.element), document.end_tag(one.element))
+    return any(_has_open_end(document, tag[0]) for tag in tags if tag is not None)
+
+
+def _has_open_end(document: Document, offset: int) -> bool:
+    """Whether the source before an offset may be read on; a lone return looks like a new line there."""
+    if offset and document.page[offset + document.base - 1] == ord("\r"):
+        return True
+    return _OPEN_END.search(document.source[max(0, offset - _OPEN_END_CHARACTERS) : offset]) is not None
 
 
 def _is_between_tags_of_parent(document: Document, element: Element) -> bool:

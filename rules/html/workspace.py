@@ -4,6 +4,7 @@ Counterpart: `rules.html.operations` and `rules.html.moves` ask, verb by verb; `
 Never: a verb; a look at what is written.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 
@@ -33,6 +34,9 @@ _SIDES = {
 
 _ANY_HASH = "A" * 43 + "="
 """As long as every SHA-256 in base64: what can be written can be written with any."""
+_READ_ON = re.compile(rb"(?:<[A-Za-z!/?]|&#?[A-Za-z0-9]*[A-Za-z0-9#;]|\r\n)\Z")
+"""What was text and becomes a tag, another character, or one line end instead of two, by the last byte here."""
+_READ_ON_BYTES = 64
 _PERMISSION = model.SetAttribute(target=model.Target(selector="meta"), name="content", value="")
 """Stands among the carried operations for a policy that was amended; its value is in the tag's changes."""
 
@@ -301,11 +305,13 @@ class Workspace:
         return True
 
     def _joins_characters(self, start: int, end: int, written: bytes) -> bool:
-        """Whether the page breaks off within a character right before, and what would then follow is no tag; a return and
-        what would become the rest of one line end are no less."""
+        """Whether the page breaks off within a character right before, and what would then follow is no tag; or text would
+        be read on as something else."""
         page = self.document.page
         follows = written[:1] or page[end : end + 1]
-        if follows == b"\n" and page[start - 1 : start] == b"\r":
+        if _READ_ON.search(page[max(0, start - _READ_ON_BYTES) : start] + follows):
+            return True
+        if _READ_ON.search(written[-_READ_ON_BYTES:] + page[end : end + 1]):
             return True
         if follows in (b"<", b"") or page[start - 1 : start] == b">":
             return False

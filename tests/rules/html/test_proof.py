@@ -8,7 +8,7 @@ from rules.html.edits import splice
 from rules.html.operations import perform
 from rules.html.workspace import Workspace
 from rules.reasons import Reason
-from tests.rules.html.making import at, document, html, text
+from tests.rules.html.making import at, document, html, reasons, rewritten, text
 
 
 def worked(page: str, operation: model.Operation) -> tuple[Workspace, bytes]:
@@ -123,3 +123,45 @@ def test_an_attribute_that_decides_about_other_elements_is_proven(page: str, cha
     for left_out in ("svg>", "selectedcontent>"):
         page = page.replace(left_out, "p>")
     assert isinstance(rewrite(page.encode(), [change]), Rewritten)
+
+
+FILLED = "<!doctype html><html><head></head><body>{}</body></html>"
+
+
+@pytest.mark.parametrize(
+    ("inside", "operation"),
+    [
+        ("<p>a <<b>y</b>img src=x onerror=x()> c</p>", model.Remove(target=at("b"))),
+        ("<p>a <<b>y</b>!-- c</p>", model.Remove(target=at("b"))),
+        ("<div>a <<p>y</p></div>", model.Before(target=at("p"), content=text("x"))),
+        ("<div>a <<p>y</p></div>", model.Replace(target=at("p"), content=text("x"))),
+        ("<p>a <</p>", model.Append(target=at("p"), content=text("img src=x onerror=x()"))),
+        ("<div>a &<p>y</p>lt; c</div>", model.Remove(target=at("p"))),
+        ("<div>a &#<p>y</p>60; c</div>", model.Remove(target=at("p"))),
+        ("<div>a &#6<p>y</p></div>", model.Before(target=at("p"), content=text("0"))),
+        ("<div>a &am<p>y</p></div>", model.Before(target=at("p"), content=text("p;"))),
+        ("<p>a &</p>", model.Append(target=at("p"), content=text("copy"))),
+        ("<p>a <b>y</b>lt; c</p>", model.After(target=at("b"), content=html("x &"))),
+        ("<p>img src=x> c</p>", model.Prepend(target=at("p"), content=html("x <"))),
+        ("<p>a\r</p>", model.Append(target=at("p"), content=html("\n<i>n</i>"))),
+        ("<p>a\r<b>y</b>\nc</p>", model.Remove(target=at("b"))),
+    ],
+)
+def test_what_an_edit_would_join_to_a_tag_or_a_reference_is_refused(inside: str, operation: model.Operation) -> None:
+    page = FILLED.format(inside)
+    assert reasons(page, operation) == [Reason.AMBIGUOUS_SPAN]
+
+
+def test_two_edits_that_would_join_are_refused_together() -> None:
+    page = FILLED.format("<p>a <<b>y</b><i>z</i></p>")
+    gone, written = model.Remove(target=at("b")), model.Before(target=at("i"), content=text("img src=x onerror=x()"))
+    assert rewritten(page, written) == page.replace("<i>", "img src=x onerror=x()<i>")
+    assert "<img" not in rewritten(page, gone, written)
+
+
+@pytest.mark.parametrize(
+    "inside", ["<p>a < <b>y</b> c</p>", "<p>R&D <b>y</b>c</p>", "<p>R&D<b>y</b> c</p>", "<p><b>y</b>lt;</p>"]
+)
+def test_what_joins_nothing_is_done(inside: str) -> None:
+    page = FILLED.format(inside)
+    assert rewritten(page, model.Remove(target=at("b"))) == page.replace("<b>y</b>", "")
