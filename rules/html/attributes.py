@@ -20,6 +20,8 @@ _DECIDING = frozenset(
     "referrerpolicy language attributename values from to by xmlns method enctype formmethod formenctype".split()
 )
 """Attributes whose value decides what runs or loads, or how the page is read."""
+_PRESENTING = frozenset("fill stroke filter mask clip-path cursor marker marker-start marker-mid marker-end".split())
+"""Attributes of SVG that are declarations of a style, and may load something."""
 _SOUGHT = frozenset({"id", "name"})
 """Attributes by which scripts find elements, as if they were variables."""
 _ADDRESSES = frozenset(
@@ -54,8 +56,9 @@ class Place(NamedTuple):
 def position_in(place: Place, mark: str, marks: list[str], has_fallback: bool) -> Position:
     """What a placeholder is there; raises RulesError."""
     name = place.name.lower()
-    if name == "style":
-        if problem := problems_of_marks(place.value, marks, in_blocks=False).get(mark):
+    if name == "style" or name in _PRESENTING:
+        style = place.value if name == "style" else f"{name}:{place.value}"
+        if problem := problems_of_marks(style, marks, in_blocks=False).get(mark):
             raise RulesError(problem)
         return Position.STYLE
     if (
