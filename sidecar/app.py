@@ -18,10 +18,10 @@ import uuid_utils
 from service.engine import engine
 from service.keys import Keys
 from sidecar.connections import VisitorServer
-from sidecar.guard import Guard
 from sidecar.inspection import Inspection
 from sidecar.pages import PageRewriter
 from sidecar.proxy import Proxy, TableSource
+from sidecar.quarantine import MutationQuarantine
 from sidecar.rewriting import Isolation, OnRewritten, Rewriting
 from sidecar.settings import SidecarSettings
 from sidecar.tables import Tables
@@ -54,7 +54,7 @@ class Application:
             tables=tables,
             rewriting=rewriting,
             telemetry=self.telemetry,
-            guard=verification.guard,
+            quarantine=verification.quarantine,
             now=now,
             new_unit=new_unit,
         )
@@ -84,7 +84,7 @@ class Application:
             await asyncio.sleep(0.02)
 
 
-def tables_of(settings: SidecarSettings, instance: str, guard: Guard) -> Tables:
+def tables_of(settings: SidecarSettings, instance: str, quarantine: MutationQuarantine) -> Tables:
     """The table's keeper, as the settings want it. `instance` names this worker in the fleet."""
     return Tables(
         redis_url=settings.redis_url or None,
@@ -94,7 +94,7 @@ def tables_of(settings: SidecarSettings, instance: str, guard: Guard) -> Tables:
         instance=instance,
         workers=settings.worker_count,
         poll_s=settings.table_poll_s,
-        held=guard.held,
+        held=quarantine.held,
         engine=engine(),
     )
 
@@ -120,11 +120,11 @@ async def running(
     `announce` hears of mutations that a second opinion differed about.
     """
     async with AsyncExitStack() as stack:
-        guard = Guard(time.monotonic)
-        tables = tables_of(settings, f"{socket.gethostname()}/{settings.listen}/{number}", guard)
+        quarantine = MutationQuarantine(time.monotonic)
+        tables = tables_of(settings, f"{socket.gethostname()}/{settings.listen}/{number}", quarantine)
         verification = Verification(
             share=settings.verify_share,
-            guard=guard,
+            quarantine=quarantine,
             table=lambda: tables.current,
             entropy=random.Random(),  # noqa: S311 - which pages are looked at, and jitter
             announce=announce,

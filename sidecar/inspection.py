@@ -46,7 +46,7 @@ class Inspection:
     def hold(self, versions: Mapping[str, int]) -> None:
         """Skip what another worker's second opinion differed about."""
         for name, version in versions.items():
-            self._verification.guard.hold(name, version)
+            self._verification.quarantine.hold(name, version)
 
     def metrics(self) -> list[Family]:
         """Every metric of this worker."""
@@ -60,7 +60,7 @@ class Inspection:
         shown = ("id", "name", "site", "layoutId", "pageSlug", "moduleId", "mutationType", "priority", "version")
         flags = ("isActive", "status", "schedule")
         records = (msgspec.to_builtins(mutation) for mutation in table.rules.mutations)
-        held = self._verification.guard.held(table)
+        held = self._verification.quarantine.held(table)
         return [
             {**{name: record.get(name) for name in (*shown, *flags)}, "quarantined": record["id"] in held}
             for record in records
@@ -71,7 +71,7 @@ class Inspection:
         table = self._tables.current
         if table is None:
             return {"url": url, "table": None, "reason": "no_table", "outcomes": []}
-        held = self._verification.guard.held(table)
+        held = self._verification.quarantine.held(table)
         decision = decide(table, context_of_address(url, attributes, self._now(), held=held))
         return {
             "url": url,

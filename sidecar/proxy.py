@@ -21,10 +21,10 @@ from rules.redirects import LASTING, Redirect
 from rules.table import DecisionTable
 from sidecar import browser_script, eligibility, headers, local_mode, toggles, upgrade, validators, visit
 from sidecar.exchange import Exchange, Page, Passing
-from sidecar.guard import Guard
 from sidecar.headers import Field, Forwarding
 from sidecar.local_mode import Place
 from sidecar.pages import PageRewriter, Pages, revalidated
+from sidecar.quarantine import MutationQuarantine
 from sidecar.relay import CLOSE, Visitor, Written, end_to_end
 from sidecar.settings import SidecarSettings
 from sidecar.telemetry import Telemetry
@@ -63,7 +63,7 @@ class Proxy:
         tables: TableSource,
         rewriting: PageRewriter,
         telemetry: Telemetry,
-        guard: Guard,
+        quarantine: MutationQuarantine,
         now: Callable[[], datetime],
         new_unit: Callable[[], str],
     ) -> None:
@@ -74,7 +74,7 @@ class Proxy:
             rewriting, telemetry, bytes_max=settings.page_bytes_max, wait_s=settings.buffer_ms_max / 1000
         )
         self._telemetry = telemetry
-        self._guard = guard
+        self._quarantine = quarantine
         self._now = now
         self._new_unit = new_unit
         tokens = Tokens(
@@ -381,7 +381,7 @@ class Proxy:
             layout_id=layout_id,
             now=now,
             toggles=exchange.toggles,
-            held=self._guard.held(table),
+            held=self._quarantine.held(table),
         )
 
     def _scheme(self, request: web.BaseRequest) -> str:

@@ -23,7 +23,7 @@ from rules.reasons import Reason
 from sidecar.child import COMMAND
 from sidecar.isolation import QUEUE_PAGES_MAX, Isolated, Job
 from sidecar.memo import Memo, MemoKey
-from sidecar.quarantine import Quarantine
+from sidecar.quarantine import PageQuarantine
 from sidecar.skeletons import Skeletons, Study
 
 DEADLINE_S = 0.25
@@ -69,7 +69,7 @@ class Rewriting:
         self.isolation = isolation
         self.memo = Memo(memo_bytes_max)
         self.skeletons = Skeletons(skeleton_bytes_max)
-        self.quarantine = Quarantine()
+        self.quarantine = PageQuarantine()
         self._page_bytes_max = page_bytes_max
         self._on_rewritten = on_rewritten
         self._isolated = Isolated(

@@ -1,6 +1,6 @@
 """The second opinion at the edge: a sample of rewritten pages is judged afterwards, in a process of its own.
 
-A page whose mutations changed something else, or something less, costs its mutation the place: it is held in `guard`, and
+A page whose mutations changed something else, or something less, costs its mutation the place: it is held in `quarantine`, and
 a person is told. Whatever befalls the judge (a crash, a hang, too much memory) is no opinion and holds nobody.
 Counterparts: `rewriting.py` tells of every new page, `verifier.py` runs in the child, `service.second_opinion` judges.
 Never: a visitor who waits, or a page kept for longer than the judge needs; what does not fit into the queue is dropped.
@@ -22,8 +22,8 @@ from rules.html import Rewritten
 from rules.table import DecisionTable
 from service.opinions import PAGE_BYTES_MAX, Case, Doubt, Judged, Opinion, Verdict
 from sidecar.child import Child
-from sidecar.guard import Guard
 from sidecar.memo import MemoKey
+from sidecar.quarantine import MutationQuarantine
 
 COMMAND = (sys.executable, "-P", "-m", "sidecar.verifier")
 DEADLINE_S = 5.0
@@ -139,7 +139,7 @@ class Verification:
         self,
         *,
         share: float,
-        guard: Guard,
+        quarantine: MutationQuarantine,
         table: Callable[[], DecisionTable | None],
         entropy: random.Random,
         announce: Announce = lambda _: None,
@@ -147,7 +147,7 @@ class Verification:
         interval_s: float = 0.0,
         command: Sequence[str] = COMMAND,
     ) -> None:
-        self.guard = guard
+        self.quarantine = quarantine
         self._interval_s = interval_s
         self._next = float("-inf")
         self._share = share
@@ -233,7 +233,7 @@ class Verification:
             return
         # Of the table that was in force then: a version published since is judged by pages of its own.
         versions = {} if sample.table is None else sample.table.versions(judged.blamed)
-        held_s = max((self.guard.hold(name, version) for name, version in versions.items()), default=0.0)
+        held_s = max((self.quarantine.hold(name, version) for name, version in versions.items()), default=0.0)
         _log.error(
             "mutation_differs",
             mutations=list(judged.blamed),

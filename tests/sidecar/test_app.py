@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from sidecar.app import rewriting_of, tables_of
-from sidecar.guard import Guard
+from sidecar.quarantine import MutationQuarantine
 from sidecar.settings import SidecarSettings
 from tests.sidecar.wire import Conversation, answering, client, origin, response, serving
 
@@ -14,7 +14,7 @@ async def test_parts_are_made_as_the_settings_want_them(tmp_path: Path) -> None:
     settings = SidecarSettings(
         upstream="http://127.0.0.1:1", redis_url="", snapshot_dir=str(tmp_path), rewrite_inline=True
     )
-    tables, rewriting = tables_of(settings, "here", Guard(time.monotonic)), rewriting_of(settings)
+    tables, rewriting = tables_of(settings, "here", MutationQuarantine(time.monotonic)), rewriting_of(settings)
     await tables.start()
     await rewriting.start()
     assert (tables.current, tables.status()["redis"]) == (None, "none")

@@ -17,8 +17,8 @@ from rules.html import Rewritten, apply_groups
 from rules.reasons import Reason
 from rules.table import DecisionTable
 from service.opinions import PAGE_BYTES_MAX
-from sidecar.guard import Guard
 from sidecar.memo import MemoKey
+from sidecar.quarantine import MutationQuarantine
 from sidecar.verification import QUEUE_PAGES_MAX, Verification
 from sidecar.visit import context_of_address
 from tests.service.judging import PAGE
@@ -41,7 +41,12 @@ async def verification() -> AsyncIterator[Open]:
     opened: list[Verification] = []
 
     def start(**changes: object) -> Verification:
-        given = {"share": 1.0, "guard": Guard(time.monotonic), "table": lambda: TABLE, "entropy": random.Random(1)}
+        given = {
+            "share": 1.0,
+            "quarantine": MutationQuarantine(time.monotonic),
+            "table": lambda: TABLE,
+            "entropy": random.Random(1),
+        }
         made = Verification(**{**given, **changes})  # type: ignore[arg-type]
         opened.append(made)
         made.start()
@@ -89,7 +94,7 @@ async def test_what_is_right_is_agreed_with(verification: Open) -> None:
     judged = verification()
     consider(judged)
     await until(lambda: counted(judged) == {"agrees": 1}, 20)
-    assert judged.guard.held(TABLE) == frozenset()
+    assert judged.quarantine.held(TABLE) == frozenset()
     assert judged.status()["opinions"] == {"agrees": 1}
 
 
@@ -113,7 +118,7 @@ async def test_a_mutation_that_did_something_else_is_skipped_and_told_of(verific
     assert line["mutations"] == ["headline", "end"], "neither is to blame alone"
     assert "<textarea>" in line["detail"]
     assert announced == [{"end": 1, "headline": 3}]
-    held = judged.guard.held(TABLE)
+    held = judged.quarantine.held(TABLE)
     assert groups(held=held) == ()
     context = context_of_address("https://shop.example/offers", {}, NOON, held=held)
     assert {outcome.reason for outcome in decide(TABLE, context).outcomes} == {Reason.QUARANTINED}
@@ -123,7 +128,7 @@ async def test_without_a_table_nobody_can_be_held(verification: Open) -> None:
     judged = verification(table=lambda: None)
     consider(judged, page_of(PAGE))
     await until(lambda: counted(judged) == {"differs": 1}, 20)
-    assert judged.guard.held(TABLE) == frozenset()
+    assert judged.quarantine.held(TABLE) == frozenset()
 
 
 # ---- the sample
@@ -158,7 +163,7 @@ async def test_a_judge_that_ends_over_a_page_has_no_opinion_and_is_replaced(veri
         consider(judged)
         await until(lambda: counted(judged) == {"no_opinion failed": 1, "agrees": 1}, 20)
     assert judged.status()["restarts"] == 1
-    assert judged.guard.held(TABLE) == frozenset()
+    assert judged.quarantine.held(TABLE) == frozenset()
     assert [line["event"] for line in logs] == ["verifier_replaced"]
 
 

@@ -21,8 +21,8 @@ from rules.html import PassedThrough, Rewritten, apply_groups
 from rules.model import decode_rules
 from rules.table import DecisionTable
 from sidecar.app import Application
-from sidecar.guard import Guard
 from sidecar.memo import MemoKey
+from sidecar.quarantine import MutationQuarantine
 from sidecar.settings import SidecarSettings
 from sidecar.verification import Verification
 
@@ -254,7 +254,9 @@ def table(
 
 def unverified(source: FixedTable) -> Verification:
     """A second opinion that nobody is asked for."""
-    return Verification(share=0, guard=Guard(time.monotonic), table=lambda: source.current, entropy=random.Random(1))
+    return Verification(
+        share=0, quarantine=MutationQuarantine(time.monotonic), table=lambda: source.current, entropy=random.Random(1)
+    )
 
 
 def headline(text: str = "New", **fields: Any) -> dict[str, Any]:
