@@ -53,13 +53,13 @@ class Audit:
         items = tuple(_entry(one) for one in found[:limit])
         return Page(items, encode_cursor(items[-1].number) if len(found) > limit else None)
 
-    async def record(self, actor: Actor, action: Action | str, subject: str, reason: str = "") -> None:
+    async def record(self, actor: Actor, action: Action, subject: str, reason: str = "") -> None:
         """Note something that changed no document, such as signing in."""
         entry = StoredAudit(
             at=self._clock(),
             actor=actor.subject,
             role=actor.role,
-            action=Action(action),
+            action=action,
             kind="session",
             subject=subject,
             reason=reason,

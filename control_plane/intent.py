@@ -27,8 +27,6 @@ class Action(StrEnum):
     DELETED = "deleted"
     IMPORTED = "imported"
     PUBLISHED = "published"
-    COUNTER_RAISED = "counter_raised"
-    """Redis held a table of ours that the database did not know; see `publishing.py`."""
     SIGNED_IN = "signed_in"
     SIGNED_OUT = "signed_out"
 

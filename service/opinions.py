@@ -39,8 +39,6 @@ class Doubt(StrEnum):
     """The two parsers make unlike trees of this page, whoever is right."""
     VERB = "verb"
     """An operation that the judge can't carry out."""
-    BUSY = "busy"
-    """Too many pages are waiting for the judge, or it is being replaced."""
     FAILED = "failed"
     """The judge ended over the page, took too long, or there was no rewritten page."""
 

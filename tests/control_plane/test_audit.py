@@ -1,5 +1,6 @@
 """Who did what, when and why."""
 
+from control_plane.intent import Action
 from control_plane.tokens import Actor, Role
 from tests.control_plane.plane import Plane
 
@@ -28,7 +29,7 @@ async def test_a_refused_change_is_not_noted(plane: Plane) -> None:
 async def test_entries_are_turned_page_by_page(plane: Plane) -> None:
     audit = plane.services.audit
     for number in range(5):
-        await audit.record(Actor("Ada", Role.ADMIN), "signed_in", f"s{number}", "link")
+        await audit.record(Actor("Ada", Role.ADMIN), Action.SIGNED_IN, f"s{number}", "link")
     numbers: list[int] = []
     cursor: str | None = None
     while True:
