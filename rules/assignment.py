@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from rules import limits
-from rules.bucketing import bucket_ranges, hash_unit, in_namespace
+from rules.bucketing import bucket_ranges, choose_variation, hash_unit, in_namespace
 from rules.context import PAGE_ATTRIBUTES, Context
 from rules.errors import RulesError
 from rules.experiments import Experiment
@@ -140,9 +140,9 @@ def _placed(experiment: CompiledExperiment, unit: str, now: datetime) -> Assignm
             return Assignment(exclusion=Exclusion.RAMP, detail=f"begins {experiment.begins[0].isoformat()}")
     definition = experiment.experiment
     position = hash_unit(definition.seed or definition.id, unit, definition.hash_version)
-    for since, until, key in experiment.stages[stage]:
-        if position is not None and since <= position < until:
-            return Assignment(key)
+    index = -1 if position is None else choose_variation(position, experiment.stages[stage])
+    if index >= 0:
+        return Assignment(experiment.stages[stage][index][2])
     share = definition.coverage * (definition.ramp[stage].share if definition.ramp else 1)
     return Assignment(exclusion=Exclusion.COVERAGE, detail=f"{_percent(share)} are enrolled")
 

@@ -61,9 +61,9 @@ def in_namespace(unit: str, namespace: Sequence[object]) -> bool:
     return since <= position < until
 
 
-def choose_variation(n: float, ranges: Sequence[Sequence[float]]) -> int:
-    """The index of the range that holds `n`; -1 if none does."""
-    for index, (start, end) in enumerate(ranges):
-        if start <= n < end:
+def choose_variation(n: float, ranges: Sequence[tuple[float, float, *tuple[object, ...]]]) -> int:
+    """The index of the first range that holds `n`; -1 if none does. What stands behind its two ends is the caller's."""
+    for index, held in enumerate(ranges):
+        if held[0] <= n < held[1]:
             return index
     return -1
