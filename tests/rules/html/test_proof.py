@@ -152,6 +152,15 @@ def test_what_an_edit_would_join_to_a_tag_or_a_reference_is_refused(inside: str,
     assert reasons(page, operation) == [Reason.AMBIGUOUS_SPAN]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("tag", ["pre", "listing class='a'"])
+def test_a_line_end_that_would_become_the_first_of_a_pre_is_refused(end: str, tag: str) -> None:
+    page = FILLED.format(f"<{tag}><b>1</b>{end}x</{tag.split(maxsplit=1)[0]}><p>y</p><pre>{end}z</pre>")
+    assert reasons(page, model.Remove(target=at("b"))) == [Reason.AMBIGUOUS_SPAN]
+    assert reasons(page, model.MoveAfter(target=at("b"), anchor=at("p"))) == [Reason.AMBIGUOUS_SPAN]
+    assert reasons(page, model.MoveBefore(target=at("p"), anchor=at("listing, pre"))) == [Reason.APPLIED]
+
+
 def test_two_edits_that_would_join_are_refused_together() -> None:
     page = FILLED.format("<p>a <<b>y</b><i>z</i></p>")
     gone, written = model.Remove(target=at("b")), model.Before(target=at("i"), content=text("img src=x onerror=x()"))
