@@ -156,7 +156,6 @@ _TAKES = (
     model.MoveAppend,
     model.Replace,
     model.Remove,
-    model.RemoveAndKeepContent,
 )
 
 

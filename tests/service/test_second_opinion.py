@@ -183,6 +183,14 @@ def test_a_page_is_not_made_to_differ_by_a_return_that_a_visitor_brings() -> Non
     assert judge(rewritten(page, groups)) == AGREES
 
 
+def test_what_loses_its_tags_has_its_part_in_an_order() -> None:
+    page = b"<!doctype html><html><head></head><body><ul> <li class=f> <i>1</i>\n</li>\n<li>2</li> <li id=c>3</li></ul></body></html>"
+    unwrap, order = one("removeAndKeepContent", ".f"), one("reorderChildren", "ul", order=[{"selector": "#c"}])
+    assert judge(rewritten(page, groups_of([unwrap], [order]))) == AGREES
+    assert judge(rewritten(page, groups_of([order], [unwrap]))) == AGREES
+    assert judge(rewritten(page, groups_of([one("remove", ".f")], [order]))) == AGREES
+
+
 def test_no_more_than_a_few_characters_of_a_page_are_told() -> None:
     secret = b"Dear Ms Doe, your balance is 1,234.56 and your address is 1 Long Street, Anytown " * 20
     page = PAGE.replace(b"two", secret)
