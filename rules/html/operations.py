@@ -120,11 +120,14 @@ def _unwrap(work: Workspace, operation: model.RemoveAndKeepContent, element: Ele
     kept, parent = document.source[slice(*inner)], work.parent(element)
     if parent is None or not own_fits(work.chain(parent), kept):
         return Reason.UNSAFE_TARGET
+    mark = work.mark()
     start = (tag[0], tag[1] + places.dropped_newline(document, element, tag[1]))
     reason = work.place(*start, "", Side.RANGE, element, behind=element.previous_sibling)
     end = document.end_tag(element)
     if reason is None and end is not None:
-        return work.place(*end, "", Side.RANGE, element)
+        reason = work.place(*end, "", Side.RANGE, element)
+    if reason is not None:
+        work.rollback(mark)
     return reason
 
 

@@ -94,6 +94,13 @@ def test_a_page_keeps_its_own_scripts_when_tags_around_them_go() -> None:
     assert rewritten(page, model.RemoveAndKeepContent(target=at("div"))) == want
 
 
+def test_tags_go_both_or_not_at_all() -> None:
+    page = "<html><head></head><body><h1>y</h1><p>a <b>x <</b>i> c</p></body></html>"
+    gone = model.RemoveAndKeepContent(target=at("b"))
+    assert reasons(page, gone) == [Reason.AMBIGUOUS_SPAN]
+    assert rewritten(page, gone, model.Remove(target=at("h1"))) == page.replace("<h1>y</h1>", "")
+
+
 def test_an_end_tag_goes_with_its_element() -> None:
     after, gone = model.After(target=at("#a"), content=html("<i>n</i>")), model.Remove(target=at("#a"))
     assert rewritten("<p id=a>a<p>b", after, gone) == "<i>n</i><p>b"
