@@ -12,7 +12,7 @@ from turbohtml import Element, Namespace, Text
 from rules import limits, model
 from rules.html import places
 from rules.html.content import RAW_TEXT, RCDATA, stays_whole
-from rules.html.document import STRUCTURE
+from rules.html.document import STRUCTURE, window_of
 from rules.html.frameworks import tears_markers
 from rules.html.places import Spot, SpotOf, Where, is_protected
 from rules.html.workspace import Workspace
@@ -127,11 +127,14 @@ def _arrange(
 
 def _space_before(work: Workspace, element: Element) -> bytes:
     """The white space that stands right before an element, beside it and not at the end of another."""
-    tag = work.document.start_tag(element)
-    if tag is None or not isinstance(element.previous_sibling, Text):
+    tag, previous = work.document.start_tag(element), element.previous_sibling
+    if tag is None or not isinstance(previous, Text):
         return b""
     ahead = work.document.page[: tag[0] + work.document.base]
     space = ahead[len(ahead.rstrip(_SPACE)) :]
+    behind = previous.data[len(previous.data.rstrip(_SPACE.decode())) :].encode()
+    if window_of(space).encode("latin-1") != behind:  # a tag that means nothing stands between
+        space = behind.replace(b" \n", b"\r\n") if b"\r\n" in work.document.page else behind
     return space if len(space) <= _SPACE_BYTES_MAX else b"\n"
 
 

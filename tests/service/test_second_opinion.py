@@ -183,6 +183,14 @@ def test_a_page_is_not_made_to_differ_by_a_return_that_a_visitor_brings() -> Non
     assert judge(rewritten(page, groups)) == AGREES
 
 
+def test_a_stray_tag_before_the_last_place_of_an_order_condemns_nobody() -> None:
+    page = b"<!doctype html><html><head></head><body><ul><li>1</li>&euro;\r\n </b><li>2</li></ul><p>3</p></body></html>"
+    order = one("reorderChildren", "ul", order=[{"selector": "p"}], adopt=True)
+    case = rewritten(page, groups_of([order]))
+    assert b"<ul><p>3</p>&euro;\r\n </b><li>1</li>\r\n <li>2</li></ul>" in case.rewritten
+    assert judge(case) == AGREES
+
+
 def test_what_loses_its_tags_has_its_part_in_an_order() -> None:
     page = b"<!doctype html><html><head></head><body><ul> <li class=f> <i>1</i>\n</li>\n<li>2</li> <li id=c>3</li></ul></body></html>"
     unwrap, order = one("removeAndKeepContent", ".f"), one("reorderChildren", "ul", order=[{"selector": "#c"}])
