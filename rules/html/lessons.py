@@ -34,8 +34,9 @@ _VALUES_DIFFER_FREELY = frozenset({"a"})
 _MARK_ENDS = "mL"
 _FRAMEWORK_SIGNS = ("$", "[", "]")
 """In comments that mark a framework's structure."""
-_COMMENT_BEGINS = "<!--"
-"""What looks like a comment in a value or a text: a run could make it look like a framework's, which is looked for in bytes."""
+_IN_A_SIGN = re.compile(r"<!--[^<>]{0,8}Lm[0-9]")
+"""A mark in what looks like a comment, in a value or a text: a run could make a framework's sign of it, which is looked for in
+the page's bytes."""
 
 Apply = Callable[..., Rewritten | PassedThrough]
 """`rules.html.apply_groups`, as the caller calls it."""
@@ -163,7 +164,7 @@ def _places(node: Node, inspected: frozenset[str]) -> list[_Place]:
         is_sign = is_comment and any(sign in node.data for sign in _FRAMEWORK_SIGNS)
         in_script = isinstance(node.parent, Element) and node.parent.tag == "script"
         strict = is_comment or in_script
-        may_differ = not is_sign if strict else _COMMENT_BEGINS not in node.data
+        may_differ = not is_sign if strict else _IN_A_SIGN.search(node.data) is None
         return [_Place(node.data, partial(setattr, node, "data"), may_differ, strict)]
     if not isinstance(node, Element):
         return []
@@ -172,7 +173,7 @@ def _places(node: Node, inspected: frozenset[str]) -> list[_Place]:
         _Place(
             value,
             partial(node.attrs.__setitem__, name),
-            freely and name.lower() not in inspected and _COMMENT_BEGINS not in value,
+            freely and name.lower() not in inspected and _IN_A_SIGN.search(value) is None,
             strict=False,
         )
         for name, value in node.attrs.items()
