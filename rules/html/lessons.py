@@ -126,8 +126,8 @@ def _placed(
 ) -> tuple[Gap, ...] | None:
     """The gaps, strict where they must be; None where one is not in a value that may differ (steps 1 and 2 of the proof)."""
     tree = turbohtml.parse(window_of(marked[mark_bytes:]), scripting=True)
-    if with_nonce and any(map(is_policy, tree.select("meta[http-equiv]"))):
-        return None  # whether it names the nonce of the head decides what is written into it
+    if with_nonce and any(is_policy(meta) and _names_nonce(meta) for meta in tree.select("meta[http-equiv]")):
+        return None  # whether it is the head's decides what is written into the policy
     strict: dict[str, bool] = {}
     for node in [*tree.descendants]:
         for place in _places(node, inspected):
@@ -144,6 +144,10 @@ def _placed(
     if len(strict) != len(gaps) or not tree.equals(turbohtml.parse(window_of(base[mark_bytes:]), scripting=True)):
         return None
     return tuple(Gap(gap.start, gap.end, strict[mark]) for mark, gap in gaps.items())
+
+
+def _names_nonce(meta: Element) -> bool:
+    return "nonce-" in str(meta.attrs.get("content") or "").lower()
 
 
 class _Place(NamedTuple):

@@ -147,6 +147,8 @@ def test_whether_a_policy_in_the_page_has_the_nonce_of_its_head_is_not_learned()
     before, after = f"<head>{policy}</head><h1>a</h1><p title=", ">x</p>"
     assert learned(before, after, model.HideByStyle(target=at("h1")), nonce=True) is None
     assert learned(before, after, model.HideByStyle(target=at("h1"))) is not None
+    other = before.replace("nonce-k9", "self")
+    assert learned(other, after, model.HideByStyle(target=at("h1")), nonce=True) is not None
 
 
 def test_a_slash_that_ends_a_value_ends_no_element() -> None:
