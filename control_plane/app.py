@@ -15,6 +15,7 @@ import structlog
 from aiohttp import web
 
 from control_plane import admin, api
+from control_plane.attributes import Attributes, SavedGroups, Toggles
 from control_plane.audit import Audit
 from control_plane.exchange import Exchange
 from control_plane.experiments import Experiments
@@ -63,6 +64,10 @@ def create(
     mutations = Mutations(store, publishing, Gate(pages, rewriter, judge))
     experiments = Experiments(store, publishing)
     modules, segments = Modules(store, publishing), Segments(store, publishing)
+    attributes, saved_groups = Attributes(store, publishing), SavedGroups(store, publishing)
+    toggles = Toggles(store, publishing)
+    # Each after those that it may refer to.
+    documents = (saved_groups, attributes, segments, modules, experiments, mutations, toggles)
     services = Services(
         settings=settings,
         tokens=Tokens(
@@ -72,10 +77,13 @@ def create(
         experiments=experiments,
         modules=modules,
         segments=segments,
+        attributes=attributes,
+        saved_groups=saved_groups,
+        toggles=toggles,
         audit=Audit(store, clock=clock),
         publishing=publishing,
         preview=Preview(store, publishing, pages, rewriter, judge, clock=clock),
-        rules_files=RulesFiles(store, publishing, mutations, experiments, modules, segments),
+        rules_files=RulesFiles(store, publishing, documents),
         exchange=exchange,
         health=Health(store, exchange, publishing),
         telemetry=Telemetry(),

@@ -25,7 +25,7 @@ class AuditEntry(Struct, frozen=True, kw_only=True, rename="camel"):
     role: str
     action: str
     kind: str
-    """`mutation`, `experiment`, `module`, `segment`, `table` or `session`."""
+    """A kind of document such as `mutation` or `saved_group`, `table` or `session`."""
     subject: str
     """Id of what it was done to."""
     reason: str

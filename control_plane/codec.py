@@ -1,4 +1,4 @@
-"""Documents <-> the bytes that are stored, and the rules file that a set of documents makes.
+"""Documents <-> the bytes that are stored, and which of them a document names.
 
 Counterpart: `store` keeps the bytes; `rules.model` says what they mean. Never: a check; `rules.compiler` makes those.
 """
@@ -11,18 +11,31 @@ import msgspec
 
 from control_plane.store import Kind, Stored, StoreError
 from rules.errors import RulesError
-from rules.model import Experiment, LayoutMutation, Module, RulesFile, Segment
+from rules.model import (
+    DeclaredAttribute,
+    Experiment,
+    LayoutMutation,
+    Module,
+    RulesFile,
+    SavedGroup,
+    Segment,
+    Toggle,
+)
 
-AnyDocument = LayoutMutation | Experiment | Module | Segment
+AnyDocument = LayoutMutation | Experiment | Module | Segment | DeclaredAttribute | SavedGroup | Toggle
 
 TYPES: dict[Kind, Any] = {
     Kind.MUTATION: LayoutMutation,
     Kind.EXPERIMENT: Experiment,
     Kind.MODULE: Module,
     Kind.SEGMENT: Segment,
+    Kind.ATTRIBUTE: DeclaredAttribute,
+    Kind.SAVED_GROUP: SavedGroup,
+    Kind.TOGGLE: Toggle,
 }
 _DECODERS: dict[Kind, msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(type_) for kind, type_ in TYPES.items()}
 _NUL = "\x00"
+_GROUP_OPERATORS = frozenset({"$inGroup", "$notInGroup"})
 
 
 def encode(document: AnyDocument) -> bytes:
@@ -42,7 +55,7 @@ def decode(kind: Kind, content: bytes) -> Any:
     try:
         return _DECODERS[kind].decode(content)
     except msgspec.MsgspecError as error:
-        raise StoreError(f"a stored {kind} can't be read: {error}") from error
+        raise StoreError(f"a stored {kind.noun} can't be read: {error}") from error
 
 
 def decode_all(kind: Kind, stored: Iterable[Stored]) -> list[Any]:
@@ -50,35 +63,26 @@ def decode_all(kind: Kind, stored: Iterable[Stored]) -> list[Any]:
     return [decode(kind, one.content) for one in stored]
 
 
-def referenced(
-    mutations: list[LayoutMutation], experiments: list[Experiment], modules: list[Module], segments: list[Segment]
-) -> RulesFile:
-    """The mutations with what they refer to, directly or through each other; the rest would only make tables larger.
+def words_of(document: AnyDocument) -> set[str]:
+    """Every text in a document, names of members included.
 
-    A reference is always the other document's id somewhere in the text, so looking for the ids finds every one.
+    A reference to a mutation, experiment, module or segment is always its id as one of them.
     """
     words: set[str] = set()
-    for mutation in mutations:
-        _collect(msgspec.to_builtins(mutation), words)
-    candidates: list[Experiment | Module | Segment] = [*experiments, *modules, *segments]
-    found: set[int] = set()
-    while fresh := [one for one in candidates if one.id in words and id(one) not in found]:
-        for one in fresh:
-            found.add(id(one))
-            _collect(msgspec.to_builtins(one), words)
-    return RulesFile(
-        mutations=mutations,
-        experiments=[one for one in experiments if id(one) in found],
-        modules=[one for one in modules if id(one) in found],
-        segments=[one for one in segments if id(one) in found],
-    )
+    _collect(msgspec.to_builtins(document), words)
+    return words
 
 
 def mentions(mutation: LayoutMutation, document_id: str) -> bool:
     """Whether a mutation refers to the document with this id."""
-    words: set[str] = set()
-    _collect(msgspec.to_builtins(msgspec.structs.replace(mutation, id="self", name="", note="", created_by="")), words)
-    return document_id in words
+    return document_id in words_of(msgspec.structs.replace(mutation, id="self", name="", note="", created_by=""))
+
+
+def groups_of(document: AnyDocument) -> set[str]:
+    """Ids of the saved groups that conditions of a document name."""
+    groups: set[str] = set()
+    _collect_groups(msgspec.to_builtins(document), groups)
+    return groups
 
 
 def digest(rules: RulesFile) -> str:
@@ -96,6 +100,17 @@ def _collect(value: Any, words: set[str]) -> None:
     elif isinstance(value, (list, tuple)):
         for member in value:
             _collect(member, words)
+
+
+def _collect_groups(value: Any, groups: set[str]) -> None:
+    if isinstance(value, dict):
+        for name, member in value.items():
+            if name in _GROUP_OPERATORS and isinstance(member, str):
+                groups.add(member)
+            _collect_groups(member, groups)
+    elif isinstance(value, (list, tuple)):
+        for member in value:
+            _collect_groups(member, groups)
 
 
 def _path_of_nul(value: Any, path: str) -> str:

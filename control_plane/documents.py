@@ -1,30 +1,29 @@
 """What all kinds of documents have in common: create, read, replace, delete, history.
 
-Counterpart: `mutations.py`, `experiments.py` and `modules.py` say what is particular about each kind; `publishing.py`
-makes the transaction. Never: SQL, or HTTP.
+Counterpart: `mutations.py`, `experiments.py`, `modules.py` and `attributes.py` say what is particular about each kind;
+`publishing.py` makes the transaction. Never: SQL, or HTTP.
 """
 
 import asyncio
 import base64
 import binascii
-import re
 from collections.abc import Awaitable, Callable
 from typing import ClassVar, Generic, TypeVar
 
 import msgspec
 
 from control_plane import codec
+from control_plane.company import among, company, from_document
 from control_plane.intent import Action, Intent, Page, Saved, Version
 from control_plane.publishing import Change, Publishing
 from control_plane.refusals import Refusal, Refused
 from control_plane.store import Kind, Reader, Store, Stored, StoredVersion
-from rules.compiler import compile_table
+from control_plane.usage import user_of
 from rules.errors import RulesError
-from rules.model import Experiment, LayoutMutation, Module, RulesFile, Segment, Status
+from rules.model import DeclaredAttribute, Experiment, LayoutMutation, Module, SavedGroup, Segment, Toggle
+from rules.rows import company_of
 
-T = TypeVar("T", LayoutMutation, Experiment, Module, Segment)
-
-_ALONE = re.compile(r"^\$\.\w+\[0\]")  # where a document is in a rules file of its own
+T = TypeVar("T", LayoutMutation, Experiment, Module, Segment, DeclaredAttribute, SavedGroup, Toggle)
 
 PAGE_LIMIT = 50
 PAGE_LIMIT_MAX = 200
@@ -80,7 +79,9 @@ class Documents(Generic[T]):
         async def work(change: Change) -> tuple[str, int]:
             before = await change.transaction.find(self.kind, document.id)
             if before is not None and not before.deleted:
-                raise Refused(Refusal.ALREADY_EXISTS, f"there is a {self.kind} {document.id} already; save it with PUT")
+                raise Refused(
+                    Refusal.ALREADY_EXISTS, f"the {self.kind.noun} {document.id} is there already; save it with PUT"
+                )
             return await self._put(change, document, before, Action.CREATED)
 
         return await self._write(intent, work)
@@ -106,7 +107,7 @@ class Documents(Generic[T]):
         return await self._write(intent, work)
 
     async def delete(self, document_id: str, intent: Intent) -> Saved[T]:
-        """Remove a document that no mutation needs; its history stays. Raises Refused (`in_use`, …), StoreError."""
+        """Remove a document that no other one needs; its history stays. Raises Refused (`in_use`, …), StoreError."""
 
         async def work(change: Change) -> tuple[str, int]:
             before = await self._find(change.transaction, document_id)
@@ -129,17 +130,14 @@ class Documents(Generic[T]):
         return True
 
     async def check_in(self, document: T, reader: Reader) -> None:
-        """Everything that is wrong with the document itself; raises RulesError with paths from the document."""
+        """Everything that is wrong with the document, in the company of all others; raises RulesError with paths from it."""
+        rules = among(self.kind, document, await company(reader))
         try:
-            await asyncio.to_thread(compile_table, self.alone(document), version=1, now=self._publishing.now())
+            await asyncio.to_thread(company_of, rules)
         except RulesError as error:
-            raise RulesError(error.problem, _ALONE.sub("$", error.path)) from None
+            raise from_document(error, self.kind, rules) from None
 
     # ---------------------------------------------------------------- inside
-
-    def alone(self, document: T) -> RulesFile:
-        """A rules file of nothing but the document."""
-        raise NotImplementedError
 
     def _stamped(self, document: T, change: Change, version: int, before: Stored | None) -> T:
         """The document with the fields that the server owns."""
@@ -151,11 +149,12 @@ class Documents(Generic[T]):
 
     async def _check_unused(self, document_id: str, reader: Reader) -> None:
         """Raises Refused (`in_use`) where another document needs this one."""
-        for mutation in codec.decode_all(Kind.MUTATION, await reader.everything(Kind.MUTATION)):
-            if mutation.status is not Status.ARCHIVED and codec.mentions(mutation, document_id):
-                raise Refused(
-                    Refusal.IN_USE, f"the mutation {mutation.id} needs this {self.kind}; change or archive it first"
-                )
+        found = await user_of(self.kind, document_id, reader)
+        if found is not None:
+            kind, user = found
+            away = "archive" if kind is Kind.MUTATION else "delete"
+            problem = f"the {kind.noun} {user} needs this {self.kind.noun}; change or {away} it first"
+            raise Refused(Refusal.IN_USE, problem)
 
     async def _put(
         self, change: Change, document: T, before: Stored | None, action: Action, *, check: bool = True
@@ -201,19 +200,19 @@ class Documents(Generic[T]):
         known = 0 < version <= VERSION_MAX and "\0" not in document_id
         found = await reader.version(self.kind, document_id, version) if known else None
         if found is None:
-            raise Refused(Refusal.NOT_FOUND, f"there is no version {version} of a {self.kind} {document_id[:80]}")
+            raise Refused(Refusal.NOT_FOUND, f"the {self.kind.noun} {document_id[:80]} has no version {version}")
         return found
 
     def _check_version(self, before: Stored, intent: Intent) -> None:
         if intent.expected_version is not None and intent.expected_version != before.version:
             raise Refused(
                 Refusal.VERSION_CONFLICT,
-                f"the {self.kind} {before.id} is at version {before.version}, you saw {intent.expected_version}; "
+                f"the {self.kind.noun} {before.id} is at version {before.version}, you saw {intent.expected_version}; "
                 "read it again and repeat your change",
             )
 
     def _not_found(self, document_id: str) -> Refused:
-        return Refused(Refusal.NOT_FOUND, f"there is no {self.kind} {document_id[:80]}")
+        return Refused(Refusal.NOT_FOUND, f"there is no {self.kind.noun} {document_id[:80]}")
 
     def _decode(self, content: bytes) -> T:
         document: T = codec.decode(self.kind, content)

@@ -5,21 +5,17 @@ fixed, and edited weights move only those who must (`rules.ranges`).
 Counterpart: `rules.mutations.VariantMutation` names one. Never: bucketing; `rules.assignment` does that at the edge.
 """
 
-import asyncio
 from typing import ClassVar
 
 import msgspec
 
-from control_plane import codec
 from control_plane.documents import Documents
 from control_plane.intent import Action
 from control_plane.publishing import Change
-from control_plane.refusals import Refusal, Refused
-from control_plane.store import Kind, Reader, Stored
-from rules.assignment import arms_of, compile_experiments
+from control_plane.store import Kind, Stored
+from rules.assignment import arms_of
 from rules.errors import RulesError
 from rules.experiments import Experiment, Range
-from rules.model import RulesFile
 from rules.ranges import rebalanced
 
 
@@ -27,19 +23,6 @@ class Experiments(Documents[Experiment]):
     """The experiments of this installation. `version` belongs to the server; an empty `seed` is fixed at creation."""
 
     kind: ClassVar[Kind] = Kind.EXPERIMENT
-
-    def alone(self, document: Experiment) -> RulesFile:
-        """A rules file of nothing but the experiment."""
-        return RulesFile(experiments=[document])
-
-    async def check_in(self, document: Experiment, reader: Reader) -> None:
-        """Everything that is wrong with the experiment, among those it requires; raises RulesError with paths from it."""
-        stored = codec.decode_all(Kind.EXPERIMENT, await reader.everything(Kind.EXPERIMENT))
-        others = [one for one in stored if one.id != document.id]
-        try:
-            await asyncio.to_thread(compile_experiments, [document, *others])
-        except RulesError as error:
-            raise RulesError(error.problem, error.path.replace("$.experiments[0]", "$", 1)) from None
 
     def _stamped(self, document: Experiment, change: Change, version: int, before: Stored | None) -> Experiment:
         seed = document.seed or (self._decode(before.content).seed if before is not None else document.id)
@@ -50,12 +33,6 @@ class Experiments(Documents[Experiment]):
             stored = _with_ranges(stored, {})
         seed = document.seed or stored.seed
         return msgspec.structs.replace(document, version=1, seed=seed) == msgspec.structs.replace(stored, version=1)
-
-    async def _check_unused(self, document_id: str, reader: Reader) -> None:
-        await super()._check_unused(document_id, reader)
-        for other in codec.decode_all(Kind.EXPERIMENT, await reader.everything(Kind.EXPERIMENT)):
-            if any(one.experiment_id == document_id for one in other.prerequisites):
-                raise Refused(Refusal.IN_USE, f"the experiment {other.id} requires this one; change it first")
 
     async def _put(
         self, change: Change, document: Experiment, before: Stored | None, action: Action, *, check: bool = True

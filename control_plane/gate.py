@@ -61,7 +61,7 @@ class Gate:
     async def admit(self, mutation: LayoutMutation, company: RulesFile) -> str:
         """What an author should hear of the trial; raises RulesError where the second opinion differs.
 
-        `company`: the experiments, modules and segments that the mutation may refer to. What was found is remembered for
+        `company`: what the mutation may refer to. What was found is remembered for
         a minute, so that a mutation can be tried before a transaction and asked about inside it.
         """
         finding = await self.finding(mutation, company)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from control_plane.documents import Documents
 from control_plane.store import Kind
-from rules.model import Module, RulesFile, Segment
+from rules.model import Module, Segment
 
 
 class Modules(Documents[Module]):
@@ -15,16 +15,8 @@ class Modules(Documents[Module]):
 
     kind: ClassVar[Kind] = Kind.MODULE
 
-    def alone(self, document: Module) -> RulesFile:
-        """A rules file of nothing but the module."""
-        return RulesFile(modules=[document])
-
 
 class Segments(Documents[Segment]):
     """The segments of this installation."""
 
     kind: ClassVar[Kind] = Kind.SEGMENT
-
-    def alone(self, document: Segment) -> RulesFile:
-        """A rules file of nothing but the segment."""
-        return RulesFile(segments=[document])

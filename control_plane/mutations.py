@@ -14,6 +14,7 @@ import msgspec
 import uuid_utils
 
 from control_plane import codec
+from control_plane.company import company
 from control_plane.documents import PAGE_LIMIT, Documents
 from control_plane.gate import Gate, goes_to_visitors
 from control_plane.intent import Action, Intent, Page, Saved
@@ -22,7 +23,7 @@ from control_plane.refusals import Refusal, Refused
 from control_plane.store import Kind, Reader, Store, Stored
 from rules.compiler import check_mutation
 from rules.errors import RulesError
-from rules.model import LayoutMutation, RulesFile, Status, VariantMutation
+from rules.model import LayoutMutation, Status, VariantMutation
 
 Switch = Callable[[LayoutMutation], LayoutMutation]
 
@@ -153,8 +154,8 @@ class Mutations(Documents[LayoutMutation]):
         return await self._write(intent, work)
 
     async def check_in(self, document: LayoutMutation, reader: Reader) -> None:
-        """Every check of the compiler, in the company of all experiments, modules and segments; raises RulesError."""
-        await asyncio.to_thread(check_mutation, document, await _company(reader))
+        """Every check of the compiler, in the company of all other documents; raises RulesError."""
+        await asyncio.to_thread(check_mutation, document, await company(reader))
 
     async def _switch(
         self, mutation_id: str, intent: Intent, action: Action, switched: Switch
@@ -180,21 +181,17 @@ class Mutations(Documents[LayoutMutation]):
         saved = await super()._put(change, document, before, action, check=check)
         if check and goes_to_visitors(document):
             # Tried before the transaction, where that could be foreseen: then this waits for nothing.
-            change.second_opinion = await self._gate.admit(document, await _company(change.transaction))
+            change.second_opinion = await self._gate.admit(document, await company(change.transaction))
         return saved
 
     async def _try(self, document: LayoutMutation) -> None:
         """Have the gate try what is going to be saved, while no writer waits; what it finds is asked for in `_put`."""
         if goes_to_visitors(document):
-            await self._gate.finding(document, await _company(self._store))
+            await self._gate.finding(document, await company(self._store))
 
     async def _try_edited(self, document_id: str, edited: Switch) -> None:
         with suppress(Refused, RulesError):  # whatever is wrong is said when it is saved
             await self._try(edited(await self.get(document_id)))
-
-    def alone(self, document: LayoutMutation) -> RulesFile:
-        """A rules file of nothing but the mutation."""
-        return RulesFile(mutations=[document])
 
     def _stamped(self, document: LayoutMutation, change: Change, version: int, before: Stored | None) -> LayoutMutation:
         return msgspec.structs.replace(
@@ -207,15 +204,6 @@ class Mutations(Documents[LayoutMutation]):
 
     def _is_same(self, document: LayoutMutation, stored: LayoutMutation) -> bool:
         return _without_stamp(document) == _without_stamp(stored)
-
-
-async def _company(reader: Reader) -> RulesFile:
-    """What a mutation may refer to."""
-    return RulesFile(
-        experiments=codec.decode_all(Kind.EXPERIMENT, await reader.everything(Kind.EXPERIMENT)),
-        modules=codec.decode_all(Kind.MODULE, await reader.everything(Kind.MODULE)),
-        segments=codec.decode_all(Kind.SEGMENT, await reader.everything(Kind.SEGMENT)),
-    )
 
 
 def _without_stamp(mutation: LayoutMutation) -> LayoutMutation:

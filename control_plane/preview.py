@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from control_plane import codec
+from control_plane.company import company
 from control_plane.judge import Judge
 from control_plane.origin_pages import OriginPages, SiteAddress, resolve
 from control_plane.publishing import Publishing
@@ -194,12 +195,7 @@ class Preview:
                 msgspec.structs.replace(shown, is_active=True),
                 *(mutation for mutation in served if mutation.id != draft.id),
             ]
-        return RulesFile(
-            mutations=served,
-            experiments=codec.decode_all(Kind.EXPERIMENT, await self._store.everything(Kind.EXPERIMENT)),
-            modules=codec.decode_all(Kind.MODULE, await self._store.everything(Kind.MODULE)),
-            segments=codec.decode_all(Kind.SEGMENT, await self._store.everything(Kind.SEGMENT)),
-        )
+        return msgspec.structs.replace(await company(self._store), mutations=served)
 
     def _context(self, url: str, visit: Visit) -> Context:
         place = self._place(url)

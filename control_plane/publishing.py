@@ -16,13 +16,13 @@ import msgspec
 import structlog
 
 from control_plane import codec
+from control_plane.company import active, culprit
 from control_plane.exchange import Exchange, ExchangeError, Seen
 from control_plane.intent import Action, Intent, Publication
 from control_plane.refusals import Refusal, Refused
 from control_plane.signing import Signer
 from control_plane.store import (
     Kind,
-    Reader,
     Store,
     StoredAnswer,
     StoredAudit,
@@ -35,6 +35,7 @@ from control_plane.table_copy import TableCopy
 from control_plane.tokens import Actor, Permission, Role
 from rules.compiler import compile_table
 from rules.errors import RulesError, TableError
+from rules.limits import TABLE_BYTES_MAX
 from rules.model import RulesFile
 from rules.table import UNCHECKED, DecisionTable, engine_of, unseal
 
@@ -250,7 +251,7 @@ class Publishing:
     async def _next_table(self, change: Change) -> StoredTable | None:
         """The table that follows from the change, saved; None if the active set is as before."""
         transaction, intent = change.transaction, change.intent
-        served = await active_rules(transaction)
+        served = await active(transaction)
         digest = await asyncio.to_thread(codec.digest, served)
         before = await transaction.latest_table()
         same = before is not None and before.digest == digest and before.key_id == self._signer.key_id
@@ -259,8 +260,8 @@ class Publishing:
         if not intent.actor.may(Permission.PUBLISH):
             raise Refused(
                 Refusal.MAY_NOT_PUBLISH,
-                "this would change what visitors see, which takes the role publisher; save it with isActive false, "
-                "and let a publisher activate it",
+                "this would change what visitors get, which takes the role publisher; save what can be switched off with "
+                "isActive false, and let a publisher switch it on",
             )
         version = await transaction.raise_table_version(self._foreign + 1)
         sealed = await asyncio.to_thread(self._compile, served, version, change.at)
@@ -280,12 +281,12 @@ class Publishing:
 
     def _compile(self, served: RulesFile, version: int, now: datetime) -> bytes:
         try:
-            return self._signer.seal(compile_table(served, version=version, now=now, engine=self._engine))
+            sealed = self._signer.seal(compile_table(served, version=version, now=now, engine=self._engine))
         except RulesError as error:
-            culprit = _culprit(served, error.path)
-            raise Refused(
-                Refusal.IN_USE, f"{culprit} would no longer be usable: {error.problem} (at {error.path})"
-            ) from error
+            problem = f"{culprit(served, error.path)} would no longer be usable: {error.problem} (at {error.path})"
+            raise Refused(Refusal.IN_USE, problem) from error
+        check_size(sealed)
+        return sealed
 
     async def _reconcile(self) -> Publication:
         """One look at Redis, and what it takes to bring it up to date; raises ExchangeError."""
@@ -384,13 +385,11 @@ class Publishing:
         self._state = state
 
 
-async def active_rules(reader: Reader) -> RulesFile:
-    """The mutations that are switched on, with what they refer to; raises StoreError."""
-    mutations = codec.decode_all(Kind.MUTATION, await reader.served())
-    experiments = codec.decode_all(Kind.EXPERIMENT, await reader.everything(Kind.EXPERIMENT))
-    modules = codec.decode_all(Kind.MODULE, await reader.everything(Kind.MODULE))
-    segments = codec.decode_all(Kind.SEGMENT, await reader.everything(Kind.SEGMENT))
-    return codec.referenced(mutations, experiments, modules, segments)
+def check_size(sealed: bytes) -> None:
+    """Raise RulesError for a table that sidecars would refuse: they would go on with the one they have."""
+    if len(sealed) > TABLE_BYTES_MAX:
+        problem = f"the table would have {len(sealed):,} bytes, and sidecars take {TABLE_BYTES_MAX:,}"
+        raise RulesError(f"{problem}; switch something off first, or shorten a saved group")
 
 
 def _engine_of(sealed: bytes) -> str:
@@ -398,16 +397,6 @@ def _engine_of(sealed: bytes) -> str:
         return engine_of(sealed)
     except TableError:
         return UNCHECKED
-
-
-def _culprit(rules: RulesFile, path: str) -> str:
-    """Which document a path such as `$.mutations[3].conditions` is about."""
-    name, _, rest = path.removeprefix("$.").partition("[")
-    index = rest.partition("]")[0]
-    documents = getattr(rules, name, [])
-    if not index.isdecimal() or int(index) >= len(documents):
-        return "the active set"
-    return f"the {name.removesuffix('s')} {documents[int(index)].id}"
 
 
 def _described(seen: Seen) -> str:

@@ -4,67 +4,56 @@ Counterpart: `rules.model.RulesFile`; what export writes, import reads. Never: h
 """
 
 import asyncio
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from control_plane import codec
-from control_plane.experiments import Experiments
+from control_plane.company import MEMBERS, PATHS, beside, company, everything
+from control_plane.documents import Documents
 from control_plane.intent import Intent, Publication
-from control_plane.modules import Modules, Segments
-from control_plane.mutations import Mutations
 from control_plane.publishing import Change, Publishing
 from control_plane.store import Kind, Store
 from rules.compiler import compile_table
 from rules.errors import RulesError
-from rules.model import Experiment, Module, RulesFile, Segment
-
-T = TypeVar("T", Experiment, Module, Segment)
+from rules.model import RulesFile
 
 
-class Counts(msgspec.Struct, rename="camel"):
+class Counts(msgspec.Struct, frozen=True, rename="camel"):
     """How many documents of one kind were written, and how many were equal already."""
 
     changed: int = 0
     unchanged: int = 0
 
 
-class Imported(msgspec.Struct, frozen=True, rename="camel"):
+NONE = Counts()
+
+
+class Imported(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What an import did."""
 
-    mutations: Counts
-    experiments: Counts
-    modules: Counts
-    segments: Counts
+    mutations: Counts = NONE
+    experiments: Counts = NONE
+    modules: Counts = NONE
+    segments: Counts = NONE
+    attributes: Counts = NONE
+    saved_groups: Counts = NONE
+    toggles: Counts = NONE
 
 
 class RulesFiles:
     """The rules as one file."""
 
-    def __init__(
-        self,
-        store: Store,
-        publishing: Publishing,
-        mutations: Mutations,
-        experiments: Experiments,
-        modules: Modules,
-        segments: Segments,
-    ) -> None:
+    def __init__(self, store: Store, publishing: Publishing, documents: Sequence[Documents[Any]]) -> None:
+        """`documents` of every kind, each after those that it may refer to: what is imported is written in that order."""
         self._store = store
         self._publishing = publishing
-        self._mutations = mutations
-        self._experiments = experiments
-        self._modules = modules
-        self._segments = segments
+        self._documents = documents
 
     async def export(self) -> RulesFile:
         """Everything that is not deleted, by id; archived mutations too."""
-        return RulesFile(
-            mutations=codec.decode_all(Kind.MUTATION, await self._store.everything(Kind.MUTATION)),
-            experiments=codec.decode_all(Kind.EXPERIMENT, await self._store.everything(Kind.EXPERIMENT)),
-            modules=codec.decode_all(Kind.MODULE, await self._store.everything(Kind.MODULE)),
-            segments=codec.decode_all(Kind.SEGMENT, await self._store.everything(Kind.SEGMENT)),
-        )
+        return await everything(self._store)
 
     async def load(self, rules: RulesFile, intent: Intent) -> tuple[Imported, Publication]:
         """Create and replace by id, all or nothing; what is not in the file stays as it is.
@@ -84,55 +73,29 @@ class RulesFiles:
 
     async def _write(self, change: Change, rules: RulesFile) -> Imported:
         await self._check(change, rules)
-        counts = Imported(Counts(), Counts(), Counts(), Counts())
-        # References point from mutations to the rest.
-        for segment in rules.segments:
-            _count(counts.segments, changed=await self._segments.put_imported(change, segment))
-        for module in rules.modules:
-            _count(counts.modules, changed=await self._modules.put_imported(change, module))
-        for index, experiment in enumerate(rules.experiments):
+        return Imported(**{MEMBERS[one.kind]: await self._written(change, one, rules) for one in self._documents})
+
+    async def _written(self, change: Change, documents: Documents[Any], rules: RulesFile) -> Counts:
+        given, changed = getattr(rules, MEMBERS[documents.kind]), 0
+        for index, document in enumerate(given):
             try:
-                _count(counts.experiments, changed=await self._experiments.put_imported(change, experiment))
+                changed += await documents.put_imported(change, document)
             except RulesError as error:
-                raise _in_file(error, "experiments", index) from None
-        for mutation in rules.mutations:
-            _count(counts.mutations, changed=await self._mutations.put_imported(change, mutation))
-        return counts
+                raise _in_file(error, documents.kind, index) from None
+        return Counts(changed, len(given) - changed)
 
     async def _check(self, change: Change, rules: RulesFile) -> None:
         """The whole file in the company of what is stored; raises RulesError with paths from the file."""
-        for member in ("mutations", "experiments", "modules", "segments"):
+        for kind, member in MEMBERS.items():
             for index, document in enumerate(getattr(rules, member)):
                 try:
                     codec.encode(document)
                 except RulesError as error:
-                    raise _in_file(error, member, index) from None
-        reader = change.transaction
-        # What is in the file comes first, so that its places in the lists are its places in the file.
-        together = RulesFile(
-            mutations=rules.mutations,
-            experiments=_beside(
-                rules.experiments, codec.decode_all(Kind.EXPERIMENT, await reader.everything(Kind.EXPERIMENT))
-            ),
-            modules=_beside(rules.modules, codec.decode_all(Kind.MODULE, await reader.everything(Kind.MODULE))),
-            segments=_beside(rules.segments, codec.decode_all(Kind.SEGMENT, await reader.everything(Kind.SEGMENT))),
-        )
+                    raise _in_file(error, kind, index) from None
+        together = beside(rules, await company(change.transaction))
         await asyncio.to_thread(compile_table, together, version=1, now=change.at)
 
 
-def _beside(given: list[T], stored: list[T]) -> list[T]:
-    """What is given, and what is stored under other ids."""
-    ids = {one.id for one in given}
-    return given + [one for one in stored if one.id not in ids]
-
-
-def _in_file(error: RulesError, member: str, index: int) -> RulesError:
+def _in_file(error: RulesError, kind: Kind, index: int) -> RulesError:
     """The same error, with its path from the file."""
-    return RulesError(error.problem, error.path.replace("$", f"$.{member}[{index}]", 1))
-
-
-def _count(counts: Counts, *, changed: bool) -> None:
-    if changed:
-        counts.changed += 1
-    else:
-        counts.unchanged += 1
+    return RulesError(error.problem, error.path.replace("$", f"$.{PATHS[kind]}[{index}]", 1))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from control_plane.attributes import Attributes, SavedGroups, Toggles
 from control_plane.audit import Audit
 from control_plane.exchange import Exchange
 from control_plane.experiments import Experiments
@@ -31,6 +32,9 @@ class Services:
     experiments: Experiments
     modules: Modules
     segments: Segments
+    attributes: Attributes
+    saved_groups: SavedGroups
+    toggles: Toggles
     audit: Audit
     publishing: Publishing
     preview: Preview

@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from rules import limits
 from rules.context import ATTRIBUTES
 from rules.errors import RulesError
 from rules.model import DeclaredAttribute, Derived
@@ -78,6 +79,10 @@ def compile_derivation(declared: Sequence[DeclaredAttribute], groups: Groups, pa
 
 
 def _check_names(declared: Sequence[DeclaredAttribute], path: str) -> None:
+    if len(declared) > limits.ATTRIBUTES_DECLARED_MAX:
+        raise RulesError(
+            f"at most {limits.ATTRIBUTES_DECLARED_MAX} attributes are declared (got {len(declared)})", path
+        )
     taken = {attribute.name for attribute in ATTRIBUTES}
     for index, one in enumerate(declared):
         if one.id in taken:

@@ -1,4 +1,4 @@
-"""Handlers for documents: the same five for mutations, experiments, modules and segments.
+"""Handlers for documents: the same five for every kind.
 
 Counterpart: `control_plane.documents` does the work; `mutations.py` adds what only mutations have.
 Never: a look into a document beyond its id.
@@ -11,15 +11,15 @@ import msgspec
 from aiohttp import web
 
 from control_plane.api.answers import json_answer, saved, versioned
-from control_plane.api.requests import as_object, intent_of, query, read_body, read_json
+from control_plane.api.requests import BODY_BYTES_MAX, as_object, intent_of, query, read_body, read_json
 from control_plane.documents import PAGE_LIMIT, Documents
 from control_plane.services import Services
 from control_plane.tokens import Actor
 from rules.diagnosis import decode
 from rules.errors import RulesError
-from rules.model import Experiment, LayoutMutation, Module, Segment
+from rules.model import DeclaredAttribute, Experiment, LayoutMutation, Module, SavedGroup, Segment, Toggle
 
-T = TypeVar("T", LayoutMutation, Experiment, Module, Segment)
+T = TypeVar("T", LayoutMutation, Experiment, Module, Segment, DeclaredAttribute, SavedGroup, Toggle)
 
 ANSWERED = frozenset({"publication", "secondOpinion"})
 """Members that answers carry beside the document; sent back, they are ignored."""
@@ -42,12 +42,15 @@ class DocumentHandlers(Generic[T]):
         *,
         owned: frozenset[str] = frozenset(),
         new_id: Callable[[], str] | None = None,
+        bytes_max: int = BODY_BYTES_MAX,
     ) -> None:
-        """`owned`: members that belong to the server; `new_id`: for documents that are created without an id."""
+        """`owned`: members that belong to the server; `new_id`: for documents that are created without an id;
+        `bytes_max`: how large one may be."""
         self._documents: Callable[[Services], Documents[T]] = documents
         self._kind = kind
         self._ignored = owned | ANSWERED
         self._new_id = new_id
+        self._bytes_max = bytes_max
 
     async def page(self, request: web.Request, services: Services, actor: Actor) -> web.Response:
         """A part of the list."""
@@ -56,7 +59,7 @@ class DocumentHandlers(Generic[T]):
 
     async def create(self, request: web.Request, services: Services, actor: Actor) -> web.Response:
         """Save a new document."""
-        body = await read_json(request)
+        body = await read_json(request, self._bytes_max)
         document = self._decode(body, default_id=self._new_id() if self._new_id is not None else None)
         result = await self._documents(services).create(document, intent_of(request, actor, body))
         location = f"{request.rel_url.raw_path.rstrip('/')}/{result.document.id}"
@@ -69,13 +72,13 @@ class DocumentHandlers(Generic[T]):
 
     async def put(self, request: web.Request, services: Services, actor: Actor) -> web.Response:
         """Replace a document."""
-        body = await read_json(request)
+        body = await read_json(request, self._bytes_max)
         document = self._decode_for(request, body)
         return saved(await self._documents(services).update(document, intent_of(request, actor, body)))
 
     async def patch(self, request: web.Request, services: Services, actor: Actor) -> web.Response:
         """Change some members (JSON merge patch, RFC 7396)."""
-        body = await read_json(request)
+        body = await read_json(request, self._bytes_max)
         changes = as_object(body)
         if changes is None:
             raise RulesError("a merge patch is a JSON object", "$")

@@ -13,10 +13,11 @@ import msgspec
 from control_plane.api.problems import CONTENT_TYPE, Problem
 from control_plane.api.routes import Route
 from control_plane.intent import Publication
-from rules.model import LayoutMutation
+from rules.model import DeclaredAttribute, LayoutMutation
 
 REFERENCE = "#/components/schemas/{name}"
-MUTATION = "LayoutMutation"
+NAMED: dict[str, Any] = {"LayoutMutation": LayoutMutation, "DeclaredAttribute": DeclaredAttribute}
+"""Unions of structs that have a name of their own."""
 
 _PLACEHOLDER = re.compile(r"\{(\w+)(?::[^}]*)?\}")
 _WRITE_HEADERS = (
@@ -69,13 +70,13 @@ class _Schemas:
         self._kinds = kinds
         described, self.components = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
         self._described = list(described)
-        self.components[MUTATION] = self._described[kinds.index(LayoutMutation)] if LayoutMutation in kinds else {}
+        for name, kind in NAMED.items():
+            self.components[name] = self._described[kinds.index(kind)] if kind in kinds else {}
 
     def of(self, kind: Any) -> dict[str, Any]:
         """A reference to the schema of a kind, or the schema itself where it has no name."""
-        if kind == LayoutMutation:
-            return {"$ref": REFERENCE.format(name=MUTATION)}
-        return self._described[self._kinds.index(kind)]
+        name = next((name for name, union in NAMED.items() if union == kind), None)
+        return self._described[self._kinds.index(kind)] if name is None else {"$ref": REFERENCE.format(name=name)}
 
     def saved(self, kind: Any) -> dict[str, Any]:
         """The schema of a document with `publication` beside it; a closed schema can't be extended, so it is copied."""

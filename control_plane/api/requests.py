@@ -20,6 +20,7 @@ from control_plane.tokens import Actor, Role, TokenError, TokenReason
 T = TypeVar("T")
 
 BODY_BYTES_MAX = 2 * 1024 * 1024
+GROUP_BYTES_MAX = 8 * 1024 * 1024  # 100,000 members, each as long as a UUID in quotes, with room
 REASON_CHARACTERS_MAX = 1_000
 JSON_TYPES = frozenset({"application/json", "application/merge-patch+json"})
 

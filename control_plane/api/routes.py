@@ -13,12 +13,22 @@ from msgspec import Struct
 from control_plane.api import deciding, rules_files, watching
 from control_plane.api.documents import DocumentHandlers, PageQuery
 from control_plane.api.mutations import MutationHandlers, MutationQuery, Rollback, Switching
+from control_plane.api.requests import GROUP_BYTES_MAX
 from control_plane.audit import AuditEntry
 from control_plane.health import HealthReport
 from control_plane.rules_files import Imported
 from control_plane.services import Services
 from control_plane.tokens import Actor, Role
-from rules.model import Experiment, LayoutMutation, Module, RulesFile, Segment
+from rules.model import (
+    DeclaredAttribute,
+    Experiment,
+    LayoutMutation,
+    Module,
+    RulesFile,
+    SavedGroup,
+    Segment,
+    Toggle,
+)
 
 PREFIX = "/api/layout-mutation"
 
@@ -61,17 +71,22 @@ EXPERIMENTS = DocumentHandlers[Experiment](
 )
 MODULES = DocumentHandlers[Module](lambda services: services.modules, Module)
 SEGMENTS = DocumentHandlers[Segment](lambda services: services.segments, Segment)
+ATTRIBUTES = DocumentHandlers[DeclaredAttribute](lambda services: services.attributes, DeclaredAttribute)
+SAVED_GROUPS = DocumentHandlers[SavedGroup](
+    lambda services: services.saved_groups, SavedGroup, bytes_max=GROUP_BYTES_MAX
+)
+TOGGLES = DocumentHandlers[Toggle](lambda services: services.toggles, Toggle)
 
 
 def _documents(name: str, one: str, handlers: DocumentHandlers[Any], kind: Any, page_query: Any) -> tuple[Route, ...]:
     """The rows that all kinds of documents have."""
     many, single = f"{PREFIX}/{name}", f"{PREFIX}/{name}/{{id}}"
-    removal = "Archive a mutation" if kind is LayoutMutation else f"Delete a {one} that no mutation needs"
+    removal = "Archive a mutation" if kind == LayoutMutation else f"Delete {one} that nothing needs"
     return (
         Route(
             method="GET",
             path=many,
-            summary=f"List {name}, the last changed first",
+            summary=f"List {name.replace('-', ' ')}, the last changed first",
             handler=handlers.page,
             roles=READERS,
             query=page_query,
@@ -81,7 +96,7 @@ def _documents(name: str, one: str, handlers: DocumentHandlers[Any], kind: Any, 
         Route(
             method="POST",
             path=many,
-            summary=f"Create a {one}",
+            summary=f"Create {one}",
             handler=handlers.create,
             roles=WRITERS,
             body=kind,
@@ -89,11 +104,11 @@ def _documents(name: str, one: str, handlers: DocumentHandlers[Any], kind: Any, 
             form="saved",
             status=201,
         ),
-        Route(method="GET", path=single, summary=f"Read a {one}", handler=handlers.get, roles=READERS, answer=kind),
+        Route(method="GET", path=single, summary=f"Read {one}", handler=handlers.get, roles=READERS, answer=kind),
         Route(
             method="PUT",
             path=single,
-            summary=f"Replace a {one}",
+            summary=f"Replace {one}",
             handler=handlers.put,
             roles=WRITERS,
             body=kind,
@@ -103,7 +118,7 @@ def _documents(name: str, one: str, handlers: DocumentHandlers[Any], kind: Any, 
         Route(
             method="PATCH",
             path=single,
-            summary=f"Change members of a {one} (JSON merge patch)",
+            summary=f"Change members of {one} (JSON merge patch)",
             handler=handlers.patch,
             roles=WRITERS,
             body=dict[str, Any],
@@ -122,7 +137,7 @@ def _documents(name: str, one: str, handlers: DocumentHandlers[Any], kind: Any, 
         Route(
             method="GET",
             path=f"{single}/versions",
-            summary=f"Every version of a {one}, newest first",
+            summary=f"Every version of {one}, newest first",
             handler=handlers.versions,
             roles=READERS,
             answer=kind,
@@ -141,7 +156,7 @@ ROUTES: tuple[Route, ...] = (
         body=deciding.ApplyRequest,
         answer=deciding.ApplyAnswer,
     ),
-    *_documents("mutations", "mutation", MUTATIONS, LayoutMutation, MutationQuery),
+    *_documents("mutations", "a mutation", MUTATIONS, LayoutMutation, MutationQuery),
     Route(
         method="GET",
         path=f"{PREFIX}/mutations/{{id}}/versions/{{version:[0-9]+}}",
@@ -182,9 +197,12 @@ ROUTES: tuple[Route, ...] = (
         answer=LayoutMutation,
         form="saved",
     ),
-    *_documents("experiments", "experiment", EXPERIMENTS, Experiment, PageQuery),
-    *_documents("modules", "module", MODULES, Module, PageQuery),
-    *_documents("segments", "segment", SEGMENTS, Segment, PageQuery),
+    *_documents("experiments", "an experiment", EXPERIMENTS, Experiment, PageQuery),
+    *_documents("modules", "a module", MODULES, Module, PageQuery),
+    *_documents("segments", "a segment", SEGMENTS, Segment, PageQuery),
+    *_documents("attributes", "an attribute", ATTRIBUTES, DeclaredAttribute, PageQuery),
+    *_documents("saved-groups", "a saved group", SAVED_GROUPS, SavedGroup, PageQuery),
+    *_documents("toggles", "a toggle", TOGGLES, Toggle, PageQuery),
     Route(
         method="POST",
         path=f"{PREFIX}/import",

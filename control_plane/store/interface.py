@@ -24,6 +24,14 @@ class Kind(StrEnum):
     EXPERIMENT = "experiment"
     MODULE = "module"
     SEGMENT = "segment"
+    ATTRIBUTE = "attribute"
+    SAVED_GROUP = "saved_group"
+    TOGGLE = "toggle"
+
+    @property
+    def noun(self) -> str:
+        """What people call one of them."""
+        return self.value.replace("_", " ")
 
 
 class Stored(Struct, frozen=True):

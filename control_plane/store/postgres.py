@@ -42,6 +42,9 @@ HEADS = {
     Kind.EXPERIMENT: "layout_mutation.experiments",
     Kind.MODULE: "layout_mutation.modules",
     Kind.SEGMENT: "layout_mutation.segments",
+    Kind.ATTRIBUTE: "layout_mutation.attributes",
+    Kind.SAVED_GROUP: "layout_mutation.saved_groups",
+    Kind.TOGGLE: "layout_mutation.toggles",
 }
 VERSIONS = {kind: f"layout_mutation.{kind.value}_versions" for kind in Kind}
 

@@ -15,6 +15,7 @@ from control_plane.api.routes import ROUTES
 from control_plane.refusals import Refusal
 from control_plane.tokens import Role
 from tests.control_plane.plane import API, Plane, headline
+from tests.control_plane.test_documents import EXAMPLES
 
 # ---------------------------------------------------------------- roles
 
@@ -33,7 +34,7 @@ DOCUMENTS: dict[tuple[str, str], set[str]] = {
 MATRIX: dict[tuple[str, str], set[str]] = {
     **{
         (method, f"{API}/{kind}{rest}"): roles
-        for kind in ("mutations", "experiments", "modules", "segments")
+        for kind in ("mutations", "experiments", "modules", "segments", "attributes", "saved-groups", "toggles")
         for (method, rest), roles in DOCUMENTS.items()
     },
     ("GET", f"{API}/mutations/{{id}}/versions/{{version:[0-9]+}}"): READ,
@@ -189,6 +190,14 @@ async def test_a_body_beyond_the_bound_is_refused(plane: Plane) -> None:
     assert bomb.status == 413
 
 
+async def test_a_saved_group_may_be_larger_than_other_documents(plane: Plane) -> None:
+    members = [f"{number:036}" for number in range(100_000)]
+    made = await plane.ask("POST", "saved-groups", {"id": "accounts", "members": members})
+    assert made.status == 201, made.body[:200]
+    answer = await plane.ask("POST", "saved-groups", {"id": "more", "members": [*members, "one too many"]})
+    assert (answer.status, answer.json()["errors"][0]["path"]) == (422, "$.members")
+
+
 def test_every_refusal_has_a_status() -> None:
     assert set(STATUS) == set(Refusal)
 
@@ -258,6 +267,10 @@ async def test_requests_and_answers_are_as_described(plane: Plane) -> None:
     check(read, "mutations/{id}", "get", "200")
     check(read, "mutations/{id}", "put", "body")
     check((await plane.ask("GET", "mutations")).json(), "mutations", "get", "200")
+    for kind, document in EXAMPLES.items():
+        check((await plane.ask("POST", kind, document)).json(), kind, "post", "201")
+        check((await plane.ask("GET", f"{kind}/one")).json(), f"{kind}/{{id}}", "get", "200")
+        check((await plane.ask("GET", f"{kind}/one/versions")).json(), f"{kind}/{{id}}/versions", "get", "200")
     check((await plane.ask("GET", "mutations/welcome/versions")).json(), "mutations/{id}/versions", "get", "200")
     check((await plane.ask("GET", "export")).json(), "export", "get", "200")
     check((await plane.ask("GET", "audit")).json(), "audit", "get", "200")

@@ -1,13 +1,12 @@
-"""Documents and bytes; what a set of mutations refers to."""
+"""Documents and bytes, and which others they name."""
 
 import pytest
 
 from control_plane import codec
 from control_plane.store import Kind, StoreError
 from rules.errors import RulesError
-from rules.model import Experiment, Module, RulesFile, Segment, Variation, decode_mutation
+from rules.model import Derived, RulesFile, Segment, Toggle, decode_mutation
 
-ARMS = [Variation(key="a"), Variation(key="b")]
 MUTATION = decode_mutation(
     b'{"id":"m","moduleId":"hero","trigger":{"on":"segment","segment":"germans"},"mutationType":"hide",'
     b'"mutationPayload":{"target":{"moduleId":"footer"}}}'
@@ -34,12 +33,19 @@ def test_text_and_numbers_that_can_not_be_kept_are_refused_at_their_place() -> N
     assert codec.encode(Segment(id="s", conditions={"a": "a backslash: \\u0000"}))
 
 
-def test_references_are_followed_through_each_other() -> None:
-    modules = [Module(id="hero"), Module(id="footer"), Module(id="unused")]
-    segments = [Segment(id="germans", conditions={"group": "inner"}), Segment(id="inner", conditions={})]
-    experiments = [Experiment(id="unused-test", variations=ARMS)]
-    found = codec.referenced([MUTATION], experiments, modules, segments)
-    assert found == RulesFile(mutations=[MUTATION], modules=modules[:2], segments=segments)
+def test_a_union_of_kinds_is_one_kind_of_document() -> None:
+    attribute = Derived(id="mood", otherwise="calm")
+    assert codec.decode(Kind.ATTRIBUTE, codec.encode(attribute)) == attribute
+    toggle = Toggle(id="off", module_id="hero")
+    assert codec.decode(Kind.TOGGLE, codec.encode(toggle)) == toggle
+    with pytest.raises(StoreError, match="a stored saved group can't be read"):
+        codec.decode(Kind.SAVED_GROUP, b"{}")
+
+
+def test_groups_are_those_that_conditions_name() -> None:
+    conditions = {"$or": [{"account": {"$inGroup": "staff"}}, {"$not": {"city": {"$notInGroup": "south"}}}]}
+    segment = Segment(id="s", name="west", conditions={**conditions, "group": "north"})
+    assert codec.groups_of(segment) == {"staff", "south"}
 
 
 def test_a_mutation_mentions_what_it_names_and_not_itself() -> None:

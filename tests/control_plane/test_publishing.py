@@ -10,9 +10,12 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from control_plane.publishing import check_size
 from control_plane.settings import ControlPlaneSettings
 from control_plane.signing import Signer
 from layout_mutation.embedded.valkey import EmbeddedValkey
+from rules.errors import RulesError
+from rules.limits import TABLE_BYTES_MAX
 from rules.table import DecisionTable
 from service.engine import engine
 from service.keys import Keys
@@ -64,6 +67,12 @@ async def test_only_what_served_mutations_refer_to_is_in_the_table(
     rules = (await table_in(redis, keys, settings)).rules
     assert [one.id for one in rules.segments] == ["used"]
     assert [one.id for one in rules.modules] == ["used-module"]
+
+
+def test_a_table_that_sidecars_would_refuse_is_not_made() -> None:
+    check_size(bytes(TABLE_BYTES_MAX))
+    with pytest.raises(RulesError, match="67,108,865 bytes, and sidecars take 67,108,864"):
+        check_size(bytes(TABLE_BYTES_MAX + 1))
 
 
 async def test_an_editor_may_write_but_not_publish(plane: Plane) -> None:

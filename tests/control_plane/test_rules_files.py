@@ -15,7 +15,10 @@ def rules() -> dict[str, Any]:
         ],
         "experiments": [{"id": "ab", "variations": [{"key": "control"}, {"key": "b"}]}],
         "modules": [{"id": "hero", "selector": "h1"}],
-        "segments": [{"id": "germans", "conditions": {"language": "de"}}],
+        "segments": [{"id": "germans", "conditions": {"language": "de", "account": {"$notInGroup": "staff"}}}],
+        "attributes": [{"kind": "derived", "id": "mood", "cases": [{"value": "calm", "conditions": {}}]}],
+        "savedGroups": [{"id": "staff", "members": ["ada"]}],
+        "toggles": [{"id": "off", "mutationId": "one", "isActive": False}],
     }
 
 
@@ -36,6 +39,7 @@ async def test_what_is_exported_can_be_imported_elsewhere_and_here(plane: Plane)
     again = (await plane.ask("POST", "import", exported.json())).json()
     assert again["mutations"] == {"changed": 0, "unchanged": 2}
     assert again["experiments"] == {"changed": 0, "unchanged": 1}
+    assert exported.json()["savedGroups"] == [{**rules()["savedGroups"][0], "name": ""}]
 
 
 async def test_a_file_with_one_error_changes_nothing_and_the_path_is_of_the_file(plane: Plane) -> None:
@@ -47,7 +51,16 @@ async def test_a_file_with_one_error_changes_nothing_and_the_path_is_of_the_file
     file["modules"][0]["name"] = "a\x00"
     answer = await plane.ask("POST", "import", file)
     assert answer.json()["errors"][0]["path"] == "$.modules[0].name"
-    assert (await plane.ask("GET", "export")).json() == {kind: [] for kind in rules()}
+    file = rules()
+    file["attributes"][0]["cases"][0]["conditions"] = {"account": {"$inGroup": "nobody"}}
+    answer = await plane.ask("POST", "import", file)
+    assert answer.json()["errors"][0]["path"].startswith("$.attributes[0].cases[0].conditions")
+    file = rules()
+    file["savedGroups"][0]["name"] = "a\x00"
+    answer = await plane.ask("POST", "import", file)
+    assert answer.json()["errors"][0]["path"] == "$.savedGroups[0].name"
+    exported = (await plane.ask("GET", "export")).json()
+    assert {kind: exported[kind] for kind in rules()} == {kind: [] for kind in rules()}
 
 
 async def test_an_import_with_a_key_is_done_once(plane: Plane) -> None:
@@ -56,6 +69,7 @@ async def test_an_import_with_a_key_is_done_once(plane: Plane) -> None:
 
 
 async def test_a_file_may_refer_to_what_is_stored(plane: Plane) -> None:
+    await plane.ask("POST", "saved-groups", rules()["savedGroups"][0])
     await plane.ask("POST", "segments", rules()["segments"][0])
     answer = await plane.ask("POST", "import", {"mutations": [rules()["mutations"][0]]})
     assert answer.status == 200

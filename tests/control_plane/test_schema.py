@@ -12,7 +12,7 @@ import pytest
 
 from control_plane.schema import address, documentation, files, runner
 from control_plane.schema.runner import SchemaError, migrate, plan
-from control_plane.store import StoreError
+from control_plane.store import Kind, StoreError
 from tests.control_plane.plane import until
 
 
@@ -119,9 +119,35 @@ async def test_everything_in_the_schema_has_a_comment_and_nothing_is_outside(dat
 
 async def test_history_can_not_be_rewritten(database_url: str) -> None:
     await migrate(database_url)
-    for table in ("mutation_versions", "audit_entries"):
+    for table in (*(f"{kind}_versions" for kind in Kind), "audit_entries"):
         with pytest.raises(asyncpg.RestrictViolationError):
             await ask(database_url, f"TRUNCATE layout_mutation.{table}")
+
+
+async def test_tables_of_documents_made_by_the_function_are_as_those_before(database_url: str) -> None:
+    await migrate(database_url)
+    shape = (
+        "SELECT replace(replace(x, '{many}', 'MANY'), '{one}', 'ONE') AS x FROM ("
+        "SELECT table_name || ' ' || column_name || ' ' || data_type || ' ' || is_nullable || coalesce(column_default, '') AS x "
+        "FROM information_schema.columns WHERE table_schema = 'layout_mutation' AND table_name IN ('{many}', '{one}_versions') "
+        "UNION SELECT pg_get_constraintdef(c.oid) FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid "
+        "WHERE t.relname IN ('{many}', '{one}_versions') "
+        "UNION SELECT pg_get_triggerdef(g.oid) FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid "
+        "WHERE t.relname = '{one}_versions' AND NOT tgisinternal "
+        "UNION SELECT indexdef FROM pg_indexes WHERE tablename = '{many}') AS y ORDER BY x"
+    )
+    shapes = [
+        [row["x"] for row in await ask(database_url, shape.replace("{many}", many).replace("{one}", one))]
+        for one, many in (("segment", "segments"), ("attribute", "attributes"), ("saved_group", "saved_groups"))
+    ]
+    assert len(shapes[0]) > 15
+    assert shapes[0] == shapes[1] == shapes[2]
+
+
+async def test_the_function_takes_names_and_nothing_else(database_url: str) -> None:
+    await migrate(database_url)
+    with pytest.raises(asyncpg.RaiseError, match="small letters"):
+        await ask(database_url, "SELECT layout_mutation.create_document_tables('thing', 'things; DROP TABLE x')")
 
 
 async def test_twenty_services_that_start_at_once_on_a_missing_database_apply_it_once(database_url: str) -> None:

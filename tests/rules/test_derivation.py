@@ -4,10 +4,13 @@ from typing import Any
 
 import pytest
 
+from rules import limits
 from rules.context import Context
 from rules.decision import decide
+from rules.derivation import compile_derivation
 from rules.errors import RulesError
 from rules.reasons import Reason
+from rules.targeting import NO_GROUPS
 from tests.rules.making import experiment, removing, table, variant
 
 ARCHETYPE = {
@@ -135,3 +138,14 @@ def test_a_long_chain_is_worked_out_in_its_order() -> None:
     chain = [{"kind": "derived", "id": f"a{n}", "givenBy": f"a{n + 1}"} for n in range(99)]
     rules = table(removing("m", conditions={"a0": "deep"}), attributes=chain)
     assert decide(rules, Context(site="a.example", path="/", attributes={"a99": "deep"})).groups
+
+
+def test_more_attributes_than_visits_can_carry_are_refused() -> None:
+    many = [
+        {"kind": "derived", "id": f"a{number}", "otherwise": "x"} for number in range(limits.ATTRIBUTES_DECLARED_MAX)
+    ]
+    declared = list(table(attributes=many).rules.attributes)
+    compile_derivation(declared, NO_GROUPS, "$.attributes")
+    with pytest.raises(RulesError, match="at most 100 attributes are declared") as caught:
+        compile_derivation([*declared, declared[0]], NO_GROUPS, "$.attributes")
+    assert caught.value.path == "$.attributes"
