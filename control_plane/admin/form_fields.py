@@ -55,13 +55,15 @@ class Kind(StrEnum):
     MOMENT = "moment"
     CONTENT = "content"
     """Text, HTML or a component: a choice and one box. A component is typed as JSON, with its props."""
+    WORDS = "words"
+    """A list of texts, one on each line."""
     JSON = "json"
     """Whatever has no fields of its own."""
 
 
 class FormField(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to type. `name` is the JSON path without `$.`; `only_when` is (field, value) that it depends on;
-    that field may depend on another in turn."""
+    """One thing to type. `name` is the JSON path without `$.`; `only_when` is (field, value) that it depends on, without
+    which it is not required either; that field may depend on another in turn."""
 
     name: str
     kind: Kind
@@ -163,6 +165,8 @@ def _leaf(kind: Type, *, name: str, hint: str, required: bool, optional: bool, d
         return FormField(name=name, kind=Kind.MOMENT, hint=hint, required=required)
     if isinstance(kind, ListType) and isinstance(kind.item_type, LiteralType):
         return FormField(name=name, kind=Kind.SEVERAL, hint=hint, choices=_in_written_order(kind.item_type.values))
+    if isinstance(kind, ListType) and isinstance(_plain(kind.item_type)[0], StrType):
+        return FormField(name=name, kind=Kind.WORDS, hint=_plain(kind.item_type)[1] or hint, required=required)
     empty = "" if required else ("{}" if isinstance(kind, DictType) else "[]")
     return FormField(name=name, kind=Kind.JSON, hint=hint, required=required, default=empty)
 
@@ -184,7 +188,7 @@ def _tagged(kind: UnionType, name: str, default: Any) -> Iterator[FormField]:
         for inner in member.fields:
             for form_field in _fields(inner, f"{name}.{inner.encode_name}"):
                 depends = form_field.only_when or (choice, str(member.tag))
-                yield msgspec.structs.replace(form_field, required=False, only_when=depends)
+                yield msgspec.structs.replace(form_field, only_when=depends)
 
 
 def _plain(kind: Type) -> tuple[Type, str, bool]:
@@ -226,5 +230,5 @@ def _clock_pattern() -> str | None:
 
 def _in_written_order(values: tuple[bool | str | int | None, ...]) -> tuple[str, ...]:
     """A literal's values as the schema writes them: inspection sorts, and a week that begins on Friday reads badly."""
-    days: tuple[str, ...] = get_args(model.Day)
-    return days if set(values) == set(days) else tuple(str(value) for value in values)
+    written: list[tuple[str, ...]] = [get_args(model.Day), get_args(model.Device)]
+    return next((one for one in written if set(one) == set(values)), tuple(str(value) for value in values))

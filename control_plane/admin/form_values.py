@@ -6,6 +6,7 @@ Never: a judgement about a mutation; only what can't be put into JSON at all is 
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -27,6 +28,8 @@ CONTENT_SUFFIX = ".value"
 
 COMPONENT = "component"
 """The kind that is typed as JSON: `{"component": …, "props": {…}}`."""
+
+_LINE = re.compile(r"^\[(\d{1,6})\]$")
 
 MOMENT_FORMAT = "%Y-%m-%dT%H:%M:%S"
 
@@ -52,7 +55,6 @@ def typed_from(posted: MultiMapping[Any], fields: Iterable[FormField]) -> Typed:
 def typed_of(mutation: Mapping[str, Any], fields: Iterable[FormField]) -> Typed:
     """The form of a mutation that exists, from its JSON object."""
     typed: Typed = {}
-    zone = _zone(_at(mutation, "schedule.timezone"))
     for field in fields:
         value = _at(mutation, field.name)
         if field.kind is Kind.SEVERAL:
@@ -65,8 +67,10 @@ def typed_of(mutation: Mapping[str, Any], fields: Iterable[FormField]) -> Typed:
             typed[field.name + CONTENT_SUFFIX] = _typed_content(value or {}, way)
         elif field.kind is Kind.JSON:
             typed[field.name] = field.default if value is None else pretty(value)
+        elif field.kind is Kind.WORDS:
+            typed[field.name] = _lines(value or [])
         elif field.kind is Kind.MOMENT:
-            typed[field.name] = _local(value, zone)
+            typed[field.name] = _local(value, _zone(_at(mutation, _zone_field(field))))
         else:
             typed[field.name] = field.default if value is None else str(value)
     return typed
@@ -76,13 +80,12 @@ def mutation_json(typed: Typed, fields: Iterable[FormField]) -> tuple[dict[str, 
     """A JSON object of what was typed, and what could not be put into JSON. Empty optional fields are left out."""
     found: dict[str, Any] = {}
     problems: Problems = {}
-    zone = _zone(typed.get("schedule.timezone"))
     by_name = {field.name: field for field in fields}
     for field in by_name.values():
         if not _applies(field, by_name, typed):
             continue
         try:
-            value = _value(typed, field, zone)
+            value = _value(typed, field)
         except ValueError as error:
             problems[field.name] = str(error)
             continue
@@ -128,6 +131,8 @@ def problem_at(path: str, problem: str, fields: Sequence[FormField]) -> Problems
     if name and (rest == name or not rest.startswith(name)):
         return {name: problem}
     inner = rest.removeprefix(name).removeprefix(".")
+    if (line := _LINE.match(inner)) and any(field.name == name and field.kind is Kind.WORDS for field in fields):
+        inner = f"line {int(line[1]) + 1}"
     return {name: f"{inner}: {problem}" if inner and inner not in {"text", "html"} else problem}
 
 
@@ -136,7 +141,7 @@ def pretty(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def _value(typed: Typed, field: FormField, zone: ZoneInfo) -> Any:
+def _value(typed: Typed, field: FormField) -> Any:
     given = typed.get(field.name, "")
     if isinstance(given, list):
         return given or None
@@ -153,11 +158,20 @@ def _value(typed: Typed, field: FormField, zone: ZoneInfo) -> Any:
         return None
     if field.kind is Kind.NUMBER or field.numeric:
         return _number(text)
-    if field.kind is Kind.JSON:
+    if field.kind is Kind.JSON or (field.kind is Kind.WORDS and text.startswith("[")):
         return _json(text)
+    if field.kind is Kind.WORDS:
+        return [line.strip() for line in text.split("\n") if line.strip()]
     if field.kind is Kind.MOMENT:
-        return _moment(text, zone)
+        return _moment(text, _zone(typed.get(_zone_field(field))))
     return text
+
+
+def _lines(words: Sequence[str]) -> str:
+    """One on each line; as JSON where they would not come back from that."""
+    text = "\n".join(words)
+    plain = not text.startswith("[") and text.split("\n") == [word.strip() for word in words if word.strip()]
+    return text if plain or not words else pretty(list(words))
 
 
 def _typed_content(content: Mapping[str, Any], way: str) -> str:
@@ -215,6 +229,11 @@ def _local(value: object, zone: ZoneInfo) -> str:
         return moment.astimezone(zone).strftime(MOMENT_FORMAT)
     except OverflowError:  # the first or last day of the calendar, moved out of it by the zone
         return moment.isoformat()
+
+
+def _zone_field(field: FormField) -> str:
+    """The field whose time zone a moment is in: the one beside it."""
+    return f"{field.name.rpartition('.')[0]}.timezone"
 
 
 def _zone(name: object) -> ZoneInfo:

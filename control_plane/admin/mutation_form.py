@@ -5,8 +5,6 @@ about, and what was typed always comes back.
 Never: a save over a version that its author didn't see.
 """
 
-from typing import Any
-
 from aiohttp import web
 from msgspec import Struct
 
@@ -15,6 +13,7 @@ from control_plane.admin.differences import Difference, differences
 from control_plane.admin.form_fields import mutation_types
 from control_plane.admin.history import as_json, is_on
 from control_plane.admin.rendering import page
+from control_plane.admin.suggestions import suggestions
 from control_plane.admin.typed_form import FIRST_TYPE, TypedForm
 from control_plane.admin.visitor import require
 from control_plane.intent import Intent
@@ -24,8 +23,6 @@ from control_plane.services import SERVICES
 from control_plane.tokens import Permission
 from rules.errors import RulesError
 from rules.model import LayoutMutation
-
-SUGGESTIONS_MAX = 200
 
 
 class Conflict(Struct, frozen=True):
@@ -131,23 +128,5 @@ async def show_again(
         saved=saved,
         on=saved is not None and is_on(saved),
         conflict=conflict,
-        suggestions=await _suggestions(request),
+        suggestions=await suggestions(request.app[SERVICES]),
     )
-
-
-async def _suggestions(request: web.Request) -> dict[str, list[tuple[str, str]]]:
-    """What browsers offer while typing: field key -> (value, name) of what is registered."""
-    services = request.app[SERVICES]
-    modules = await services.modules.page(limit=SUGGESTIONS_MAX)
-    experiments = await services.experiments.page(limit=SUGGESTIONS_MAX)
-    segments = await services.segments.page(limit=SUGGESTIONS_MAX)
-    return {
-        "moduleId": _named(modules.items),
-        "experimentId": _named(experiments.items),
-        "segment": _named(segments.items),
-        "site": [(site, "") for site in services.preview.sites() if site != "*"],
-    }
-
-
-def _named(documents: tuple[Any, ...]) -> list[tuple[str, str]]:
-    return [(document.id, document.name) for document in documents]

@@ -55,6 +55,19 @@ def test_a_choice_that_may_stay_open_begins_empty() -> None:
     assert delivery.choices == tuple(member.value for member in model.Delivery)
 
 
+def test_lists_of_words_and_choices_of_several_are_told_apart() -> None:
+    assert field("set", "trigger.emotions").kind is Kind.WORDS
+    assert field("theme", "mutationPayload.classes").kind is Kind.WORDS
+    devices = field("set", "trigger.devices")
+    assert (devices.kind, devices.choices) == (Kind.SEVERAL, get_args(model.Device))
+
+
+def test_what_a_choice_needs_is_required_with_it() -> None:
+    assert field("set", "trigger.step").required
+    assert not field("set", "trigger.answers").required
+    assert field("set", "trigger.progress").required, "there is no choice of none"
+
+
 def test_what_a_field_depends_on_stands_before_it() -> None:
     for mutation_type in mutation_types():
         choices: dict[str, tuple[str, ...]] = {}

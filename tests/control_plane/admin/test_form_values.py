@@ -57,6 +57,67 @@ EVENTS: list[dict[str, Any]] = [
 ]
 
 
+TRIGGERS: list[dict[str, Any]] = [
+    {"on": "journey", "journey": "purchase", "step": "basket", "progress": "notReached"},
+    {"on": "quiz", "quiz": "taste", "question": "sweet", "answers": ["yes", "no"]},
+    {"on": "emotion", "emotions": ["joy", "calm"]},
+    {
+        "on": "schedule",
+        "schedule": {
+            "startsAt": "2027-07-01T09:00:00+02:00",
+            "timezone": "Europe/Berlin",
+            "hours": {"from": "09:00", "to": "17:00"},
+        },
+    },
+    {"on": "experiment", "experiment": "checkout", "variations": ["b"]},
+    {"on": "device", "devices": ["mobile", "tv"]},
+    {"on": "region", "regions": ["DE", "AT-9"]},
+    {"on": "locale", "locales": ["pt-BR"]},
+    {"on": "referral", "referrers": ["*.news.example"], "sources": ["a, b", "c"], "campaigns": ["[x"], "first": True},
+]
+
+
+@pytest.mark.parametrize("trigger", TRIGGERS, ids=lambda trigger: str(trigger["on"]))
+def test_every_trigger_survives_the_form(trigger: dict[str, Any]) -> None:
+    mutation = decode_mutation(msgspec.json.encode({**WHOLE, "trigger": trigger}))
+    fields = fields_for("insert")
+    found, problems = mutation_json(typed_of(msgspec.to_builtins(mutation), fields), fields)
+    assert problems == {}
+    assert decode_mutation(msgspec.json.encode({"id": "m-1", "mutationType": "insert", **found})) == mutation
+
+
+def test_what_a_chosen_trigger_needs_is_asked_for_at_its_field() -> None:
+    fields = fields_for("insert")
+    typed = typed_of({**WHOLE, "trigger": {"on": "emotion"}}, fields)
+    assert mutation_json(typed, fields)[1] == {"trigger.emotions": "This is needed."}
+    typed = typed_of({**WHOLE, "trigger": {"on": "journey", "journey": "purchase"}}, fields)
+    assert mutation_json(typed, fields)[1] == {"trigger.step": "This is needed."}
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [(["joy", "calm"], "joy\ncalm"), (["two\nlines"], '[\n  "two\\nlines"\n]'), ([" a"], '[\n  " a"\n]'), ([], "")],
+)
+def test_words_stand_one_on_each_line(words: list[str], text: str) -> None:
+    fields = fields_for("insert")
+    typed = typed_of({**WHOLE, "trigger": {"on": "referral", "referrers": ["a.example"], "sources": words}}, fields)
+    assert typed["trigger.sources"] == text
+    assert mutation_json(typed, fields)[0]["trigger"].get("sources", []) == words
+
+
+def test_words_may_be_typed_as_json_and_blank_lines_are_none() -> None:
+    fields = fields_for("insert")
+    typed = typed_of({**WHOLE, "trigger": {"on": "emotion"}}, fields) | {"trigger.emotions": " joy \n\n calm"}
+    assert mutation_json(typed, fields)[0]["trigger"] == {"on": "emotion", "emotions": ["joy", "calm"]}
+    found, _ = mutation_json(typed | {"trigger.emotions": '["joy"]'}, fields)
+    assert found["trigger"]["emotions"] == ["joy"]
+
+
+def test_a_problem_with_a_word_names_its_line() -> None:
+    found = problem_at("$.trigger.emotions[1]", "a word: letters", fields_for("insert"))
+    assert found == {"trigger.emotions": "line 2: A word: letters"}
+
+
 @pytest.mark.parametrize("when", EVENTS, ids=lambda when: str(when["event"]))
 def test_of_an_event_only_its_own_fields_are_sent(when: dict[str, Any]) -> None:
     whole = {**WHOLE, "trigger": {"on": "client", "when": when}}
@@ -115,7 +176,8 @@ def test_an_empty_form_says_nothing_of_a_schedule_and_names_what_is_needed(mutat
     fields = fields_for(mutation_type)
     found, problems = mutation_json(defaults(fields), fields)
     assert "schedule" not in found
-    assert set(problems) == {field.name for field in fields if field.required and not field.default}
+    needed = {field.name for field in fields if field.required and not field.default and field.only_when is None}
+    assert set(problems) == needed
 
 
 def test_moments_are_the_schedules_clock() -> None:

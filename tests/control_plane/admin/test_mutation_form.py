@@ -33,7 +33,7 @@ PAYLOADS: dict[str, dict[str, str]] = {
     "hide": {"mutationPayload.target.selector": ".ad", "mutationPayload.mode": "attribute"},
     "theme": {
         "mutationPayload.tokens": '{"--brand": "#b5541c"}',
-        "mutationPayload.classes": '["autumn"]',
+        "mutationPayload.classes": "autumn\nwarm",
         "mutationPayload.css": "a{b:c}",
     },
     "cta": {
