@@ -7,6 +7,7 @@ import re
 from urllib.parse import quote
 
 PREFIX = "/admin/layout-mutations"
+TOGGLES = f"{PREFIX}/toggles"
 
 _OWN = re.compile(rf"{PREFIX}(?:[/?][A-Za-z0-9/_.~!$&'()*+,;=:@%?-]*)?")
 _NEXT_CHARACTERS_MAX = 2_000
@@ -16,6 +17,11 @@ def mutation(mutation_id: str, page: str = "") -> str:
     """The address of a mutation's page; `page` is what stands below it, for example `edit`."""
     below = f"/{page}" if page else ""
     return f"{PREFIX}/mutations/{quote(mutation_id, safe='')}{below}"
+
+
+def toggle(toggle_id: str, verb: str) -> str:
+    """The address that changes a toggle: `force`, `lift` or `delete`."""
+    return f"{TOGGLES}/{quote(toggle_id, safe='')}/{verb}"
 
 
 def own(address: str) -> str:

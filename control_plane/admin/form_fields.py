@@ -111,6 +111,13 @@ def fields_for(mutation_type: str) -> tuple[FormField, ...]:
     )
 
 
+def fields_of(kind: type[msgspec.Struct], below: str) -> tuple[FormField, ...]:
+    """Every field of another struct's form; their names begin with `below`."""
+    info = type_info(kind)
+    assert isinstance(info, StructType)
+    return tuple(one for field in info.fields for one in _fields(field, f"{below}.{field.encode_name}"))
+
+
 def _fields(field: Field, name: str) -> Iterator[FormField]:
     """The form fields of one struct field; several where it is a struct itself."""
     kind, hint, optional = _plain(field.type)

@@ -17,8 +17,9 @@ from control_plane.admin import (
     sign_in,
     static_files,
     switching,
+    toggles,
 )
-from control_plane.admin.addresses import PREFIX
+from control_plane.admin.addresses import PREFIX, TOGGLES
 from control_plane.admin.rendering import TEMPLATES, templates
 from control_plane.services import Services
 
@@ -47,6 +48,11 @@ def routes(app: web.Application, services: Services) -> None:
     app.router.add_post(f"{PREFIX}/mutations/{{id}}/deactivate", switching.deactivate)
     app.router.add_post(f"{PREFIX}/mutations/{{id}}/archive", switching.archive)
     app.router.add_post(f"{PREFIX}/mutations/{{id}}/rollback", switching.roll_back)
+    app.router.add_get(TOGGLES, toggles.show)
+    app.router.add_post(TOGGLES, toggles.post_new)
+    app.router.add_post(f"{TOGGLES}/{{id}}/force", toggles.put_in_force)
+    app.router.add_post(f"{TOGGLES}/{{id}}/lift", toggles.lift)
+    app.router.add_post(f"{TOGGLES}/{{id}}/delete", toggles.remove)
     app.router.add_get(f"{PREFIX}/preview", preview.show)
     app.router.add_post(f"{PREFIX}/preview", preview.show_unsaved)
     app.router.add_get(f"{PREFIX}/preview/{{key}}/{{side:before|after}}", preview.document)

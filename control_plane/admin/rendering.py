@@ -36,6 +36,8 @@ def templates(files: StaticFiles, *, public_url: str) -> jinja2.Environment:
     environment.globals.update(
         prefix=addresses.PREFIX,
         address=addresses.mutation,
+        toggles_address=addresses.TOGGLES,
+        toggle_address=addresses.toggle,
         static=files.address,
         words=wording,
         public_url=public_url,

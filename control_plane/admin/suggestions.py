@@ -26,9 +26,11 @@ async def suggestions(services: Services) -> Suggestions:
     experiments = (await services.experiments.page(limit=SUGGESTIONS_MAX)).items
     segments = (await services.segments.page(limit=SUGGESTIONS_MAX)).items
     attributes = (await services.attributes.page(limit=SUGGESTIONS_MAX)).items
+    mutations = (await services.mutations.page(limit=SUGGESTIONS_MAX)).items
     return {
         "moduleId": _named(modules),
         "experimentId": _named(experiments),
+        "mutationId": _named(mutations),
         "experiment": _named(experiments),
         "segment": _named(segments),
         "site": [(site, "") for site in services.preview.sites() if site != "*"],

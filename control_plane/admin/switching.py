@@ -37,7 +37,7 @@ async def archive(request: web.Request) -> web.StreamResponse:
 
 async def roll_back(request: web.Request) -> web.StreamResponse:
     """Save an older version's content as the newest."""
-    to_version = _whole((await request.post()).get("to"))
+    to_version = whole((await request.post()).get("to"))
     if to_version is None:
         raise web.HTTPBadRequest
     mutations = request.app[SERVICES].mutations
@@ -54,7 +54,7 @@ async def _change(request: web.Request, change: Change, done: str) -> web.Stream
     posted = await request.post()
     mutation_id = request.match_info["id"]
     reason = str(posted.get("reason", "")).strip()
-    intent = Intent(actor=actor, reason=reason, expected_version=_whole(posted.get("version")))
+    intent = Intent(actor=actor, reason=reason, expected_version=whole(posted.get("version")))
     try:
         await change(mutation_id, intent)
     except Refused as refused:
@@ -68,5 +68,6 @@ async def _change(request: web.Request, change: Change, done: str) -> web.Stream
     raise web.HTTPSeeOther(f"{addresses.mutation(mutation_id)}?done={done}")
 
 
-def _whole(text: object) -> int | None:
+def whole(text: object) -> int | None:
+    """A whole number that a form sent; None for anything else."""
     return int(text) if isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) < 10 else None

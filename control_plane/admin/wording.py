@@ -124,6 +124,18 @@ LABELS: dict[str, tuple[str, str]] = {
     "mutationPayload.variations": ("Variations", "A JSON object: a key for each variation. The first is the control."),
 }
 
+TOGGLE_LABELS: dict[str, tuple[str, str]] = {
+    "toggle.name": ("Name", "So that others know it: Shop sale, all off."),
+    "toggle.site": ("Site", "shop.example, *.example for all hosts below it, or * for any."),
+    "toggle.pageSlug": ("Page", "/checkout/** for everything below, /** for every page; * says nothing of pages."),
+    "toggle.layer": ("Layer", ""),
+    "toggle.moduleId": ("Module", "Whatever touches it."),
+    "toggle.mutationId": ("Mutation", "Its id."),
+    "toggle.experimentId": ("Experiment", "What depends on it. Nobody is enrolled, and nobody forgets a variation."),
+    "toggle.isActive": ("In force at once", "Otherwise it waits in the list until it is needed."),
+    "toggle.note": ("Note", "Why, and when it may be lifted."),
+}
+
 SERVICE_LABELS = {
     "isActive": "Switched on",
     "status": "State",
@@ -171,6 +183,7 @@ CHOICES: dict[str, dict[str, str]] = {
         "client": "Client: changed in the browser",
     },
     "layer": {"global": "Global", "page": "Page", "module": "Module", "micro": "Micro"},
+    "toggle.layer": {"global": "Global", "page": "Page", "module": "Module", "micro": "Micro"},
     "schedule.daysOfWeek": {
         "mon": "Mon", "tue": "Tue", "wed": "Wed", "thu": "Thu", "fri": "Fri", "sat": "Sat", "sun": "Sun",
     },
@@ -314,6 +327,10 @@ DONE = {
     "deactivated": "Switched off. Visitors get the page as the origin sends it.",
     "archived": "Archived. Its history stays.",
     "rolled_back": "Rolled back: the older content is the newest version now.",
+    "toggle_created": "The toggle is saved.",
+    "toggle_on": "Switched off for everybody.",
+    "toggle_off": "Lifted. What it switched off applies again.",
+    "toggle_deleted": "Deleted. Its history stays.",
 }
 """What a button did, by the word in the address of the page that follows."""
 
@@ -346,6 +363,9 @@ LATE = frozenset(
 REST = Section("more", "More", "", ())
 
 
+_LABELS = LABELS | TOGGLE_LABELS
+
+
 def sections(fields: Iterable[FormField]) -> list[tuple[Section, list[FormField]]]:
     """The fields in the order of the form; whatever has no section of its own comes last."""
     filed: dict[str, list[FormField]] = {section.key: [] for section in (*SECTIONS, REST)}
@@ -367,12 +387,12 @@ def _rank(section: Section, field: FormField) -> int:
 
 def label(field: FormField) -> str:
     """What stands above a field."""
-    return LABELS[field.name][0] if field.name in LABELS else _spaced(field.key)
+    return _LABELS[field.name][0] if field.name in _LABELS else _spaced(field.key)
 
 
 def hint(field: FormField) -> str:
     """What stands below a field: ours, else the schema's."""
-    return LABELS[field.name][1] if field.name in LABELS else field.hint
+    return _LABELS[field.name][1] if field.name in _LABELS else field.hint
 
 
 def choice(name: str, value: str) -> str:

@@ -5,13 +5,14 @@ import json
 import msgspec
 import pytest
 
-from control_plane.admin import wording
+from control_plane.admin import toggles, wording
 from control_plane.admin.form_fields import fields_for, mutation_types
 from rules.compiler import check_mutation
 from rules.model import Experiment, RulesFile, Variation, decode_mutation
 from rules.reasons import Reason
 from service.opinions import Doubt, Opinion, Verdict
 
+TOGGLE_FIELDS = {field.name: field for field in toggles.fields()}
 FIELDS = {field.name: field for mutation_type in mutation_types() for field in fields_for(mutation_type)}
 
 
@@ -23,8 +24,9 @@ def test_every_label_and_placeholder_belongs_to_a_field() -> None:
 
 def test_every_field_and_choice_has_words() -> None:
     assert set(FIELDS) <= set(wording.LABELS)
+    assert set(TOGGLE_FIELDS) == set(wording.TOGGLE_LABELS)
     for name, words in wording.CHOICES.items():
-        assert set(words) == set(FIELDS[name].choices)
+        assert set(words) == set((FIELDS | TOGGLE_FIELDS)[name].choices)
 
 
 def test_every_outcome_of_a_mutation_has_words() -> None:
