@@ -13,7 +13,7 @@ from control_plane import codec
 from control_plane.codec import AnyDocument
 from control_plane.store import Kind, Reader
 from rules.errors import RulesError
-from rules.model import Experiment, Module, RulesFile, Segment
+from rules.model import Experiment, Module, RulesFile, SavedGroup, Segment
 
 T = TypeVar("T", bound=AnyDocument)
 
@@ -39,15 +39,25 @@ async def everything(reader: Reader) -> RulesFile:
     return await _read(reader, Kind)
 
 
-async def company(reader: Reader) -> RulesFile:
-    """All that a mutation may refer to: everything but the mutations. Raises StoreError."""
-    return await _read(reader, (kind for kind in Kind if kind is not Kind.MUTATION))
+async def company(reader: Reader, *documents: AnyDocument) -> RulesFile:
+    """All that these documents may refer to: everything but the mutations. Raises StoreError.
+
+    A saved group that neither they nor the others name is there by its id alone: its members may be many.
+    """
+    found = await _read(reader, (kind for kind in Kind if kind not in (Kind.MUTATION, Kind.SAVED_GROUP)))
+    named = _groups_of((*documents, *found.experiments, *found.segments, *found.attributes))
+    groups = []
+    for group_id in await reader.ids(Kind.SAVED_GROUP):
+        stored = await reader.find(Kind.SAVED_GROUP, group_id) if group_id in named else None
+        by_id_alone = SavedGroup(id=group_id, members=[])
+        groups.append(by_id_alone if stored is None else codec.decode(Kind.SAVED_GROUP, stored.content))
+    return msgspec.structs.replace(found, saved_groups=groups)
 
 
 async def active(reader: Reader) -> RulesFile:
     """What visitors need: `needed` of the mutations that are switched on; raises StoreError."""
     mutations = codec.decode_all(Kind.MUTATION, await reader.served())
-    return needed(msgspec.structs.replace(await company(reader), mutations=mutations))
+    return needed(msgspec.structs.replace(await company(reader, *mutations), mutations=mutations))
 
 
 def needed(rules: RulesFile) -> RulesFile:
@@ -69,8 +79,7 @@ def needed(rules: RulesFile) -> RulesFile:
         segments=[one for one in rules.segments if id(one) in found],
         toggles=[one for one in rules.toggles if one.is_active],
     )
-    conditional = (*rules.mutations, *rules.experiments, *rules.segments, *rules.attributes)
-    groups: set[str] = set().union(*map(codec.groups_of, conditional))
+    groups = _groups_of((*rules.mutations, *rules.experiments, *rules.segments, *rules.attributes))
     return msgspec.structs.replace(rules, saved_groups=[one for one in rules.saved_groups if one.id in groups])
 
 
@@ -93,7 +102,13 @@ def from_document(error: RulesError, kind: Kind, rules: RulesFile) -> RulesError
         return RulesError(error.problem, "$")
     if error.path.startswith(f"{whole}[0]"):
         return RulesError(error.problem, error.path.replace(f"{whole}[0]", "$", 1))
-    return RulesError(f"{culprit(rules, error.path)}: {error.problem}", "$")
+    return _elsewhere(error, rules)
+
+
+def from_mutation(error: RulesError, rules: RulesFile) -> RulesError:
+    """An error of a mutation that was checked among `rules`; one in another document says which."""
+    member = error.path.removeprefix("$.").partition("[")[0]
+    return _elsewhere(error, rules) if member in PATHS.values() else error
 
 
 def culprit(rules: RulesFile, path: str) -> str:
@@ -105,6 +120,14 @@ def culprit(rules: RulesFile, path: str) -> str:
     if kind is None or not index.isdecimal() or int(index) >= len(documents):
         return "the active set"
     return f"the {kind.noun} {documents[int(index)].id}"
+
+
+def _elsewhere(error: RulesError, rules: RulesFile) -> RulesError:
+    return RulesError(f"{culprit(rules, error.path)}: {error.problem}", "$")
+
+
+def _groups_of(documents: Iterable[AnyDocument]) -> set[str]:
+    return set().union(*map(codec.groups_of, documents))
 
 
 async def _read(reader: Reader, kinds: Iterable[Kind]) -> RulesFile:

@@ -60,6 +60,10 @@ class Documents(Generic[T]):
         """A part of all documents, the last changed first; raises Refused (`bad_cursor`, `bad_parameter`)."""
         return await self._page({}, cursor, limit)
 
+    async def names(self, *, limit: int = PAGE_LIMIT) -> list[tuple[str, str]]:
+        """Id and name, the last changed first, however large the documents are; raises Refused (`bad_parameter`)."""
+        return await self._store.names(self.kind, checked_limit(limit))
+
     async def versions(self, document_id: str) -> tuple[Version[T], ...]:
         """The history, newest first; raises Refused (`not_found`)."""
         found = await self._store.versions(self.kind, document_id)
@@ -131,7 +135,7 @@ class Documents(Generic[T]):
 
     async def check_in(self, document: T, reader: Reader) -> None:
         """Everything that is wrong with the document, in the company of all others; raises RulesError with paths from it."""
-        rules = among(self.kind, document, await company(reader))
+        rules = among(self.kind, document, await company(reader, document))
         try:
             await asyncio.to_thread(company_of, rules)
         except RulesError as error:

@@ -14,7 +14,7 @@ import msgspec
 import uuid_utils
 
 from control_plane import codec
-from control_plane.company import company
+from control_plane.company import company, from_mutation
 from control_plane.documents import PAGE_LIMIT, Documents
 from control_plane.gate import Gate, goes_to_visitors
 from control_plane.intent import Action, Intent, Page, Saved
@@ -155,7 +155,11 @@ class Mutations(Documents[LayoutMutation]):
 
     async def check_in(self, document: LayoutMutation, reader: Reader) -> None:
         """Every check of the compiler, in the company of all other documents; raises RulesError."""
-        await asyncio.to_thread(check_mutation, document, await company(reader))
+        rules = await company(reader, document)
+        try:
+            await asyncio.to_thread(check_mutation, document, rules)
+        except RulesError as error:
+            raise from_mutation(error, rules) from None
 
     async def _switch(
         self, mutation_id: str, intent: Intent, action: Action, switched: Switch
@@ -181,13 +185,13 @@ class Mutations(Documents[LayoutMutation]):
         saved = await super()._put(change, document, before, action, check=check)
         if check and goes_to_visitors(document):
             # Tried before the transaction, where that could be foreseen: then this waits for nothing.
-            change.second_opinion = await self._gate.admit(document, await company(change.transaction))
+            change.second_opinion = await self._gate.admit(document, await company(change.transaction, document))
         return saved
 
     async def _try(self, document: LayoutMutation) -> None:
         """Have the gate try what is going to be saved, while no writer waits; what it finds is asked for in `_put`."""
         if goes_to_visitors(document):
-            await self._gate.finding(document, await company(self._store))
+            await self._gate.finding(document, await company(self._store, document))
 
     async def _try_edited(self, document_id: str, edited: Switch) -> None:
         with suppress(Refused, RulesError):  # whatever is wrong is said when it is saved

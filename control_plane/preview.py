@@ -195,7 +195,7 @@ class Preview:
                 msgspec.structs.replace(shown, is_active=True),
                 *(mutation for mutation in served if mutation.id != draft.id),
             ]
-        return msgspec.structs.replace(await company(self._store), mutations=served)
+        return msgspec.structs.replace(await company(self._store, *served), mutations=served)
 
     def _context(self, url: str, visit: Visit) -> Context:
         place = self._place(url)

@@ -106,6 +106,12 @@ class Reader(Protocol):
     async def everything(self, kind: Kind) -> list[Stored]:
         """All documents of a kind that are not deleted, by id."""
 
+    async def ids(self, kind: Kind) -> list[str]:
+        """Ids of the documents that are not deleted, in their order."""
+
+    async def names(self, kind: Kind, limit: int) -> list[tuple[str, str]]:
+        """Id and name of the documents that are not deleted, the last changed first, without their contents."""
+
     async def served(self) -> list[Stored]:
         """The mutations that are switched on, by id."""
 

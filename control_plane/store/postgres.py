@@ -103,6 +103,16 @@ class PostgresReader:
         rows = await self._rows(_sql(kind, 'SELECT @stored FROM @head WHERE NOT deleted ORDER BY id COLLATE "C"'))
         return [_stored(row) for row in rows]
 
+    async def ids(self, kind: Kind) -> list[str]:
+        """Ids of the documents that are not deleted, in their order."""
+        rows = await self._rows(_sql(kind, 'SELECT id FROM @head WHERE NOT deleted ORDER BY id COLLATE "C"'))
+        return [row["id"] for row in rows]
+
+    async def names(self, kind: Kind, limit: int) -> list[tuple[str, str]]:
+        """Id and name of the documents that are not deleted, the last changed first, without their contents."""
+        query = "SELECT id, coalesce(content ->> 'name', '') AS name FROM @head WHERE NOT deleted ORDER BY change DESC LIMIT $1"
+        return [(row["id"], row["name"]) for row in await self._rows(_sql(kind, query), limit)]
+
     async def served(self) -> list[Stored]:
         """The mutations that are switched on, by id."""
         query = _sql(Kind.MUTATION, 'SELECT @stored FROM @head WHERE @served ORDER BY id COLLATE "C"')

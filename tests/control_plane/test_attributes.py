@@ -1,8 +1,15 @@
 """What is particular about attributes, saved groups and toggles: when they go to visitors, and what then must fit."""
 
+from datetime import UTC, datetime
+
 from redis.asyncio import Redis
 
+from control_plane import codec
+from control_plane.schema import address
 from control_plane.settings import ControlPlaneSettings
+from control_plane.store import Kind, StoredVersion
+from control_plane.store.postgres import PostgresStore
+from rules.model import Derived
 from service.keys import Keys
 from tests.control_plane.plane import Answer, Plane, headline
 from tests.control_plane.test_publishing import table_in
@@ -107,3 +114,20 @@ async def test_preview_knows_them(plane: Plane) -> None:
     await plane.create(headline("Hello", conditions={"mood": "ours"}))
     page = {"url": "/", "html": "<h1>Old</h1>", "context": {"attributes": {"account": "ada"}}}
     assert (await plane.ask("POST", "apply", page)).json()["html"] == "<h1>Hello</h1>"
+
+
+async def test_an_attribute_whose_name_is_taken_meanwhile_is_named_and_can_be_deleted(plane: Plane) -> None:
+    await plane.create(headline(id="m"))
+    store = PostgresStore(address.parse(plane.services.settings.database_url), connections_max=1)
+    await store.open()
+    content = codec.encode(Derived(id="language", otherwise="x"))
+    saved = StoredVersion(version=1, content=content, action="created", actor="me", reason="", at=datetime.now(UTC))
+    async with store.transaction() as transaction:
+        await transaction.put(Kind.ATTRIBUTE, "language", saved)
+    await store.close()
+    for kind, document in (("mutations", headline(id="n")), ("segments", {"id": "s", "conditions": {}})):
+        refused = await plane.ask("POST", kind, document)
+        assert (refused.status, refused.json()["errors"][0]["path"]) == (422, "$")
+        assert "the attribute language: there is an attribute 'language' already" in refused.json()["detail"]
+    assert (await plane.ask("DELETE", "attributes/language")).status == 200
+    assert (await plane.ask("POST", "mutations", headline(id="n"))).status == 201

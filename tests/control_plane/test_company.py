@@ -2,8 +2,20 @@
 
 import pytest
 
-from control_plane.company import MEMBERS, among, beside, culprit, from_document, needed
+from control_plane.company import (
+    MEMBERS,
+    among,
+    beside,
+    company,
+    culprit,
+    everything,
+    from_document,
+    from_mutation,
+    needed,
+)
+from control_plane.schema import address
 from control_plane.store import Kind
+from control_plane.store.postgres import PostgresStore
 from rules.errors import RulesError
 from rules.model import (
     Counter,
@@ -19,6 +31,7 @@ from rules.model import (
     Variation,
     decode_mutation,
 )
+from tests.control_plane.plane import Plane
 
 ARMS = [Variation(key="a"), Variation(key="b")]
 MUTATION = decode_mutation(
@@ -84,8 +97,36 @@ def test_an_error_is_put_where_its_author_looks(path: str, expected: str, proble
     assert (error.path, error.problem) == (expected, problem)
 
 
+def test_an_error_of_a_mutation_stays_and_one_of_its_company_is_named() -> None:
+    rules = RulesFile(segments=[Segment(id="s", conditions={})])
+    own = RulesError("wrong", "$.conditions")
+    assert from_mutation(own, rules) is own
+    error = from_mutation(RulesError("wrong", "$.segments[0].conditions"), rules)
+    assert (error.path, error.problem) == ("$", "the segment s: wrong")
+
+
 def test_whose_fault_it_is() -> None:
     rules = RulesFile(mutations=[MUTATION], toggles=[Toggle(id="off", layer=Layer.PAGE)])
     assert culprit(rules, "$.mutations[0].conditions.a") == "the mutation m"
     assert culprit(rules, "$.toggles[0]") == "the toggle off"
     assert culprit(rules, "$.toggles[7]") == culprit(rules, "$.elsewhere[0]") == "the active set"
+
+
+async def test_members_come_with_the_groups_that_somebody_names(plane: Plane) -> None:
+    for name in ("north", "south", "west"):
+        await plane.ask("POST", "saved-groups", {"id": name, "name": name.title(), "members": [1]})
+    await plane.ask("POST", "segments", {"id": "s", "conditions": {"city": {"$inGroup": "north"}}})
+    await plane.ask("DELETE", "saved-groups/west")
+    store = PostgresStore(address.parse(plane.services.settings.database_url), connections_max=1)
+    await store.open()
+    try:
+        alone = await company(store)
+        assert [(one.id, one.members) for one in alone.saved_groups] == [
+            ("north", [1]),
+            ("south", []),
+        ]
+        named = await company(store, Segment(id="t", conditions={"city": {"$notInGroup": "south"}}))
+        assert [one.members for one in named.saved_groups] == [[1], [1]]
+        assert [one.members for one in (await everything(store)).saved_groups] == [[1], [1]]
+    finally:
+        await store.close()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from control_plane.documents import checked_limit, decode_cursor, encode_cursor
+from control_plane.documents import Documents, checked_limit, decode_cursor, encode_cursor
 from control_plane.refusals import Refusal, Refused
 from tests.control_plane.plane import Plane, headline
 
@@ -32,8 +32,11 @@ async def test_a_life(plane: Plane, kind: str) -> None:
     assert (await plane.ask("PUT", f"{kind}/two", {**EXAMPLES[kind], "id": "two"})).status == 404
     listed = (await plane.ask("GET", kind)).json()["items"]
     assert [one["name"] for one in listed] == ["One"]
+    service: Documents[Any] = getattr(plane.services, kind.replace("-", "_"))
+    assert await service.names() == [("one", "One")]
     gone = await plane.ask("DELETE", f"{kind}/one?reason=done")
     assert gone.status == 200
+    assert await service.names() == []
     assert (await plane.ask("GET", f"{kind}/one")).status == 404
     history = (await plane.ask("GET", f"{kind}/one/versions")).json()["items"]
     assert [(one["version"], one["action"]) for one in history] == [(3, "deleted"), (2, "updated"), (1, "created")]
