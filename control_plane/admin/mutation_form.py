@@ -12,6 +12,7 @@ from control_plane.admin import addresses, wording
 from control_plane.admin.differences import Difference, differences
 from control_plane.admin.form_fields import mutation_types
 from control_plane.admin.history import as_json, is_on
+from control_plane.admin.readable import PRIVACY, readable
 from control_plane.admin.rendering import page
 from control_plane.admin.suggestions import suggestions
 from control_plane.admin.typed_form import FIRST_TYPE, TypedForm
@@ -129,4 +130,6 @@ async def show_again(
         on=saved is not None and is_on(saved),
         conflict=conflict,
         suggestions=await suggestions(request.app[SERVICES]),
+        readable=await readable(request.app[SERVICES]),
+        privacy=PRIVACY,
     )

@@ -22,17 +22,15 @@ EMOTION = "emotion"
 
 async def suggestions(services: Services) -> Suggestions:
     """The newest of each kind, at most SUGGESTIONS_MAX; raises StoreError."""
-    modules = (await services.modules.page(limit=SUGGESTIONS_MAX)).items
     experiments = (await services.experiments.page(limit=SUGGESTIONS_MAX)).items
-    segments = (await services.segments.page(limit=SUGGESTIONS_MAX)).items
     attributes = (await services.attributes.page(limit=SUGGESTIONS_MAX)).items
-    mutations = (await services.mutations.page(limit=SUGGESTIONS_MAX)).items
     return {
-        "moduleId": _named(modules),
+        "moduleId": await services.modules.names(limit=SUGGESTIONS_MAX),
         "experimentId": _named(experiments),
-        "mutationId": _named(mutations),
+        "mutationId": await services.mutations.names(limit=SUGGESTIONS_MAX),
+        "savedGroup": await services.saved_groups.names(limit=SUGGESTIONS_MAX),
         "experiment": _named(experiments),
-        "segment": _named(segments),
+        "segment": await services.segments.names(limit=SUGGESTIONS_MAX),
         "site": [(site, "") for site in services.preview.sites() if site != "*"],
         **_of_experiments(experiments),
         **of_attributes(attributes),

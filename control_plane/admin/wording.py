@@ -68,7 +68,7 @@ LABELS: dict[str, tuple[str, str]] = {
         "Delivery",
         "By itself, it is the edge; the browser for what happens there. For React, Vue and their like: docs/hydration.md.",
     ),
-    "conditions": ("Conditions", "A JSON object. {} is everybody."),
+    "conditions": ("Conditions", "A JSON object; {} is everybody. What rows say above is written here."),
     "priority": ("Priority", "Where two mutations want the same thing, the higher number wins."),
     "layer": ("Layer", "On the same target the more specific layer wins. By itself, it follows from module and page."),
     "schedule.startsAt": ("From", "In the time zone below. Empty: at once."),
@@ -393,6 +393,11 @@ def label(field: FormField) -> str:
 def hint(field: FormField) -> str:
     """What stands below a field: ours, else the schema's."""
     return _LABELS[field.name][1] if field.name in _LABELS else field.hint
+
+
+def unchosen(field: FormField) -> str:
+    """What a choice that stays open means."""
+    return "Any" if field.name in TOGGLE_LABELS else "By itself"
 
 
 def choice(name: str, value: str) -> str:

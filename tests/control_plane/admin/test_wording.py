@@ -29,6 +29,11 @@ def test_every_field_and_choice_has_words() -> None:
         assert set(words) == set((FIELDS | TOGGLE_FIELDS)[name].choices)
 
 
+def test_a_choice_that_stays_open_has_words_too() -> None:
+    assert wording.unchosen(FIELDS["layer"]) == "By itself"
+    assert wording.unchosen(TOGGLE_FIELDS["toggle.layer"]) == "Any"
+
+
 def test_every_outcome_of_a_mutation_has_words() -> None:
     reasons = list(Reason)
     about_a_mutation = reasons[: reasons.index(Reason.NO_TABLE)]
