@@ -49,6 +49,9 @@ ATTRIBUTES: tuple[Attribute, ...] = (
         "Sec-CH-UA-Mobile, else whether the User-Agent says Mobi (RFC 9110 10.1.5)",
         Privacy.VISITOR,
     ),
+    Attribute("firstReferral", "object", "where the first visit came from", Privacy.VISITOR),
+    Attribute("visits", "number", "sessions so far, with this one", Privacy.VISITOR),
+    Attribute("pagesSeen", "number", "pages of this session so far, with this one", Privacy.VISITOR),
 )
 
 PAGE_ATTRIBUTES = frozenset(attribute.name for attribute in ATTRIBUTES if attribute.privacy is Privacy.PAGE)

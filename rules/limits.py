@@ -81,6 +81,24 @@ ANSWERS_MAX = 50
 COUNT_MAX = 1_000_000
 """How far a counter counts: what comes after is "often"."""
 
+SESSION_MINUTES = 30
+"""Without a page for so long, the next one begins a new session: what analytics of the web have agreed on."""
+
+STATE_MINUTES_STALE = 5
+"""How old the last page in a state may be before a page that adds nothing writes it anew: sessions are right to five minutes,
+and not every page sets a cookie."""
+
+STATE_BYTES_MAX = 1_333
+"""An encoded state: with version and signature 1,800 characters in a cookie. A request's head should stay below 8 KB with
+the site's own cookies, which is what many servers take, and browsers send ours with each request."""
+
+STATE_DAYS_MAX = 395
+"""How long a state lives from its first page on, however often it is renewed: 13 months, the longest that data protection
+authorities find right for what is kept in a browser."""
+
+REFERRAL_CHARACTERS_MAX = 100
+"""One field of a first referral: longer campaign names are tokens, and they take room from all else."""
+
 GROUP_MEMBERS_MAX = 100_000
 """Members of one saved group: more belongs into an attribute that the site hands over."""
 

@@ -30,6 +30,7 @@ from rules.occasions import Declared, Occasion, check_known, compile_occasion
 from rules.operations import targets_of
 from rules.pages import Matcher, compile_page, compile_site
 from rules.redirects import Destination, compile_redirect
+from rules.remembering import Memory, compile_memory
 from rules.schedules import compile_schedule
 from rules.targeting import NO_GROUPS, Condition, Groups, shared_condition
 
@@ -92,6 +93,16 @@ class Company(Struct, frozen=True):
     declared: Declared
     groups: Groups
     derivation: Derivation
+    memory: Memory
+    """What is remembered of visitors for the declared attributes and the experiments."""
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Attributes that anything of it may look at."""
+        behind = (rule.reads for rule in self.derivation.rules.values())
+        segments = (segment.reads for segment in self.declared.segments.values())
+        experiments = (experiment.reads for experiment in self.declared.experiments.values())
+        return self.memory.reads.union(*behind, *segments, *experiments)
 
 
 def compile_rows(rules_file: RulesFile, company: Company) -> tuple[Row, ...]:
@@ -109,6 +120,8 @@ def company_of(rules_file: RulesFile) -> Company:
     check_unique("savedGroups", rules_file.saved_groups)
     check_unique("toggles", rules_file.toggles)
     groups = _groups_of(rules_file)
+    derivation = compile_derivation(rules_file.attributes, groups, "$.attributes")
+    experiments = compile_experiments(rules_file.experiments, groups)
     for index, module in enumerate(rules_file.modules):
         if module.selector:
             check_operation(
@@ -125,11 +138,14 @@ def company_of(rules_file: RulesFile) -> Company:
                 segment.id: shared_condition(segment.conditions, path=f"$.segments[{i}].conditions", groups=groups)
                 for i, segment in enumerate(rules_file.segments)
             },
-            experiments=compile_experiments(rules_file.experiments, groups),
+            experiments=experiments,
             attributes={one.id: one for one in rules_file.attributes},
         ),
         groups=groups,
-        derivation=compile_derivation(rules_file.attributes, groups, "$.attributes"),
+        derivation=derivation,
+        memory=compile_memory(
+            rules_file.attributes, experiments, derivation=derivation, groups=groups, path="$.attributes"
+        ),
     )
 
 

@@ -30,6 +30,7 @@ from rules.model import (
     Toggle,
 )
 from rules.page_index import PageIndex
+from rules.remembering import mentions_visits
 from rules.rows import Company, Row, company_of, compile_rows
 from rules.written import LeftOut, WrittenRows, entry_of, mutation_of
 
@@ -101,6 +102,7 @@ class DecisionTable:
         company: Company,
         rows: Sequence[Row] | WrittenRows,
         addresses: Iterable[tuple[str, str]],
+        of_visits: Iterable[int],
         encoded: bytes | None = None,
         digest: str | None = None,
     ) -> None:
@@ -112,6 +114,9 @@ class DecisionTable:
         self._rules = rules
         self._rows = rows
         """By rank: 0 has the highest precedence."""
+        own = [row.reads for rank in of_visits if isinstance(row := rows[rank], Row) and row.served]
+        self.memory = company.memory.reading(company.reads.union(*own))
+        """What is remembered of visitors. `of_visits` are the ranks of rows that may read `VISIT_ATTRIBUTES`."""
         self._index = PageIndex(addresses)
         self._encoded = encoded
         self._digest = digest
@@ -204,6 +209,7 @@ def compiled(
         company=company,
         rows=rows,
         addresses=((row.mutation.site, row.mutation.page_slug) for row in rows),
+        of_visits=range(len(rows)),
         encoded=encoded,
     )
 
@@ -290,6 +296,7 @@ def _checked(body: _Body, written: _Written, encoded: bytes, left_out: LeftOut) 
         company=company,
         rows=WrittenRows(written.mutations, body.order, company, left_out),
         addresses=((entries[place].site, entries[place].page_slug) for place in body.order),
+        of_visits=[rank for rank, place in enumerate(body.order) if mentions_visits(bytes(written.mutations[place]))],
         encoded=encoded,
         digest=sha256(body.rules).hexdigest(),
     )

@@ -9,6 +9,8 @@ from msgspec import Struct
 
 from rules.decision import Decision
 from rules.reasons import Reason
+from rules.remembering import Memory
+from rules.state import State
 from rules.table import DecisionTable
 from sidecar.headers import Field
 from sidecar.toggles import Toggles
@@ -22,14 +24,17 @@ class Exchange:
     __slots__ = (
         "authority",
         "conditions",
+        "counts",
         "decision",
         "edited_head",
         "explanation",
         "prefix",
         "private",
+        "recollection",
         "request",
         "sets_unit",
         "stage",
+        "state_cookie",
         "table",
         "target",
         "toggles",
@@ -54,6 +59,12 @@ class Exchange:
         """The visitor gets a unit id: an experiment asked for one."""
         self.edited_head = False
         """The answer to a HEAD whose GET would be rewritten: it must not describe the origin's bytes."""
+        self.counts = request.method in {"GET", "HEAD"}
+        """The response is a page that a visitor sees, as far as is known: such a page is remembered."""
+        self.recollection: Recollection | None = None
+        """What is remembered of the visitor, before this page and with it."""
+        self.state_cookie: bytes | None = None
+        """The Set-Cookie value that tells the browser; None for nothing new."""
         self.explanation: dict[str, Reason] = {}
         """Mutation id -> what became of it."""
 
@@ -66,6 +77,21 @@ class Exchange:
     def line(self) -> bytes:
         """The request line as the origin gets it."""
         return f"{self.request.method} {self.target} HTTP/1.1".encode("utf-8", "surrogateescape")
+
+
+class Recollection(Struct, frozen=True):
+    """What is remembered of the visitor of one request."""
+
+    memory: Memory
+    """What the table wants to be remembered."""
+    brought: bool
+    """Whether the request has a state cookie, whatever it holds."""
+    before: State
+    after: State
+    """With this page, where it counts."""
+    adds: bool
+    """The page could add something, whoever asks."""
+    consents: bool
 
 
 class Page(Struct, frozen=True):

@@ -117,7 +117,8 @@ class Pages:
         if origin.status == 200 and exchange.request.method == "GET":
             fields.append((b"ETag", etag.encode("utf-8", "surrogateescape")))
             if_none_match = ", ".join(exchange.request.headers.getall("If-None-Match", ()))
-            if exchange.toggles is None and validators.names(if_none_match, etag):
+            fresh = exchange.toggles is None and exchange.state_cookie is None
+            if fresh and validators.names(if_none_match, etag):
                 return Page(304, b"Not Modified", without_content(fields), b"", mutations)
         if answer.style_hashes:
             fields = content_security.allowing_styles(fields, answer.style_hashes, nonce)

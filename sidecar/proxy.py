@@ -26,6 +26,7 @@ from sidecar.local_mode import Place
 from sidecar.pages import PageRewriter, Pages, revalidated
 from sidecar.quarantine import MutationQuarantine
 from sidecar.relay import CLOSE, Visitor, Written, end_to_end
+from sidecar.remembering import Remembering, consents
 from sidecar.settings import SidecarSettings
 from sidecar.telemetry import Telemetry
 from sidecar.units import Tokens, Units
@@ -83,6 +84,7 @@ class Proxy:
             issuer=settings.unit_jwt_issuer,
             audience=settings.unit_jwt_audience,
         )
+        self._remembering = Remembering(settings, refused=telemetry.state_refused)
         self._units = Units(settings.unit_sources, tokens, refused=telemetry.unit_token_refused)
         self.draining = False
         """Each connection ends with its present response."""
@@ -150,8 +152,11 @@ class Proxy:
             context = self._context(exchange, table, layout_id, now)
             return decide(table, context)
 
+        def owes_page(layout_id: str | None) -> bool:
+            return self._remembering.owes_page(exchange, decided(layout_id))
+
         inside = visit.in_rollout(self._settings.rollout, visiting)
-        exchange.conditions = validators.adapt(given, decided, rewrites=inside)
+        exchange.conditions = validators.adapt(given, decided, rewrites=inside, owes_page=owes_page)
 
     def _question(self, exchange: Exchange, upload: Upload | None) -> bytes:
         """The head of the request to the origin. Raises ValueError where it can't be written safely."""
@@ -234,6 +239,7 @@ class Proxy:
             if refused is Reason.PARTIAL:
                 self._keep_to_visitor(exchange, origin)
             return refused
+        exchange.counts = exchange.counts and origin.status < 300
         exchange.table = table = self._tables.current
         if table is None:
             return Reason.NO_TABLE
@@ -255,6 +261,7 @@ class Proxy:
     def _keep_to_visitor(self, exchange: Exchange, origin: OriginResponse) -> None:
         """A piece that a client library asked for must not come out of a shared cache as the page that others get."""
         if (table := self._tables.current) is not None:
+            exchange.counts = False
             decision = self._decided(exchange, table, origin.headers.get("X-Layout-Id"))
             exchange.private, exchange.sets_unit = exchange.private or decision.applies, False
 
@@ -269,6 +276,7 @@ class Proxy:
         # Who is in a partial rollout depends on the visitor, whatever the rules themselves look at.
         partial = self._settings.rollout < 1 and decision.applies
         exchange.private = decision.private or partial or exchange.sets_unit
+        self._remembering.settle(exchange, decision, secure=self._scheme(exchange.request) == "https")
         return decision
 
     def _confirmed(self, exchange: Exchange, origin: OriginResponse) -> Page:
@@ -277,7 +285,7 @@ class Proxy:
         assert table is not None
         assert own is not None
         decision = self._decided(exchange, table, own.layout_id)
-        exchange.sets_unit = False
+        exchange.sets_unit, exchange.state_cookie = False, None
         if decision.redirect is not None:  # it began while the origin was asked
             return self._redirected(exchange, origin, decision.redirect)
         return revalidated(exchange, origin, self._end_to_end(exchange, origin), len(decision.groups))
@@ -310,6 +318,8 @@ class Proxy:
         if exchange.sets_unit and exchange.visit is not None and exchange.visit.new_unit is not None:
             cookie = visit.unit_cookie(exchange.visit.new_unit, secure=exchange.visit.scheme == "https")
             fields.append((b"Set-Cookie", cookie))
+        if exchange.state_cookie is not None:
+            fields.append((b"Set-Cookie", exchange.state_cookie))
         if exchange.toggles is not None and exchange.toggles.explain:
             text = ", ".join(f"{mutation}={reason.value}" for mutation, reason in exchange.explanation.items())
             fields.append((b"X-Layout-Mutation-Explain", text[:EXPLANATION_CHARACTERS_MAX].encode("utf-8", "replace")))
@@ -361,7 +371,6 @@ class Proxy:
         if exchange.visit is None:
             request, settings = exchange.request, self._settings
             unit = visit.unit_of(request.headers)
-            consents = settings.consent == "implied" or visit.has_cookie(request.headers, settings.consent_cookie)
             local = settings.local_mode
             exchange.visit = Visit(
                 scheme=self._upstream.scheme if local else self._scheme(request),
@@ -370,19 +379,20 @@ class Proxy:
                 headers=request.headers,
                 address=self._visitor_address(request),
                 unit=unit,
-                new_unit=self._new_unit() if unit is None and consents else None,
+                new_unit=self._new_unit() if unit is None and consents(settings, request.headers) else None,
                 known_units=self._units.of(request.headers, self._now),
             )
         return exchange.visit
 
     def _context(self, exchange: Exchange, table: DecisionTable, layout_id: str | None, now: datetime) -> Context:
-        return visit.context_of(
+        context = visit.context_of(
             self._visit(exchange),
             layout_id=layout_id,
             now=now,
             toggles=exchange.toggles,
             held=self._quarantine.held(table),
         )
+        return self._remembering.recalled(exchange, table, context)
 
     def _scheme(self, request: web.BaseRequest) -> str:
         if self._settings.trust_forwarded:

@@ -14,8 +14,12 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
+from rules import limits
 from service.settings import SECRET
 from sidecar.unit_sources import Algorithm, Key, Source, keys_of, sources_of
+
+STATE_KEY_CHARACTERS_MIN = 32
+"""As many as the hash has bytes (RFC 2104, section 3)."""
 
 _ADDRESS = re.compile(r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):([0-9]{1,5})$")
 
@@ -134,12 +138,34 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
     ] = ""
     consent: Annotated[
         Literal["implied", "required"],
-        Meta(description="`required`: no lm_uid cookie is set before the consent cookie is there"),
+        Meta(
+            description="`required`: before the consent cookie is there no lm_uid cookie is set, and nothing is remembered "
+            "of a visitor"
+        ),
     ] = "implied"
     consent_cookie: Annotated[
         str,
         Meta(description="Name of the cookie whose presence means consent", pattern=r"^[A-Za-z0-9_.-]{0,64}$"),
     ] = ""
+
+    state_keys: Annotated[
+        str,
+        Meta(
+            description="Secrets that sign the cookie lm_state, which holds what is remembered of a visitor: at least 32 "
+            "characters each, several for rotation, separated by commas; the first one signs, all of them verify. The same "
+            "for all sidecars of a site. Empty: nothing is remembered",
+            extra=SECRET,
+        ),
+    ] = ""
+    state_days: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=limits.STATE_DAYS_MAX,
+            description="How long a visitor is remembered after the last page, in days; from the first page on "
+            f"{limits.STATE_DAYS_MAX} at most",
+        ),
+    ] = 90
 
     units: Annotated[
         str,
@@ -217,6 +243,8 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
             _check_key(key)
         if any(source.claim is not None for source in self.unit_sources) and not self.unit_keys:
             raise ValueError("SIDECAR_UNITS reads tokens: set SIDECAR_UNIT_JWT_KEYS to what verifies them")
+        if any(len(key) < STATE_KEY_CHARACTERS_MIN for key in self.state_keys_listed):
+            raise ValueError(f"SIDECAR_STATE_KEYS: each key must have at least {STATE_KEY_CHARACTERS_MIN} characters")
 
     @property
     def public_keys_base64(self) -> tuple[str, ...]:
@@ -237,6 +265,11 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
     def unit_keys(self) -> tuple[Key, ...]:
         """The keys of SIDECAR_UNIT_JWT_KEYS."""
         return keys_of(self.unit_jwt_algorithm, self.unit_jwt_keys)
+
+    @property
+    def state_keys_listed(self) -> tuple[str, ...]:
+        """The keys of SIDECAR_STATE_KEYS, one by one."""
+        return tuple(key.strip() for key in self.state_keys.split(",") if key.strip())
 
     @property
     def worker_count(self) -> int:

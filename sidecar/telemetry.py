@@ -71,6 +71,12 @@ class Telemetry:
             ["attribute"],
             registry=self.registry,
         )
+        self._states_refused = Counter(
+            "layout_mutation_states_refused",
+            "Cookies lm_state that did not count, and why",
+            ["reason"],
+            registry=self.registry,
+        )
         self.decide_s = Histogram(
             "layout_mutation_decide_seconds", "Time to decide one visit", buckets=_MILLISECONDS, registry=self.registry
         )
@@ -102,6 +108,10 @@ class Telemetry:
     def unit_token_refused(self, attribute: str) -> None:
         """Count a token that is no unit: a wrong key, or somebody trying."""
         self._unit_tokens_refused.labels(attribute).inc()
+
+    def state_refused(self, reason: str) -> None:
+        """Count a cookie that is no state; `reason` is a `Refusal` of `sidecar.state_cookie`."""
+        self._states_refused.labels(reason).inc()
 
     def visited(self, method: str, path: str, reason: str, status: int, sent_bytes: int) -> None:
         """A line for each response: only where somebody switched that on."""

@@ -111,14 +111,18 @@ _PART = frozenset({b"range", b"if-range"})
 
 
 def adapt(
-    headers: MultiMapping[str], decide: Callable[[str | None], Decision] | None, *, rewrites: bool = True
+    headers: MultiMapping[str],
+    decide: Callable[[str | None], Decision] | None,
+    *,
+    rewrites: bool = True,
+    owes_page: Callable[[str | None], bool] = lambda _: False,
 ) -> Conditions:
     """The conditions that a request may bring to the origin.
 
     `decide` gives the decision for a layout id; it is None where everybody's answer passes untouched for certain. Where
     somebody's might not, the origin's own validators and Range go: a shared cache could ask with them for all its
     visitors. Of ours those stay (as the origin's) whose page would be rewritten just the same today; none if this visit
-    gets no rewritten pages (`rewrites` false).
+    gets no rewritten pages (`rewrites` false), or is owed the page itself: `owes_page` says so for a layout id.
     """
     tags = entity_tags(", ".join(headers.getall("If-None-Match", ())))
     own = [derived for tag in tags if (derived := read(tag)) is not None]
@@ -130,9 +134,10 @@ def adapt(
     if read(headers.get("If-Range", "")) is not None:
         dropped |= _PART
     revalidates: dict[str, str] = {}
-    if decide is not None and _may_change(decide(None)):
+    owed = decide is not None and any(owes_page(layout) for layout in {None, *(tag.layout_id for tag in own)})
+    if decide is not None and (owed or _may_change(decide(None))):
         dropped |= _CACHED | _PART
-        held = [tag for tag in own if rewrites and still_names(tag, decide(tag.layout_id).key)]
+        held = [tag for tag in own if rewrites and not owed and still_names(tag, decide(tag.layout_id).key)]
         revalidates = {tag.origin: tag.text for tag in held if tag.origin is not None}
         kept = list(revalidates)
     elif own:
