@@ -24,6 +24,7 @@ def fresh() -> dict[str, str]:
         "CONTROL_PLANE_JWT_SECRET": secrets.token_urlsafe(48),
         "SIDECAR_TABLE_PUBLIC_KEYS": base64.b64encode(key.public_key().public_bytes_raw()).decode(),
         "SIDECAR_OPS_TOKEN": secrets.token_urlsafe(32),
+        "SIDECAR_STATE_KEYS": secrets.token_urlsafe(32),
     }
 
 

@@ -1,12 +1,21 @@
 """The worked examples do what their table says, on the command line."""
 
+from datetime import UTC, datetime, timedelta
+
+import msgspec
 import pytest
 
+from rules.compiler import compile_table
+from rules.context import Context
+from rules.model import decode_rules
+from rules.remembering import attributes_of, remember
+from rules.state import NOTHING_YET
 from tests.layout_mutation.running_up import ROOT
 from tests.layout_mutation.typed import CommandLine
 
 EXAMPLES = ROOT / "examples"
 PAGE = (EXAMPLES / "page.html").read_bytes()
+MORNING = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -45,3 +54,22 @@ def test_lint_says_what_no_visit_has(content: CommandLine) -> None:
     warned = [line.split(", which")[0].rsplit(" ", 1)[1] for line in ran.text.splitlines() if "reads" in line]
     assert sorted(warned) == ["`emotion`", "`name`"]
     assert ran.text.splitlines()[-1].startswith("3 mutations, 0 errors, ")
+
+
+def test_what_a_visitor_brings_along_is_what_the_edge_remembers() -> None:
+    """The attributes of `journey-visit.json` are what a visitor has after these pages."""
+    memory = compile_table(decode_rules((EXAMPLES / "journey.json").read_bytes()), version=1, now=MORNING).memory
+    state = NOTHING_YET
+    for days, path, query in (
+        (0, "/offers/quince", {}),
+        (0, "/quiz/1", {"heat": "mild"}),
+        (1, "/quiz/1", {"heat": "hot", "sweet": "none"}),
+        (2, "/offers/plum", {}),
+        (2, "/offers/pear", {}),
+        (2, "/basket", {}),
+        (3, "/offers/quince", {}),
+    ):
+        moment = MORNING + timedelta(days=days)
+        state = remember(state, Context(site="a.example", path=path, now=moment, attributes={"query": query}), memory)
+    given = msgspec.json.decode((EXAMPLES / "journey-visit.json").read_bytes())["attributes"]
+    assert attributes_of(state, memory) == given

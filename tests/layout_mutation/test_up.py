@@ -19,7 +19,7 @@ from service.settings import read_dotenv
 from tests.layout_mutation.running_up import RunningUp, alive, family, wait_for
 
 PARTS = {"postgres", "valkey", "control-plane", "sidecar", "demo-site"}
-SECRETS = ("CONTROL_PLANE_SIGNING_KEY", "CONTROL_PLANE_JWT_SECRET", "SIDECAR_OPS_TOKEN")
+SECRETS = ("CONTROL_PLANE_SIGNING_KEY", "CONTROL_PLANE_JWT_SECRET", "SIDECAR_OPS_TOKEN", "SIDECAR_STATE_KEYS")
 
 
 def everybody(up: RunningUp) -> set[int]:

@@ -53,6 +53,22 @@ def test_a_short_operators_secret_is_refused_and_not_shown() -> None:
     assert "hunter2" not in str(refusal.value)
 
 
+def test_keys_of_the_state_are_long_and_several_and_not_shown() -> None:
+    one, other = "a" * 32, "b" * 40
+    settings = load(SidecarSettings, {**UPSTREAM, "SIDECAR_STATE_KEYS": f" {one}, {other},"})
+    assert settings.state_keys_listed == (one, other)
+    assert load(SidecarSettings, UPSTREAM).state_keys_listed == ()
+    with pytest.raises(SettingsError, match="SIDECAR_STATE_KEYS: each key must have at least 32") as refusal:
+        load(SidecarSettings, {**UPSTREAM, "SIDECAR_STATE_KEYS": f"{one},hunter2"})
+    assert "hunter2" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("days", ["0", "396", "-1", "a"])
+def test_a_state_lives_for_a_bounded_time(days: str) -> None:
+    with pytest.raises(SettingsError, match="SIDECAR_STATE_DAYS"):
+        load(SidecarSettings, {**UPSTREAM, "SIDECAR_STATE_DAYS": days})
+
+
 def test_units_are_checked_at_the_start_and_keys_are_not_shown() -> None:
     assert load(SidecarSettings, {**UPSTREAM, "SIDECAR_UNITS": "a=header:X"}).unit_sources[0].name == "a"
     tokens = {**UPSTREAM, "SIDECAR_UNITS": "user=jwt:Authorization:sub"}

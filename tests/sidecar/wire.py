@@ -245,10 +245,14 @@ class InlineRewriter:
 
 
 def table(
-    *mutations: Mapping[str, Any], experiments: Sequence[Mapping[str, Any]] = (), version: int = 7
+    *mutations: Mapping[str, Any],
+    experiments: Sequence[Mapping[str, Any]] = (),
+    attributes: Sequence[Mapping[str, Any]] = (),
+    version: int = 7,
 ) -> DecisionTable:
     """A compiled table."""
-    file = decode_rules(msgspec.json.encode({"mutations": list(mutations), "experiments": list(experiments)}))
+    written = {"mutations": list(mutations), "experiments": list(experiments), "attributes": list(attributes)}
+    file = decode_rules(msgspec.json.encode(written))
     return compile_table(file, version=version, now=NOON)
 
 
@@ -277,7 +281,12 @@ class Sidecar:
 
 @asynccontextmanager
 async def serving(
-    upstream: str, *, tables: DecisionTable | None = None, rewriter: InlineRewriter | None = None, **settings: Any
+    upstream: str,
+    *,
+    tables: DecisionTable | None = None,
+    rewriter: InlineRewriter | None = None,
+    now: Callable[[], datetime] = lambda: NOON,
+    **settings: Any,
 ) -> AsyncIterator[Sidecar]:
     """A sidecar in front of `upstream`, with doubles for the table's keeper and the page rewriter."""
     source, pages = FixedTable(tables), rewriter or InlineRewriter()
@@ -287,7 +296,7 @@ async def serving(
         tables=source,
         rewriting=pages,
         verification=unverified(source),
-        now=lambda: NOON,
+        now=now,
         new_unit=lambda: UNIT,
     )
     server = await asyncio.get_running_loop().create_server(application.server, "127.0.0.1", 0)
