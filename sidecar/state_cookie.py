@@ -24,7 +24,7 @@ STATE_COOKIE = "lm_state"
 VERSION = 1
 """Goes up with a layout of the state that older sidecars would misread; they then begin anew."""
 SIGNATURE_BYTES = 16
-CHARACTERS_MAX = 4 * (1 + SIGNATURE_BYTES + limits.STATE_BYTES_MAX + 2) // 3
+CHARACTERS_MAX = (4 * (1 + SIGNATURE_BYTES + limits.STATE_BYTES_MAX) + 2) // 3
 CANDIDATES_MAX = 4
 """Cookies of that name that are looked at: browsers send one for each path and parent domain that a site set it for."""
 _DOMAIN = b"layout-mutation visitor state\x00"
@@ -36,12 +36,15 @@ class Refusal(StrEnum):
     """Why a cookie is no state."""
 
     TOO_LONG = "too_long"
+    """More characters than any of ours has."""
     MALFORMED = "malformed"
+    """No base64url, too short, or no state."""
     VERSION = "version"
     """Of another version: an older or a newer sidecar wrote it."""
     FORGED = "forged"
     """No key of ours signed it: somebody tried, or the key is no longer among ours."""
     EXPIRED = "expired"
+    """Too long without a page, or too long since the first one."""
 
 
 class StateCookies:

@@ -33,8 +33,8 @@ _PROMISES = """\
 A forced variation (`X-Layout-Mutation-Force`, a preview) goes before all of them. What the visit remembers goes before
 namespace, conditions, prerequisites, ramp and coverage. A visit remembers what it brings as `assigned`:
 `<experiment>__<bucketVersion>` -> variation key, as GrowthBook's sticky assignments have it; a decision says in `remember`
-what to add. The sidecar does not keep these yet: without them positions decide alone, which is the same for everybody
-whose position no edit moved.
+what to add. The sidecar keeps them in the cookie `lm_state`, where it has keys for one (see "What is remembered"). Without it
+positions decide alone, which is the same for everybody whose position no edit moved.
 
 **What stays, whatever is edited**, once an experiment has been live:
 

@@ -12,7 +12,7 @@ from msgspec import inspect
 
 from control_plane.api.routes import ROUTES
 from control_plane.settings import ControlPlaneSettings
-from layout_mutation.documentation import experiments
+from layout_mutation.documentation import experiments, remembering
 from layout_mutation.documentation.experiments import EXPERIMENT_STRUCTS
 from layout_mutation.documentation.source import notes, summary
 from rules import conflicts, context, limits, model, reasons, targeting, templates
@@ -91,7 +91,16 @@ _DOCUMENTS = (
 
 def render() -> str:
     """The whole document."""
-    chapters = (_rules_file, _deciding, experiments.chapter, _reasons, _attributes, _api, _settings)
+    chapters = (
+        _rules_file,
+        _deciding,
+        experiments.chapter,
+        _reasons,
+        _attributes,
+        remembering.chapter,
+        _api,
+        _settings,
+    )
     return "\n".join([_HEAD, _FLOW, *(chapter() for chapter in chapters)])
 
 

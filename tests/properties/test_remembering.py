@@ -43,7 +43,7 @@ RULES = table(
 )
 MEMORY = RULES.memory
 
-values = st.one_of(
+values: st.SearchStrategy[Any] = st.one_of(
     st.sampled_from(["rain", "sun", "snow", "one", "é" * 300, "\udc80"]),
     st.text(max_size=9),
     st.none(),

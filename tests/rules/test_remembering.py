@@ -220,7 +220,7 @@ def test_a_mutation_that_is_never_served_has_nothing_kept() -> None:
 def test_what_is_declared_no_longer_is_dropped() -> None:
     state = walked(memory(BUYING, MOOD, LOOKS), "/product/a", "/basket", asked("/quiz/1", sky="sun", c="big"))
     fewer = memory(
-        {**BUYING, "steps": [BUYING["steps"][0], {"id": "new", "pageSlug": "/new"}]},  # type: ignore[index]
+        {**BUYING, "steps": [BUYING["steps"][0], {"id": "new", "pageSlug": "/new"}]},
         {**MOOD, "questions": [{"id": "sky", "answers": ["rain"]}, {"id": "cup", "answers": ["big"]}]},
         {**LOOKS, "id": "other"},
     )

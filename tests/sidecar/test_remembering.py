@@ -267,8 +267,8 @@ async def test_a_redirect_in_place_of_the_page_remembers_it_too() -> None:
 
 
 async def test_without_consent_nothing_is_read_or_written_and_what_is_there_goes() -> None:
-    rules, asks = table(LOOKED, RAINY, attributes=[BUYING, MOOD]), {"consent": "required", "consent_cookie": "ok"}
-    async with visiting(rules, **asks) as visits:
+    rules = table(LOOKED, RAINY, attributes=[BUYING, MOOD])
+    async with visiting(rules, consent="required", consent_cookie="ok") as visits:
         answer = await visits.get("/product/tea")
         assert (answer.all(b"Set-Cookie"), answer.get(b"Cache-Control")) == ([], b"private, max-age=60")
         assert (await visits.get("/result?sky=rain")).body == PAGE
