@@ -19,7 +19,7 @@ import psutil
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from rules.table import key_id, seal
+from rules.table import DecisionTable, key_id, seal
 from sidecar import snapshot
 from tests.sidecar.wire import Answer, Conversation, answering, client, headline, html, origin, response, table
 
@@ -93,10 +93,12 @@ async def test_two_workers_serve_and_tell(tmp_path: Path) -> None:
         assert (await running.ask("/explain?url=http://a/"))["reason"] == "no_table"
 
 
-def keep_snapshot(folder: Path, signing: Ed25519PrivateKey, **settings: str) -> dict[str, str]:
+def keep_snapshot(
+    folder: Path, signing: Ed25519PrivateKey, rules: DecisionTable | None = None, **settings: str
+) -> dict[str, str]:
     """Leave a signed table on disk, as an earlier run would have; the settings that find it."""
     public = signing.public_key().public_bytes_raw()
-    snapshot.write(folder, seal(table(headline()), key_id=key_id(public), sign=signing.sign))
+    snapshot.write(folder, seal(rules or table(headline()), key_id=key_id(public), sign=signing.sign))
     return {
         "snapshot_dir": str(folder),
         "table_public_keys": base64.b64encode(public).decode(),
