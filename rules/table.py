@@ -296,10 +296,17 @@ def _checked(body: _Body, written: _Written, encoded: bytes, left_out: LeftOut) 
         company=company,
         rows=WrittenRows(written.mutations, body.order, company, left_out),
         addresses=((entries[place].site, entries[place].page_slug) for place in body.order),
-        of_visits=[rank for rank, place in enumerate(body.order) if mentions_visits(bytes(written.mutations[place]))],
+        of_visits=_of_visits(body, written),
         encoded=encoded,
         digest=sha256(body.rules).hexdigest(),
     )
+
+
+def _of_visits(body: _Body, written: _Written) -> list[int]:
+    """Ranks of the mutations that may read what is remembered of visits; nearly always none."""
+    if not mentions_visits(bytes(body.rules)):
+        return []
+    return [rank for rank, place in enumerate(body.order) if mentions_visits(bytes(written.mutations[place]))]
 
 
 def _check_size(data: bytes) -> None:
