@@ -18,7 +18,7 @@ FULL = State(
     journeys={"j": ("one", "two")},
     quizzes={"q": {"mood": "calm"}},
     counters={"c": 7},
-    assigned={"gone__0": "a", "kept__1": "b"},
+    assigned={"kept__1": "b", "gone__0": "a"},
 )
 
 
@@ -42,7 +42,7 @@ def test_what_goes_first_is_missed_least() -> None:
     seen: list[str] = []
     state = FULL
     for size in range(40, 0, -1):  # longer and longer assignments leave less and less room
-        assigned = {"gone__0": "a", "kept__1": "b", **{f"kept__{n}": "x" * 60 for n in range(2, 60 - size)}}
+        assigned = {"kept__1": "b", "gone__0": "a", **{f"kept__{n}": "x" * 60 for n in range(2, 60 - size)}}
         state = bounded(structs.replace(FULL, assigned=assigned), experiments={"kept"}, declared=["j", "q", "c"])
         assert len(encoded(state)) <= limits.STATE_BYTES_MAX
         has = {

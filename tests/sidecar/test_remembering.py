@@ -220,6 +220,16 @@ async def test_only_pages_that_a_visitor_sees_are_remembered(method: str, page: 
         assert (await visits.get("/offers")).body == PAGE
 
 
+@pytest.mark.parametrize(
+    ("method", "page", "known"),
+    [("GET", html(PAGE), True), ("GET", html(PAGE, status="404 Not Found"), False), ("POST", html(PAGE), False)],
+)
+async def test_a_page_that_does_not_count_is_decided_with_what_was_known(method: str, page: bytes, known: bool) -> None:
+    async with visiting(table(RAINY, attributes=[MOOD]), answering(page)) as visits:
+        answer = await visits.get("/result?sky=rain", method=method, body=b"x" if method == "POST" else b"")
+        assert answer.body == (NEW if known else PAGE)
+
+
 async def test_the_cookie_is_written_when_something_changes_and_now_and_then() -> None:
     async with visiting(table(LOOKED, attributes=[BUYING])) as visits:
         assert not is_remembered(await visits.get("/about"))
@@ -271,7 +281,9 @@ async def test_without_consent_nothing_is_read_or_written_and_what_is_there_goes
     async with visiting(rules, consent="required", consent_cookie="ok") as visits:
         answer = await visits.get("/product/tea")
         assert (answer.all(b"Set-Cookie"), answer.get(b"Cache-Control")) == ([], b"private, max-age=60")
+        visits.browser.cookies["lm_state"] = "forged"
         assert (await visits.get("/result?sky=rain")).body == PAGE
+        assert refused(visits.sidecar) == {}
         visits.browser.cookies["ok"] = "1"
         await visits.get("/product/tea")
         assert (await visits.get("/offers")).body == NEW
@@ -355,6 +367,17 @@ async def test_so_is_one_of_ours() -> None:
         answer = await visits.get("/product/tea", f"If-None-Match: {etag.decode()}")
         assert (answer.status, answer.body, is_remembered(answer)) == (200, NEW, True)
         assert b"If-None-Match" not in visits.site.heads[-1]
+
+
+async def test_a_304_sets_no_cookie_even_if_time_passes_while_the_origin_is_asked() -> None:
+    sees = headline(pageSlug="/product/*")
+    async with visiting(table(sees, attributes=[BUYING]), revalidating()) as visits:
+        etag = ((await visits.get("/product/tea")).get(b"ETag") or b"").decode()
+        moments = iter([NOON, NOON + timedelta(minutes=limits.STATE_MINUTES_STALE)])
+        visits.sidecar.application.proxy._now = lambda: next(moments)
+        answer = await visits.get("/product/tea", f"If-None-Match: {etag}")
+        assert (answer.status, answer.all(b"Set-Cookie")) == (304, [])
+        assert next(moments, None) is None
 
 
 async def test_so_is_one_whose_origin_has_no_validators() -> None:
