@@ -33,6 +33,18 @@ def get(url: str, **headers: str) -> HTTPResponse:
     return response
 
 
+def fetched(url: str, **headers: str) -> bytes:
+    with get(url, **headers) as answer:
+        return answer.read()
+
+
+def remembered(url: str) -> str:
+    """The cookie that a page gives to somebody who is remembered."""
+    with get(url) as answer:
+        [cookie] = [one for one in answer.headers.get_all("Set-Cookie", []) if one.startswith("lm_state=")]
+        return str(cookie.partition(";")[0])
+
+
 def held(up: RunningUp) -> list[str]:
     """The ids of the mutations that the API lists."""
     secret = read_dotenv(up.data / ".env")["CONTROL_PLANE_JWT_SECRET"]
@@ -54,6 +66,8 @@ def test_two_starts_and_nothing_left(up: RunningUp) -> None:
         assert mutated.read() != original.read()
     first = held(up)
     assert first
+    kept = remembered(f"http://127.0.0.1:{site}/quiz/result?window=fog")
+    assert b"Still in the mood for mist?" in fetched(f"http://127.0.0.1:{site}/", Cookie=kept)
     people = set[int]().union(*(family(pid) for pid in up.processes().values()))
     assert up.end() == 0
     assert [pid for pid in people if alive(pid)] == []
@@ -64,6 +78,7 @@ def test_two_starts_and_nothing_left(up: RunningUp) -> None:
     assert held(up) == first
     with get(f"http://127.0.0.1:{site}/") as mutated:
         assert mutated.headers["X-Layout-Mutation"].startswith("applied")
+    assert b"Still in the mood for mist?" in fetched(f"http://127.0.0.1:{site}/", Cookie=kept), "the key is kept"
 
 
 def test_the_sign_in_link_that_it_prints_leads_to_the_button(up: RunningUp) -> None:
