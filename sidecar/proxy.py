@@ -8,6 +8,7 @@ Never: a redirect followed, a cookie kept, a body buffered that will not be rewr
 
 from collections.abc import Callable, Coroutine
 from datetime import datetime
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
 
@@ -148,6 +149,7 @@ class Proxy:
         exchange.table = table
         now = self._now()
 
+        @cache  # whether a page is owed is asked first, once for each layout
         def decided(layout_id: str | None) -> Decision:
             context = self._context(exchange, table, layout_id, now)
             return decide(table, context)
