@@ -4,7 +4,7 @@ Counterpart: `rules.compiler` built the rows; `rules.html` carries the groups ou
 Never: an exception for any context, a clock, randomness.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -197,7 +197,7 @@ def _consider(
     return _variant(row, row.experiment, assignments, told)
 
 
-def _completed(table: "DecisionTable", context: Context, rows: list["Row | Outcome"]) -> Context:
+def _completed(table: "DecisionTable", context: Context, rows: Sequence["Row | Outcome"]) -> Context:
     """The visit with the derived attributes that these rows look at."""
     derivation = table.company.derivation
     if not derivation.rules:

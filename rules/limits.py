@@ -105,6 +105,25 @@ GROUP_MEMBERS_MAX = 100_000
 TRIGGER_WORDS_MAX = 100
 """Words of one trigger: devices, regions, locales, answers."""
 
+ATTRIBUTE_CHARACTERS_MAX = 500
+"""One text of a visit that a request says (a cookie, a header, a parameter of a campaign): a longer one says nothing that a
+rule would ask for, and is left out whole, since a part of it could be taken for something else."""
+
+QUERY_PARAMETERS_MAX = 100
+"""Parameters of one address that conditions can read; more is noise."""
+
+ZONE_CHARACTERS_MAX = 64
+"""The name of a time zone; the longest is half as long."""
+
+HANDED_OVER_BYTES_MAX = 16 * 1024
+"""What an origin says of its page in one place, in JSON: a header has to fit through every proxy, and rules ask for words."""
+
+HANDED_OVER_NAMES_MAX = 100
+"""Attributes that an origin hands over with one page."""
+
+HANDED_OVER_TAGS_MAX = 5_000
+"""Metas, scripts, styles and their like that are passed in search of what an origin hands over: real pages have a hundred."""
+
 STYLE_ATTRIBUTE_CHARACTERS_MAX = 4 * 1024
 """A `style` attribute that is read: real ones have some hundred characters, and reading 4 KB takes 5 ms."""
 

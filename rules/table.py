@@ -91,6 +91,23 @@ class Stamp(msgspec.Struct, frozen=True):
     """Whose checks it has passed; UNCHECKED where nobody may rely on that."""
 
 
+class _Page(msgspec.Struct, frozen=True):
+    """The rules of a page."""
+
+    rows: Sequence[Row | Outcome]
+    reads: frozenset[str]
+
+
+_NO_RULES = _Page((), frozenset())
+_PAGES_MAX = 10_000
+"""Sets of rules that are known; a site has fewer kinds of pages, and each takes some hundred bytes."""
+
+
+def _page_of(rows: Sequence[Row | Outcome]) -> _Page:
+    usable = (row for row in rows if isinstance(row, Row))
+    return _Page(rows, frozenset().union(*(row.reads for row in usable if row.served and not row.off)))
+
+
 class DecisionTable:
     """Rules of one version, ready to decide; never changed once made. `compiled`, `from_bytes` and `unseal` make one."""
 
@@ -118,6 +135,9 @@ class DecisionTable:
         self.memory = company.memory.reading(company.reads.union(*own))
         """What is remembered of visitors. `of_visits` are the ranks of rows that may read `VISIT_ATTRIBUTES`."""
         self._index = PageIndex(addresses)
+        self._pages: dict[tuple[int, ...], _Page] = {}
+        """Ranks of the rules of a page -> what is known of them."""
+        self._last: tuple[str, str, _Page] = ("", "", _NO_RULES)
         self._encoded = encoded
         self._digest = digest
 
@@ -146,18 +166,30 @@ class DecisionTable:
         found = [self._rows[rank] for rank in range(self.size)]
         return tuple(row for row in found if isinstance(row, Row))
 
-    def candidates(self, site: str, path: str) -> list[Row | Outcome]:
+    def candidates(self, site: str, path: str) -> Sequence[Row | Outcome]:
         """The rows of the mutations whose site and page match, highest precedence first.
 
         In place of one that can't be used there is its outcome.
         """
-        rows = self._rows
-        return [rows[rank] for rank in self._index.find(site, path)]
+        return self._page(site, path).rows
 
     def reads(self, site: str, path: str) -> frozenset[str]:
         """Attributes that the rules of a page may look at, whoever visits it and whenever: no decision reads others."""
-        rows = (row for row in self.candidates(site, path) if isinstance(row, Row))
-        return frozenset().union(*(row.reads for row in rows if row.served and not row.off))
+        return self._page(site, path).reads
+
+    def _page(self, site: str, path: str) -> _Page:
+        """The rules of a page. A visit asks twice in a row, and pages with the same rules share what is known of them."""
+        last = self._last
+        if last[0] == path and last[1] == site:
+            return last[2]
+        ranks = tuple(self._index.find(site, path))
+        page = self._pages.get(ranks)
+        if page is None:
+            if len(self._pages) >= _PAGES_MAX:
+                self._pages.clear()
+            page = self._pages[ranks] = _page_of([self._rows[rank] for rank in ranks])
+        self._last = (path, site, page)
+        return page
 
     def versions(self, ids: Collection[str]) -> dict[str, int]:
         """Id -> version, of those mutations that are named."""

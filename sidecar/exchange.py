@@ -4,6 +4,8 @@ Counterpart: `proxy` fills it in, step by step; whatever step fails, what is her
 Never: behaviour; it only remembers.
 """
 
+from typing import Any
+
 from aiohttp import web
 from msgspec import Struct
 
@@ -24,10 +26,12 @@ class Exchange:
     __slots__ = (
         "authority",
         "conditions",
+        "content",
         "counts",
         "decision",
         "edited_head",
         "explanation",
+        "page",
         "prefix",
         "private",
         "recollection",
@@ -53,6 +57,10 @@ class Exchange:
         """The reason to give if the step that is going on should fail."""
         self.prefix = b""
         """What has been read of the origin's body, still encoded."""
+        self.content: bytes | Reason | None = None
+        """The whole body without its content coding, or why there is none; None while nobody has asked."""
+        self.page: dict[str, Any] | None = None
+        """What the origin says of its page, where rules read that."""
         self.private = False
         """The answer depended on the visitor."""
         self.sets_unit = False

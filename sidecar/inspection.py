@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 
 from rules.decision import decide
+from sidecar.contexts import context_of_address
 from sidecar.pages import PageRewriter
 from sidecar.proxy import TableSource
 from sidecar.telemetry import Family, Telemetry
 from sidecar.verification import Verification
-from sidecar.visit import context_of_address
 
 
 class Inspection:
@@ -72,7 +72,7 @@ class Inspection:
         if table is None:
             return {"url": url, "table": None, "reason": "no_table", "outcomes": []}
         held = self._verification.quarantine.held(table)
-        decision = decide(table, context_of_address(url, attributes, self._now(), held=held))
+        decision = decide(table, context_of_address(url, attributes, self._now(), table=table, held=held))
         return {
             "url": url,
             "table": {"version": table.version, "digest": table.digest},

@@ -6,12 +6,13 @@ Never: sends anything, or loses a byte that was read; until a `Page` is returned
 """
 
 import asyncio
+from functools import partial
 from typing import Protocol
 
 import aiohttp
 
 from rules.decision import Decision, Group
-from rules.html import PassedThrough, Rewritten, Script
+from rules.html import PassedThrough, Rewritten, Script, handed_over
 from rules.model import Delivery
 from rules.reasons import Reason
 from sidecar import browser_script, codings, content_security, eligibility, headers, validators
@@ -46,17 +47,9 @@ class Pages:
         self, exchange: Exchange, origin: OriginResponse, decision: Decision, fields: list[Field]
     ) -> Page | Reason:
         """The page as it is to be, or why it passes. `fields` are the origin's, end to end."""
-        refused = await self._gather(exchange, origin)
-        if refused is not None:
-            return refused
-        coding = eligibility.coding_of(origin.headers) or ""
-        try:
-            content = await self._undone(exchange.prefix, coding)
-        except codings.TooLargeError:
-            return Reason.TOO_LARGE
-        except codings.BrokenBodyError as error:
-            self._telemetry.refused(Reason.BROKEN_BODY, str(error), exchange.path)
-            return Reason.BROKEN_BODY
+        content = await self._content(exchange, origin)
+        if isinstance(content, Reason):
+            return content
         nonce = content_security.style_nonce(fields) if content_security.has_policy(fields) else None
         script = _script_for(decision, fields)
         charset = eligibility.charset_of(origin.headers.get("Content-Type", ""))
@@ -70,6 +63,39 @@ class Pages:
         if answer.calls_script and script is not None:
             fields = content_security.allowing_script(fields, script)
         return await self._dressed(exchange, origin, decision, fields, answer, nonce)
+
+    async def hear(self, exchange: Exchange, origin: OriginResponse, *, whole: bool) -> None:
+        """What the origin says of its page, into `exchange.page`; by its head alone where not the `whole` is to be read."""
+        said = origin.headers.getall(handed_over.HEADER, ())
+        content = await self._content(exchange, origin) if whole else Reason.METHOD
+        if isinstance(content, Reason):
+            found = handed_over.in_header(said)
+        else:
+            charset = eligibility.charset_of(origin.headers.get("Content-Type", ""))
+            read = partial(handed_over.handed_over, content, charset=charset, header=said)
+            found = await asyncio.to_thread(read) if len(content) > THREAD_BYTES_MIN else read()
+        exchange.page = found.attributes
+        for place in found.refused:
+            self._telemetry.handed_over_refused(place, exchange.path)
+
+    async def _content(self, exchange: Exchange, origin: OriginResponse) -> bytes | Reason:
+        """The page without its coding, or why not; read once, and what was read stays in `exchange.prefix`."""
+        if exchange.content is None:
+            exchange.content = await self._read(exchange, origin)
+        return exchange.content
+
+    async def _read(self, exchange: Exchange, origin: OriginResponse) -> bytes | Reason:
+        refused = await self._gather(exchange, origin)
+        if refused is not None:
+            return refused
+        coding = eligibility.coding_of(origin.headers) or ""
+        try:
+            return await self._undone(exchange.prefix, coding)
+        except codings.TooLargeError:
+            return Reason.TOO_LARGE
+        except codings.BrokenBodyError as error:
+            self._telemetry.refused(Reason.BROKEN_BODY, str(error), exchange.path)
+            return Reason.BROKEN_BODY
 
     async def _gather(self, exchange: Exchange, origin: OriginResponse) -> Reason | None:
         """Read the whole body into `exchange.prefix`, or say why not; what was read stays there."""

@@ -21,6 +21,7 @@ from rules.reasons import Reason
 from rules.redirects import LASTING, Redirect
 from rules.table import DecisionTable
 from sidecar import browser_script, eligibility, headers, local_mode, toggles, upgrade, validators, visit
+from sidecar.contexts import Contexts
 from sidecar.exchange import Exchange, Page, Passing
 from sidecar.headers import Field, Forwarding
 from sidecar.local_mode import Place
@@ -30,7 +31,6 @@ from sidecar.relay import CLOSE, Visitor, Written, end_to_end
 from sidecar.remembering import Remembering, consents
 from sidecar.settings import SidecarSettings
 from sidecar.telemetry import Telemetry
-from sidecar.units import Tokens, Units
 from sidecar.upstream import BrokenUploadError, OriginResponse, Upload, Upstream, UpstreamError
 from sidecar.visit import Visit
 
@@ -79,14 +79,8 @@ class Proxy:
         self._quarantine = quarantine
         self._now = now
         self._new_unit = new_unit
-        tokens = Tokens(
-            settings.unit_jwt_algorithm,
-            settings.unit_keys,
-            issuer=settings.unit_jwt_issuer,
-            audience=settings.unit_jwt_audience,
-        )
+        self._contexts = Contexts(settings, refused=telemetry.unit_token_refused)
         self._remembering = Remembering(settings, refused=telemetry.state_refused)
-        self._units = Units(settings.unit_sources, tokens, refused=telemetry.unit_token_refused)
         self.draining = False
         """Each connection ends with its present response."""
 
@@ -155,7 +149,7 @@ class Proxy:
             return decide(table, context)
 
         def owes_page(layout_id: str | None) -> bool:
-            return self._remembering.owes_page(exchange, decided(layout_id))
+            return self._asks_the_page(exchange, table) or self._remembering.owes_page(exchange, decided(layout_id))
 
         inside = visit.in_rollout(self._settings.rollout, visiting)
         exchange.conditions = validators.adapt(given, decided, rewrites=inside, owes_page=owes_page)
@@ -203,6 +197,7 @@ class Proxy:
             self._responded(exchange, visitor, Reason.STATUS.value, 101)
             return await upgrade.splice(request, origin, [(_HEADER, _PASSED[Reason.STATUS])])
         response = await self._guarded(exchange, self._response(exchange, origin), None)
+        exchange.content = None
         if isinstance(response, Page):
             exchange.prefix = b""  # the origin's bytes have done their part; a slow visitor need not hold them
             written = await visitor.send(response.status, response.reason, response.fields, response.body)
@@ -247,9 +242,12 @@ class Proxy:
             return Reason.NO_TABLE
         if exchange.toggles is not None and exchange.toggles.off:
             return Reason.SWITCHED_OFF
+        if self._asks_the_page(exchange, table):
+            exchange.edited_head = refused is not None
+            await self._pages.hear(exchange, origin, whole=refused is None)
         decision = self._decided(exchange, table, origin.headers.get("X-Layout-Id"))
         if not decision.applies:
-            return Reason.NO_RULES
+            return exchange.content if isinstance(exchange.content, Reason) else Reason.NO_RULES
         if not visit.in_rollout(self._settings.rollout, self._visit(exchange)):
             return Reason.ROLLOUT
         if decision.redirect is not None:
@@ -265,7 +263,8 @@ class Proxy:
         if (table := self._tables.current) is not None:
             exchange.counts = False
             decision = self._decided(exchange, table, origin.headers.get("X-Layout-Id"))
-            exchange.private, exchange.sets_unit = exchange.private or decision.applies, False
+            may_change = decision.applies or self._asks_the_page(exchange, table)
+            exchange.private, exchange.sets_unit = exchange.private or may_change, False
 
     def _decided(self, exchange: Exchange, table: DecisionTable, layout_id: str | None) -> Decision:
         visiting = self._visit(exchange)
@@ -382,19 +381,20 @@ class Proxy:
                 address=self._visitor_address(request),
                 unit=unit,
                 new_unit=self._new_unit() if unit is None and consents(settings, request.headers) else None,
-                known_units=self._units.of(request.headers, self._now),
             )
         return exchange.visit
 
     def _context(self, exchange: Exchange, table: DecisionTable, layout_id: str | None, now: datetime) -> Context:
-        context = visit.context_of(
-            self._visit(exchange),
-            layout_id=layout_id,
-            now=now,
-            toggles=exchange.toggles,
-            held=self._quarantine.held(table),
+        said = {"layoutId": layout_id, "page": exchange.page}
+        context = self._contexts.of(
+            self._visit(exchange), table, now, said=said, toggles=exchange.toggles, held=self._quarantine.held(table)
         )
         return self._remembering.recalled(exchange, table, context)
+
+    def _asks_the_page(self, exchange: Exchange, table: DecisionTable) -> bool:
+        """Whether rules of this address read what the origin says of its page: then nothing is decided without it."""
+        visiting = self._visit(exchange)
+        return "page" in table.reads(visiting.host, visiting.path)
 
     def _scheme(self, request: web.BaseRequest) -> str:
         if self._settings.trust_forwarded:

@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct
 
 from rules import limits
+from rules.inference import DEFAULT_TIMEZONE
 from service.settings import SECRET
+from sidecar.attribute_sources import Sources, checked_header, checked_timezone, cookie_names, header_names
 from sidecar.unit_sources import Algorithm, Key, Source, keys_of, sources_of
 
 STATE_KEY_CHARACTERS_MIN = 32
@@ -190,6 +192,44 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
     unit_jwt_issuer: Annotated[str, Meta(description="`iss` that those tokens must have; empty: any")] = ""
     unit_jwt_audience: Annotated[str, Meta(description="`aud` that those tokens must have; empty: any")] = ""
 
+    country_header: Annotated[
+        str,
+        Meta(
+            description="Request header in which your CDN or proxy says the visitor's country, for example CF-IPCountry; it "
+            "must overwrite what visitors send. Empty: rules know no `country`"
+        ),
+    ] = ""
+    region_header: Annotated[
+        str,
+        Meta(
+            description="The same for the region, ISO 3166-2 (DE-BY) or its part behind the country (BY); empty: no `region`"
+        ),
+    ] = ""
+    city_header: Annotated[str, Meta(description="The same for the city, percent-encoded or not; empty: no `city`")] = (
+        ""
+    )
+    timezone_header: Annotated[
+        str, Meta(description="The same for the time zone, for example Europe/Berlin; empty: SIDECAR_TIMEZONE")
+    ] = ""
+    timezone: Annotated[
+        str,
+        Meta(description="IANA time zone of `hour`, `dayOfWeek` and `date` where no header says the visitor's own"),
+    ] = DEFAULT_TIMEZONE
+    cookies: Annotated[
+        str,
+        Meta(
+            description="Cookies that rules may read as `cookies.NAME`, separated by commas; values above 500 characters are "
+            "left out"
+        ),
+    ] = ""
+    headers: Annotated[
+        str,
+        Meta(
+            description="Request headers that rules may read as `headers.name`, in lower case, separated by commas; neither "
+            "Cookie nor Authorization. Values above 500 characters are left out"
+        ),
+    ] = ""
+
     page_bytes_max: Annotated[
         int,
         Meta(ge=1024, le=64 * 1024 * 1024, description="Largest page that is rewritten, in bytes before compression"),
@@ -245,6 +285,7 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
             raise ValueError("SIDECAR_UNITS reads tokens: set SIDECAR_UNIT_JWT_KEYS to what verifies them")
         if any(len(key) < STATE_KEY_CHARACTERS_MIN for key in self.state_keys_listed):
             raise ValueError(f"SIDECAR_STATE_KEYS: each key must have at least {STATE_KEY_CHARACTERS_MIN} characters")
+        _ = self.attribute_sources
 
     @property
     def public_keys_base64(self) -> tuple[str, ...]:
@@ -260,6 +301,19 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
     def unit_sources(self) -> tuple[Source, ...]:
         """SIDECAR_UNITS, taken apart."""
         return sources_of(self.units)
+
+    @property
+    def attribute_sources(self) -> Sources:
+        """SIDECAR_COUNTRY_HEADER to SIDECAR_HEADERS, taken apart; ValueError says which is wrong."""
+        return Sources(
+            country=checked_header("SIDECAR_COUNTRY_HEADER", self.country_header),
+            region=checked_header("SIDECAR_REGION_HEADER", self.region_header),
+            city=checked_header("SIDECAR_CITY_HEADER", self.city_header),
+            timezone=checked_header("SIDECAR_TIMEZONE_HEADER", self.timezone_header),
+            default_timezone=checked_timezone("SIDECAR_TIMEZONE", self.timezone),
+            cookies=cookie_names("SIDECAR_COOKIES", self.cookies),
+            headers=header_names("SIDECAR_HEADERS", self.headers),
+        )
 
     @property
     def unit_keys(self) -> tuple[Key, ...]:

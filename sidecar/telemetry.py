@@ -77,6 +77,12 @@ class Telemetry:
             ["reason"],
             registry=self.registry,
         )
+        self._handed_over_refused = Counter(
+            "layout_mutation_handed_over_refused",
+            "Attributes of a page that are no JSON object, or too large, by where the origin wrote them",
+            ["place"],
+            registry=self.registry,
+        )
         self.decide_s = Histogram(
             "layout_mutation_decide_seconds", "Time to decide one visit", buckets=_MILLISECONDS, registry=self.registry
         )
@@ -112,6 +118,11 @@ class Telemetry:
     def state_refused(self, reason: str) -> None:
         """Count a cookie that is no state; `reason` is a `Refusal` of `sidecar.state_cookie`."""
         self._states_refused.labels(reason).inc()
+
+    def handed_over_refused(self, place: str, path: str) -> None:
+        """What an origin hands over with a page can't be used: `header` or `island`."""
+        self._handed_over_refused.labels(place).inc()
+        self._say("page_attributes_refused", place, level="warning", path=path)
 
     def visited(self, method: str, path: str, reason: str, status: int, sent_bytes: int) -> None:
         """A line for each response: only where somebody switched that on."""

@@ -2,7 +2,7 @@
 
 One user on two devices has one value here, and so one variation. Tokens are JWT (RFC 7519, RFC 8725): the algorithm is
 pinned by the settings, and a token that does not verify is no unit.
-Counterparts: `unit_sources` says where to look; `visit` makes attributes of what is found, all of them the visitor's.
+Counterparts: `unit_sources` says where to look; `contexts` makes attributes of what is found, all of them the visitor's.
 Never: a token or a unit in a log line; a guess where a field is there twice.
 """
 
@@ -15,6 +15,7 @@ import jwt
 from msgspec import Struct
 from multidict import MultiMapping
 
+from sidecar import fields
 from sidecar.unit_sources import Algorithm, Key, Source
 
 UNIT_CHARACTERS_MAX = 200
@@ -96,13 +97,15 @@ class Units:
         self._tokens = tokens
         self._refused = refused
 
-    def of(self, headers: MultiMapping[str], now: Callable[[], datetime]) -> dict[str, str]:
-        """Attribute -> unit, for those that the request has."""
+    def of(self, headers: MultiMapping[str], now: datetime, reads: frozenset[str]) -> dict[str, str]:
+        """Attribute -> unit, for those that are read and that the request has."""
         found: dict[str, str] = {}
         for source in self._sources:
-            value = _cookie(headers, source.field) if source.cookie else _only(headers, source.field)
+            if source.name not in reads:
+                continue
+            value = fields.cookie(headers, source.field) if source.cookie else fields.only(headers, source.field)
             if value and source.claim is not None:
-                value = self._claimed(source, value, now())
+                value = self._claimed(source, value, now)
             if value and len(value) <= UNIT_CHARACTERS_MAX:
                 found[source.name] = value
         return found
@@ -125,20 +128,3 @@ class Units:
 
 def _is_time(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _only(headers: MultiMapping[str], name: str) -> str:
-    """The value of a field that is there once; two could be the visitor's and the proxy's."""
-    values = headers.getall(name, [])
-    return values[0].strip() if len(values) == 1 else ""
-
-
-def _cookie(headers: MultiMapping[str], name: str) -> str:
-    """The value of a cookie that is there once; browsers send two of a name for two paths or domains."""
-    values = [
-        value.strip().strip('"')
-        for field in headers.getall("Cookie", [])
-        for key, equals, value in (pair.partition("=") for pair in field.split(";"))
-        if equals and key.strip() == name
-    ]
-    return values[0] if len(set(values)) == 1 else ""

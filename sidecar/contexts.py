@@ -1,0 +1,90 @@
+"""A visit and a table -> what rules see of the visit: the attributes that they read, and no others.
+
+Counterparts: `attributes` and `units` make them from the request; `rules.context` has the registry.
+Never: I/O or a clock; the time arrives as an argument.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from rules.context import Context
+from rules.inference import Means, completed, query_of
+from rules.table import DecisionTable
+from service.user_agents import agent_of
+from sidecar.attribute_sources import Sources
+from sidecar.attributes import attributes_of
+from sidecar.settings import SidecarSettings
+from sidecar.toggles import Toggles
+from sidecar.units import Tokens, Units
+from sidecar.visit import Visit
+
+UNTOGGLED = Toggles()
+
+
+class Contexts:
+    """Makes the contexts of one worker's visits. `refused` is told the name of a unit whose token does not verify."""
+
+    def __init__(self, settings: SidecarSettings, *, refused: Callable[[str], None]) -> None:
+        self._sources: Sources = settings.attribute_sources
+        tokens = Tokens(
+            settings.unit_jwt_algorithm,
+            settings.unit_keys,
+            issuer=settings.unit_jwt_issuer,
+            audience=settings.unit_jwt_audience,
+        )
+        self._units = Units(settings.unit_sources, tokens, refused=refused)
+
+    def of(
+        self,
+        visit: Visit,
+        table: DecisionTable,
+        now: datetime,
+        *,
+        said: Mapping[str, Any],
+        toggles: Toggles | None,
+        held: frozenset[str],
+    ) -> Context:
+        """What rules see. `said` are the attributes that the origin's response says: `layoutId` and `page`, or None."""
+        reads = table.reads(visit.host, visit.path)
+        given = {name: value for name, value in said.items() if value is not None}
+        given.update(self._units.of(visit.headers, now, reads))
+        switches = UNTOGGLED if toggles is None else toggles
+        return Context(
+            site=visit.host,
+            path=visit.path,
+            now=now,
+            layout_id=said.get("layoutId"),
+            attributes=attributes_of(visit, self._sources, reads, given, now),
+            forced=switches.forced,
+            disabled=switches.disabled,
+            only=switches.only,
+            held=held,
+        )
+
+
+def context_of_address(
+    url: str,
+    attributes: Mapping[str, Any],
+    now: datetime,
+    *,
+    table: DecisionTable | None = None,
+    held: frozenset[str] = frozenset(),
+) -> Context:
+    """A context for an address alone, with further `attributes` as given, and what the rules of `table` read and follows
+    from them; for `/explain`."""
+    parts = urlsplit(url)
+    path = parts.path or "/"
+    site = (parts.hostname or "").lower()
+    layout_id = attributes.get("layoutId")
+    known: dict[str, Any] = {"host": site, "path": path, "url": url, "query": query_of(url), **attributes}
+    reads = frozenset[str]() if table is None else table.reads(site, path)
+    return Context(
+        site=site,
+        path=path,
+        now=now,
+        layout_id=layout_id if isinstance(layout_id, str) else None,
+        attributes=completed(known, reads, Means(now, agent_of)),
+        held=held,
+    )
