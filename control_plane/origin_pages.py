@@ -16,6 +16,7 @@ from msgspec import Struct
 from yarl import URL
 
 from control_plane.refusals import Refusal, Refused
+from rules.html.handed_over import HEADER
 from rules.limits import PAGE_BYTES_MAX
 
 ANY_SITE = "*"
@@ -39,6 +40,8 @@ class OriginPage(Struct, frozen=True):
     charset: str | None
     """As the Content-Type says; None where it says nothing."""
     layout_id: str | None
+    said: tuple[str, ...] = ()
+    """The values of X-Layout-Attributes."""
 
 
 class SiteAddress(Struct, frozen=True):
@@ -146,7 +149,12 @@ class OriginPages:
                 if len(body) > PAGE_BYTES_MAX:
                     raise Refused(Refusal.PREVIEW_TOO_LARGE, f"the page has more than {PAGE_BYTES_MAX:,} bytes")
             return OriginPage(
-                place.url, response.status, bytes(body), response.charset, response.headers.get("X-Layout-Id")
+                place.url,
+                response.status,
+                bytes(body),
+                response.charset,
+                response.headers.get("X-Layout-Id"),
+                tuple(response.headers.getall(HEADER, ())),
             )
 
     def _redirected(self, place: SiteAddress, location: str) -> SiteAddress:

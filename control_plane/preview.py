@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any
-from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Meta, Struct
@@ -24,10 +23,12 @@ from rules.compiler import compile_table
 from rules.context import Context
 from rules.decision import Outcome, decide
 from rules.errors import RulesError
+from rules.inference import query_of
 from rules.model import LayoutMutation, RulesFile, Status
 from rules.reasons import Reason
 from rules.redirects import Redirect
 from rules.table import DecisionTable
+from service.descriptions import described
 from service.opinions import Opinion
 
 
@@ -113,7 +114,9 @@ class Preview:
         table, version = await self._table(draft)
         found = await self._pages.fetch(url)
         visit = msgspec.structs.replace(visit, layout_id=visit.layout_id or found.layout_id)
-        context = self._context(found.url, visit)
+        context = described(
+            self._context(found.url, visit), table, page=found.body, charset=found.charset, header=found.said
+        )
         shown = await self._shown(table, version, context, found.url, found.status, found.body, found.charset)
         return msgspec.structs.replace(shown, opinion=await self._opinion(table, context, shown)) if judged else shown
 
@@ -128,7 +131,8 @@ class Preview:
     ) -> Previewed:
         """A page that is handed in, as if it were at `url`; nothing is fetched. Raises as `page`."""
         table, version = await self._table(draft)
-        return await self._shown(table, version, self._context(url, visit), url, 200, page, charset)
+        context = described(self._context(url, visit), table, page=page, charset=charset)
+        return await self._shown(table, version, context, url, 200, page, charset)
 
     async def _shown(
         self,
@@ -199,8 +203,9 @@ class Preview:
 
     def _context(self, url: str, visit: Visit) -> Context:
         place = self._place(url)
-        path, _, query = place.target.partition("?")
-        given: dict[str, Any] = {"host": place.site, "path": path, "url": place.url, "query": _query(query)}
+        path = place.target.partition("?")[0]
+        query = query_of(place.target)
+        given: dict[str, Any] = {"host": place.site, "path": path, "url": place.url, "query": query}
         if visit.layout_id is not None:
             given["layoutId"] = visit.layout_id
         return Context(
@@ -218,15 +223,6 @@ class Preview:
     def _place(self, url: str) -> SiteAddress:
         """The address as rules see it; nothing is fetched here, so any site will do."""
         return resolve(url, {"*": "http://localhost", **self._pages.origins})
-
-
-def _query(query: str) -> dict[str, str]:
-    """Query parameters, the first value of each; {} for more of them than any page has."""
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=1000)
-    except ValueError:
-        return {}
-    return dict(reversed(pairs))
 
 
 def _merged(decided: tuple[Outcome, ...], done: tuple[Outcome, ...]) -> tuple[Outcome, ...]:

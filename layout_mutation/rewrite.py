@@ -8,7 +8,6 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -18,9 +17,11 @@ from rules.context import Context
 from rules.decision import Decision, Outcome, decide
 from rules.explanation import explain
 from rules.html import PassedThrough, Rewritten, Script, apply_groups
+from rules.inference import query_of
 from rules.reasons import Reason
 from rules.table import DecisionTable
 from service.clock import now
+from service.descriptions import described
 from sidecar.browser_script import SCRIPT
 
 EXAMPLES = """\
@@ -67,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     table = read_table(arguments.rules)
     context = context_of(arguments.url, arguments.context)
     page = read_file(Path("-"), bytes_max=limits.PAGE_BYTES_MAX)
+    context = described(context, table, page=page, charset=arguments.charset)
     decision = decide(table, context)
     script = Script(SCRIPT.address)
     groups = decision.groups
@@ -87,10 +89,7 @@ def context_of(url: str, file: Path | None) -> Context:
     parts = read_address("--url", url, example="https://shop.example/offers")
     visit: Visit = read_json(file, Visit) if file is not None else Visit()
     site, path = visit.site or parts.hostname or "", visit.path or parts.path or "/"
-    query: dict[str, str] = {}
-    for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        query.setdefault(name, value)
-    own = {"host": site, "path": path, "url": url, "query": query, "layoutId": visit.layout_id}
+    own = {"host": site, "path": path, "url": url, "query": query_of(url), "layoutId": visit.layout_id}
     return Context(
         site=site,
         path=path,

@@ -6,6 +6,7 @@ Counterpart: `rules.context`, whose registry names them. Never: I/O or a clock.
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit

@@ -10,9 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rules.context import Context
-from rules.inference import Means, completed, query_of
+from rules.inference import query_of
 from rules.table import DecisionTable
-from service.user_agents import agent_of
 from sidecar.attribute_sources import Sources
 from sidecar.attributes import attributes_of
 from sidecar.settings import SidecarSettings
@@ -69,22 +68,18 @@ def context_of_address(
     attributes: Mapping[str, Any],
     now: datetime,
     *,
-    table: DecisionTable | None = None,
     held: frozenset[str] = frozenset(),
 ) -> Context:
-    """A context for an address alone, with further `attributes` as given, and what the rules of `table` read and follows
-    from them; for `/explain`."""
+    """A context for an address alone, with further `attributes` as given; for `/explain`."""
     parts = urlsplit(url)
     path = parts.path or "/"
     site = (parts.hostname or "").lower()
     layout_id = attributes.get("layoutId")
-    known: dict[str, Any] = {"host": site, "path": path, "url": url, "query": query_of(url), **attributes}
-    reads = frozenset[str]() if table is None else table.reads(site, path)
     return Context(
         site=site,
         path=path,
         now=now,
         layout_id=layout_id if isinstance(layout_id, str) else None,
-        attributes=completed(known, reads, Means(now, agent_of)),
+        attributes={"host": site, "path": path, "url": url, "query": query_of(url), **attributes},
         held=held,
     )

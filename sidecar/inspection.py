@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from rules.decision import decide
+from service.descriptions import described
 from sidecar.contexts import context_of_address
 from sidecar.pages import PageRewriter
 from sidecar.proxy import TableSource
@@ -72,7 +73,8 @@ class Inspection:
         if table is None:
             return {"url": url, "table": None, "reason": "no_table", "outcomes": []}
         held = self._verification.quarantine.held(table)
-        decision = decide(table, context_of_address(url, attributes, self._now(), table=table, held=held))
+        context = context_of_address(url, attributes, self._now(), held=held)
+        decision = decide(table, described(context, table))
         return {
             "url": url,
             "table": {"version": table.version, "digest": table.digest},

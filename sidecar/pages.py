@@ -74,7 +74,7 @@ class Pages:
             charset = eligibility.charset_of(origin.headers.get("Content-Type", ""))
             read = partial(handed_over.handed_over, content, charset=charset, header=said)
             found = await asyncio.to_thread(read) if len(content) > THREAD_BYTES_MIN else read()
-        exchange.page = found.attributes
+        exchange.page = found.attributes or None
         for place in found.refused:
             self._telemetry.handed_over_refused(place, exchange.path)
 

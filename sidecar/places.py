@@ -18,16 +18,20 @@ _NOWHERE = frozenset({"XX", "T1", "ZZ"})
 
 def country_of(text: str) -> str | None:
     """A country (ISO 3166-1 alpha-2), in capitals."""
-    code = text.strip().upper()
+    code = _code(text)
     return code if _COUNTRY.fullmatch(code) and code not in _NOWHERE else None
 
 
 def region_of(text: str, country: str | None) -> str | None:
     """A part of a country (ISO 3166-2), in capitals; `BY` alone is joined with the country."""
-    code = text.strip().upper()
+    code = _code(text)
     if _REGION.fullmatch(code):
         return code
     return f"{country}-{code}" if country is not None and _PART.fullmatch(code) else None
+
+
+def _code(text: str) -> str:
+    return text.strip().upper() if text.isascii() else ""  # some letters become two when they are made large
 
 
 def city_of(text: str) -> str | None:

@@ -19,6 +19,7 @@ from sidecar.units import Tokens, Units
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECRET, OTHER = "s" * 32, "o" * 32
 DECLARED = "account=header:X-User-Id, member=cookie:member_id, user=jwt:Authorization:sub, seat=jwt:cookie:session:seat"
+NAMES = frozenset({"account", "member", "user", "seat"})
 
 
 class Reading:
@@ -29,7 +30,15 @@ class Reading:
         self._units = Units(sources_of(DECLARED), tokens or Tokens("HS256", [SECRET]), refused=self.refused.append)
 
     def of(self, *fields: tuple[str, str], now: datetime = NOW) -> dict[str, str]:
-        return self._units.of(CIMultiDict(fields), lambda: now)
+        return self._units.of(CIMultiDict(fields), now, NAMES)
+
+
+def test_what_no_rule_reads_is_not_looked_at() -> None:
+    refused: list[str] = []
+    units = Units(sources_of(DECLARED), Tokens("HS256", [SECRET]), refused=refused.append)
+    fields = CIMultiDict([("X-User-Id", "42"), ("Authorization", "Bearer a.b.c")])
+    assert units.of(fields, NOW, frozenset({"account", "country"})) == {"account": "42"}
+    assert refused == []
 
 
 def token(key: Any = SECRET, algorithm: str = "HS256", **claims: Any) -> str:
