@@ -6,6 +6,7 @@ is meant. What is said across attributes (`$or`, `$nor`, `$not`) is left out, so
 Counterpart: `rules.lint` asks; `rules.targeting` evaluates, so that nothing is judged by other rules than a visit's.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
@@ -13,6 +14,7 @@ from typing import Any
 
 from msgspec import Struct, to_builtins
 
+from rules.context import ATTRIBUTES
 from rules.findings import Finding, Severity
 from rules.model import Counter, Derived, InSegment, Journey, LayoutMutation, Quiz, RulesFile, VariantMutation
 from rules.occasions import Declared, condition_of
@@ -46,6 +48,31 @@ class Said(Struct, frozen=True):
         return [operand for name, operand in self.value.items() if name in names]
 
 
+class Kind(Struct, frozen=True):
+    """What the registry says of an attribute's values, or of a member's."""
+
+    type: str
+    source: str
+    form: str = ""
+
+    def fits(self, value: Any) -> bool:
+        """Whether a visit could have this value."""
+        if not isinstance(value, _TYPES[self.type]) or (self.type == "number" and isinstance(value, bool)):
+            return False
+        return not self.form or re.fullmatch(self.form, value) is not None
+
+
+_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "string": str, "number": (int, float), "boolean": bool, "object": Mapping,
+}  # fmt: skip
+_A = {"string": "a string", "number": "a number", "boolean": "true or false", "object": "an object"}
+_KINDS: Mapping[str, Kind] = {
+    **{one.name: Kind(one.type, one.source, one.form) for one in ATTRIBUTES},
+    **{f"{one.name}.{part.name}": Kind(part.type, part.source) for one in ATTRIBUTES for part in one.members},
+}
+"""Path -> what stands there."""
+
+
 def lint_conditions(rows: Iterable[tuple[Row, str]], rules: RulesFile, declared: Declared) -> Iterator[Finding]:
     """Mutations whose conditions nobody can meet; each row with the JSON path of its mutation."""
     groups = {group.id: list(group.members) for group in rules.saved_groups}
@@ -56,9 +83,12 @@ def lint_conditions(rows: Iterable[tuple[Row, str]], rules: RulesFile, declared:
             said.setdefault(clause.path, []).append(clause)
         for name, clauses in said.items():
             also = {"path": row.page, "host": row.site}.get(name)
-            if not _possible(clauses, known.get(name), also, groups):
+            kind = _KINDS.get(name)
+            if not _possible(clauses, known.get(name), also, groups, kind):
                 heard = " and ".join(dict.fromkeys(clause.text for clause in clauses))
-                yield _warning(f"{path}.conditions", f"nobody can meet this: {heard}{_where(name, row, known)}")
+                is_kind = kind is not None and name not in known and _possible(clauses, None, also, groups, None)
+                where = f"; it is {_A[kind.type]}, {kind.source}" if kind and is_kind else _where(name, row, known)
+                yield _warning(f"{path}.conditions", f"nobody can meet this: {heard}{where}")
 
 
 def lint_unused(rows: Sequence[Row], rules: RulesFile) -> Iterator[Finding]:
@@ -104,12 +134,19 @@ def _flat(condition: Mapping[str, Any]) -> Iterator[Said]:
 
 
 def _possible(
-    clauses: Sequence[Said], known: Sequence[Any] | None, also: Test | None, groups: Mapping[str, list[Any]]
+    clauses: Sequence[Said],
+    known: Sequence[Any] | None,
+    also: Test | None,
+    groups: Mapping[str, list[Any]],
+    kind: Kind | None,
 ) -> bool:
     """Whether some value of the attribute passes all clauses; True where that can't be told."""
     candidates = _candidates(clauses, known)
     if candidates is None or len(candidates) > _CANDIDATES_MAX:
         return True
+    # A text may be compared with a number: then nothing here says which texts there are.
+    if kind is not None and (kind.type != "string" or any(clause.operands("$eq", "$in") for clause in clauses)):
+        candidates = [one for one in candidates if one is _MISSING or kind.fits(one)]
     return any(
         all(evaluate({clause.path: clause.value}, _nested(clause.path, value), groups) for clause in clauses)
         and (also is None or (isinstance(value, str) and also(value)))
@@ -163,8 +200,8 @@ def _nested(path: str, value: Any) -> dict[str, Any]:
 
 
 def _known_values(rules: RulesFile) -> dict[str, list[Any]]:
-    """What attributes of this file can be, where the file says all of it."""
-    found: dict[str, list[Any]] = {}
+    """What attributes can be, where the registry or the file says all of it."""
+    found: dict[str, list[Any]] = {one.name: [*one.values] for one in ATTRIBUTES if one.values}
     for one in rules.attributes:
         match one:
             case Derived(given_by=None):

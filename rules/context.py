@@ -42,8 +42,10 @@ class Attribute(Struct, frozen=True):
     type: str
     source: str
     privacy: Privacy
-    values: tuple[str, ...] = ()
+    values: tuple[str | int | bool, ...] = ()
     """All that it can be; empty where that is open."""
+    form: str = ""
+    """A regular expression that each of its values fits as a whole; empty for any text."""
     members: tuple[Member, ...] = ()
     """All that it may hold; an object without them may hold anything."""
 
@@ -73,7 +75,7 @@ _FIRST_REFERRAL = (
 )
 
 _OF_THE_PAGE = (
-    Attribute("host", "string", "Host header, lower case, without the port", Privacy.PAGE),
+    Attribute("host", "string", "Host header, lower case, without the port", Privacy.PAGE, form="[^A-Z]*"),
     Attribute("path", "string", "path of the address, as it came", Privacy.PAGE),
     Attribute("slug", "string", "last part of the path, for example green-tea; empty for /", Privacy.PAGE),
     Attribute("url", "string", "scheme, host, path and query", Privacy.PAGE),
@@ -90,8 +92,14 @@ _OF_THE_PAGE = (
 )
 
 _OF_THE_VISITOR = (
-    Attribute("locale", "string", "first language of Accept-Language, lower case, for example de-de", Privacy.VISITOR),
-    Attribute("language", "string", "primary subtag of the locale, for example de", Privacy.VISITOR),
+    Attribute(
+        "locale",
+        "string",
+        "first language of Accept-Language, lower case, for example de-de",
+        Privacy.VISITOR,
+        form="[a-z0-9-]+",
+    ),
+    Attribute("language", "string", "primary subtag of the locale, for example de", Privacy.VISITOR, form="[a-z]+"),
     Attribute("referrer", "string", "host of the Referer, empty without one", Privacy.VISITOR),
     Attribute("userAgent", "string", "User-Agent header", Privacy.VISITOR),
     Attribute(
@@ -99,6 +107,7 @@ _OF_THE_VISITOR = (
         "boolean",
         "Sec-CH-UA-Mobile, else whether the User-Agent says Mobi (RFC 9110 10.1.5)",
         Privacy.VISITOR,
+        values=(True, False),
     ),
     Attribute(
         "device",
@@ -110,10 +119,18 @@ _OF_THE_VISITOR = (
     Attribute("browser", "object", "User-Agent", Privacy.VISITOR, members=_BROWSER),
     Attribute("os", "object", "Sec-CH-UA-Platform, else the User-Agent", Privacy.VISITOR, members=_OS),
     Attribute(
-        "country", "string", "header that SIDECAR_COUNTRY_HEADER names: ISO 3166-1, for example DE", Privacy.VISITOR
+        "country",
+        "string",
+        "header that SIDECAR_COUNTRY_HEADER names: ISO 3166-1, for example DE",
+        Privacy.VISITOR,
+        form="[A-Z]{2}",
     ),
     Attribute(
-        "region", "string", "header that SIDECAR_REGION_HEADER names: ISO 3166-2, for example DE-BY", Privacy.VISITOR
+        "region",
+        "string",
+        "header that SIDECAR_REGION_HEADER names: ISO 3166-2, for example DE-BY",
+        Privacy.VISITOR,
+        form="[A-Z]{2}-[A-Z0-9]{1,3}",
     ),
     Attribute("city", "string", "header that SIDECAR_CITY_HEADER names", Privacy.VISITOR),
     Attribute(
@@ -122,12 +139,18 @@ _OF_THE_VISITOR = (
         "header that SIDECAR_TIMEZONE_HEADER names, else SIDECAR_TIMEZONE, for example Europe/Berlin",
         Privacy.VISITOR,
     ),
-    Attribute("hour", "number", "hour of the day in that time zone, 0 to 23", Privacy.VISITOR),
+    Attribute("hour", "number", "hour of the day in that time zone, 0 to 23", Privacy.VISITOR, values=tuple(range(24))),
     Attribute("dayOfWeek", "string", "day of the week in that time zone", Privacy.VISITOR, values=get_args(Day)),
-    Attribute("date", "string", "date in that time zone, for example 2026-03-01", Privacy.VISITOR),
+    Attribute(
+        "date",
+        "string",
+        "date in that time zone, for example 2026-03-01",
+        Privacy.VISITOR,
+        form="[0-9]{4}-[0-9]{2}-[0-9]{2}",
+    ),
     Attribute("cookies", "object", "cookies that SIDECAR_COOKIES names", Privacy.VISITOR),
     Attribute("headers", "object", "request headers that SIDECAR_HEADERS names, lower case", Privacy.VISITOR),
-    Attribute("returning", "boolean", "the visit brought a cookie lm_uid", Privacy.VISITOR),
+    Attribute("returning", "boolean", "the visit brought a cookie lm_uid", Privacy.VISITOR, values=(True, False)),
 )
 
 _KEPT = (

@@ -7,8 +7,8 @@ asked, so that what is said is what would happen.
 from collections.abc import Iterator, Mapping
 
 from rules import model
+from rules.attribute_lint import lint_attributes
 from rules.condition_lint import lint_conditions, lint_unused
-from rules.context import ATTRIBUTES
 from rules.decision import Group
 from rules.experiment_lint import lint_experiments
 from rules.findings import Finding, Severity
@@ -17,7 +17,7 @@ from rules.html.by_style import suited
 from rules.html.charset import charset_of
 from rules.html.document import Document
 from rules.html.frameworks import framework_of, roots_of
-from rules.model import Delivery, RedirectMutation, RulesFile
+from rules.model import Delivery, RedirectMutation
 from rules.page_lint import lint_change, lint_shifts
 from rules.reasons import Reason
 from rules.redirects import circles
@@ -25,7 +25,6 @@ from rules.rows import Row
 from rules.sample_size import Traffic
 from rules.table import DecisionTable
 
-_KNOWN = frozenset(attribute.name for attribute in ATTRIBUTES)
 _MISSED = (Reason.TARGET_NOT_FOUND, Reason.TOO_MANY_MATCHES, Reason.AMBIGUOUS_SPAN, Reason.UNSAFE_TARGET)
 
 
@@ -40,10 +39,12 @@ def lint(
     places = {mutation.id: f"$.mutations[{index}]" for index, mutation in enumerate(table.rules.mutations)}
     rules, rows = table.rules, table.rows
     findings = [*lint_experiments(rules, traffic)]
-    findings += lint_conditions([(row, places[row.mutation.id]) for row in rows], rules, table.company.declared)
+    placed = [(row, places[row.mutation.id]) for row in rows]
+    findings += lint_conditions(placed, rules, table.company.declared)
+    findings += lint_attributes(placed, rules)
     findings += lint_unused(rows, rules)
     for row in rows:
-        findings += _row(row, places[row.mutation.id], rules)
+        findings += _row(row, places[row.mutation.id])
         for name, page in (pages or {}).items():
             if not name.startswith("/") or row.page(name):
                 findings += _on_page(row, places[row.mutation.id], name, page)
@@ -52,7 +53,7 @@ def lint(
     return tuple(findings)
 
 
-def _row(row: Row, path: str, rules: RulesFile) -> Iterator[Finding]:
+def _row(row: Row, path: str) -> Iterator[Finding]:
     if not row.served:
         yield Finding(Severity.WARNING, path, "is never served: isActive is false, or the status is not active")
     elif row.off:
@@ -60,15 +61,6 @@ def _row(row: Row, path: str, rules: RulesFile) -> Iterator[Finding]:
     for group in row.groups:
         for message in lint_shifts(group):
             yield Finding(Severity.WARNING, f"{path}.mutationPayload", message)
-    for name in sorted(row.reads - _KNOWN - _units(rules) - {attribute.id for attribute in rules.attributes}):
-        known = ", ".join(attribute.name for attribute in ATTRIBUTES)
-        place = f"{path}.mutationPayload" if name in row.fills else f"{path}.conditions"
-        yield Finding(Severity.WARNING, place, f"reads `{name}`, which no visit has of itself; known: {known}")
-
-
-def _units(rules: RulesFile) -> set[str | None]:
-    """Attributes that experiments bucket by; the sidecar's settings say where they come from."""
-    return {name for experiment in rules.experiments for name in (experiment.unit, experiment.fallback_unit)}
 
 
 def _on_page(row: Row, path: str, name: str, page: bytes) -> Iterator[Finding]:

@@ -101,7 +101,9 @@ async def test_a_page_whose_rules_do_not_read_it_streams() -> None:
 
     async with (
         origin(script) as site,
-        serving(site.url, tables=table(felt(pageSlug="/other"), headline(id="b", conditions={"query.a": "b"}))) as sidecar,
+        serving(
+            site.url, tables=table(felt(pageSlug="/other"), headline(id="b", conditions={"query.a": "b"}))
+        ) as sidecar,
         client(sidecar.port) as visitor,
     ):
         await visitor.send(b"GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n")

@@ -17,10 +17,10 @@ from rules.html import Rewritten, apply_groups
 from rules.reasons import Reason
 from rules.table import DecisionTable
 from service.opinions import PAGE_BYTES_MAX
+from sidecar.contexts import context_of_address
 from sidecar.memo import MemoKey
 from sidecar.quarantine import MutationQuarantine
 from sidecar.verification import QUEUE_PAGES_MAX, Verification
-from sidecar.visit import context_of_address
 from tests.service.judging import PAGE
 from tests.sidecar.opened import children
 from tests.sidecar.waiting import until
