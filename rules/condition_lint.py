@@ -59,7 +59,7 @@ class Kind(Struct, frozen=True):
         """Whether a visit could have this value."""
         if not isinstance(value, _TYPES[self.type]) or (self.type == "number" and isinstance(value, bool)):
             return False
-        return not self.form or re.fullmatch(self.form, value) is not None
+        return not isinstance(value, str) or not self.form or re.fullmatch(self.form, value) is not None
 
 
 _TYPES: Mapping[str, type | tuple[type, ...]] = {

@@ -8,7 +8,7 @@ the JSON path where conditions or pages make no sense.
 Never: a clock, a store, or a value in place of one that the visit brings.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct, structs
@@ -37,7 +37,10 @@ class _Place(Struct, frozen=True):
     condition: Condition
 
     def holds_page(self, context: Context) -> bool:
-        return self.page(context.path) and self.site(context.site)
+        return self.holds(context.site, context.path)
+
+    def holds(self, site: str, path: str) -> bool:
+        return self.page(path) and self.site(site)
 
 
 class _Journey(Struct, frozen=True):
@@ -94,6 +97,23 @@ class Memory(Struct, frozen=True):
     def is_empty(self) -> bool:
         """Whether nothing is to be remembered of anybody."""
         return not (self.names or self.sticky or self.of_visits)
+
+    def asks(self, site: str, path: str) -> frozenset[str]:
+        """Attributes of a visit that it may look at on this page, beside those that it has itself."""
+        asked: set[str] = {"referrer", "campaign"} if "firstReferral" in self.of_visits else set()
+        for quiz in self.quizzes.values():
+            if quiz.place.holds(site, path):
+                asked.add("query")
+        if self.reads and any(place.condition.reads and place.holds(site, path) for place in self._conditional):
+            asked |= self.reads
+        return frozenset(asked)
+
+    @property
+    def _conditional(self) -> Iterator[_Place]:
+        """Where conditions are asked."""
+        for journey in self.journeys.values():
+            yield from (place for _, place in journey.steps)
+        yield from (counter.place for counter in self.counters.values())
 
     def reading(self, attributes: frozenset[str]) -> "Memory":
         """The same for a table whose rules read these attributes."""

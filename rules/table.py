@@ -98,7 +98,6 @@ class _Page(msgspec.Struct, frozen=True):
     reads: frozenset[str]
 
 
-_NO_RULES = _Page((), frozenset())
 _PAGES_MAX = 10_000
 """Sets of rules that are known; a site has fewer kinds of pages, and each takes some hundred bytes."""
 
@@ -137,7 +136,7 @@ class DecisionTable:
         self._index = PageIndex(addresses)
         self._pages: dict[tuple[int, ...], _Page] = {}
         """Ranks of the rules of a page -> what is known of them."""
-        self._last: tuple[str, str, _Page] = ("", "", _NO_RULES)
+        self._last: tuple[str, str, _Page] | None = None
         self._encoded = encoded
         self._digest = digest
 
@@ -177,10 +176,15 @@ class DecisionTable:
         """Attributes that the rules of a page may look at, whoever visits it and whenever: no decision reads others."""
         return self._page(site, path).reads
 
+    def asks(self, site: str, path: str) -> frozenset[str]:
+        """Attributes that must be known of a visit to this page: what its rules read, and what is remembered of it."""
+        reads = self._page(site, path).reads
+        return reads if self.memory.is_empty else reads | self.memory.asks(site, path)
+
     def _page(self, site: str, path: str) -> _Page:
         """The rules of a page. A visit asks twice in a row, and pages with the same rules share what is known of them."""
         last = self._last
-        if last[0] == path and last[1] == site:
+        if last is not None and last[0] == path and last[1] == site:
             return last[2]
         ranks = tuple(self._index.find(site, path))
         page = self._pages.get(ranks)

@@ -28,7 +28,7 @@ def described(
     `page` is the page that is visited, if it is there, `charset` that of its Content-Type, `header` what its
     X-Layout-Attributes say.
     """
-    reads, known = table.reads(context.site, context.path), context.attributes
+    reads, known = table.asks(context.site, context.path), context.attributes
     if page is not None and "page" in reads and "page" not in known:
         said = handed_over(page, charset=charset, header=header).attributes
         known = {**known, "page": said} if said else known

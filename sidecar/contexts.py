@@ -46,7 +46,7 @@ class Contexts:
         held: frozenset[str],
     ) -> Context:
         """What rules see. `said` are the attributes that the origin's response says: `layoutId` and `page`, or None."""
-        reads = table.reads(visit.host, visit.path)
+        reads = table.asks(visit.host, visit.path)
         given = {name: value for name, value in said.items() if value is not None}
         given.update(self._units.of(visit.headers, now, reads))
         switches = UNTOGGLED if toggles is None else toggles

@@ -394,7 +394,7 @@ class Proxy:
     def _asks_the_page(self, exchange: Exchange, table: DecisionTable) -> bool:
         """Whether rules of this address read what the origin says of its page: then nothing is decided without it."""
         visiting = self._visit(exchange)
-        return "page" in table.reads(visiting.host, visiting.path)
+        return "page" in table.asks(visiting.host, visiting.path)
 
     def _scheme(self, request: web.BaseRequest) -> str:
         if self._settings.trust_forwarded:

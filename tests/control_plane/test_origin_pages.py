@@ -93,6 +93,7 @@ class Origin:
                     headers={
                         "Content-Type": "text/html; charset=iso-8859-1",
                         "X-Layout-Id": "home",
+                        "X-Layout-Attributes": "{}",
                         "Set-Cookie": "a=b",
                     },
                 )
@@ -138,7 +139,7 @@ async def pages(base: str) -> AsyncIterator[OriginPages]:
 async def test_a_page_comes_as_it_was_served(pages: OriginPages, origin: Origin) -> None:
     page = await pages.fetch("https://shop.example/page?q=1")
     assert page == OriginPage(
-        "https://shop.example/page?q=1", 200, "<p>Grüße</p>".encode("latin-1"), "iso-8859-1", "home"
+        "https://shop.example/page?q=1", 200, "<p>Grüße</p>".encode("latin-1"), "iso-8859-1", "home", ("{}",)
     )
     assert origin.asked[0].headers["Host"] == "shop.example"
     assert origin.asked[0].path_qs == "/page?q=1"

@@ -136,3 +136,12 @@ async def test_a_redirect_is_told_and_the_page_stays(plane: Plane) -> None:
     }
     at_home = (await plane.ask("POST", "apply", {"url": "https://shop.example/new?a=1"})).json()
     assert (at_home["redirect"], at_home["html"]) == (None, PAGE.decode().replace("Old", "New"))
+
+
+async def test_attributes_that_follow_and_those_of_the_page(plane: Plane) -> None:
+    await plane.create(conditions={"device": "bot", "page.emotion": "joy", "campaign.source": "news"})
+    page = PAGE.replace(b"<h1>", b'<meta name="layout-mutation:emotion" content="joy"><h1>')
+    visit = Visit(attributes={"userAgent": "Googlebot/2.1"})
+    for url, after in (("https://shop.example/?utm_source=news", b"New"), ("https://shop.example/", b"Old")):
+        shown = await plane.services.preview.html(page, url=url, visit=visit, charset="utf-8")
+        assert after in shown.after

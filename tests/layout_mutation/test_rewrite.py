@@ -152,3 +152,18 @@ def test_a_redirect_is_told_and_the_page_stays(run: CommandLine) -> None:
     assert "headline  shadowed           redirected by moved" in ran.err
     told = json.loads(run(*asked, "--json", stdin=PAGE).err)
     assert told["redirect"] == {"mutationId": "moved", "location": "/new?a=1", "status": 301, "lasts": True}
+
+
+def test_what_follows_from_the_visit_and_what_the_page_says(run: CommandLine) -> None:
+    mutation = {
+        "id": "headline",
+        "conditions": {"device": "mobile", "page.emotion": "joy", "slug": "tea"},
+        "mutationType": "hide",
+        "mutationPayload": {"target": {"selector": "h1"}, "mode": "remove"},
+    }
+    run.write("rules.json", json.dumps({"mutations": [mutation]}))
+    run.write("visit.json", '{"attributes": {"userAgent": "Mozilla/5.0 (iPhone) Mobile"}}')
+    page = b'<meta name="layout-mutation:emotion" content="joy"><h1>x</h1>'
+    words = ("--rules", "rules.json", "--url", "http://shop.example/de/tea", "--context", "visit.json")
+    assert run("rewrite", *words, stdin=page).out == page.replace(b"<h1>x</h1>", b"")
+    assert run("rewrite", *words, stdin=page.replace(b"joy", b"awe")).out == page.replace(b"joy", b"awe")

@@ -342,3 +342,10 @@ def test_what_can_not_be_remembered(attribute: dict[str, Any], path: str, proble
     with pytest.raises(RulesError) as caught:
         table(attributes=[attribute])
     assert (caught.value.path, problem in caught.value.problem) == (path, True), caught.value
+
+
+def test_what_it_asks_of_a_visit_by_page() -> None:
+    known = memory(BUYING, MOOD, LOOKS | {"conditions": {"device": "tv"}})
+    assert known.asks("shop.example", "/quiz/1") == {"query"}
+    assert known.asks("shop.example", "/product/1") == known.asks("shop.example", "/paid") == {"device", "buying"}
+    assert known.asks("shop.example", "/") == frozenset()

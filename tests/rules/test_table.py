@@ -234,3 +234,22 @@ def test_who_has_checked_can_be_asked_before() -> None:
 
 def test_a_key_is_named_by_its_hash() -> None:
     assert key_id(bytes(32)) == "66687aadf862bd77"
+
+
+def test_rules_of_a_page_are_found_once_and_whatever_was_asked_between() -> None:
+    made = table(removing("a", pageSlug="/a/*", conditions={"country": "DE"}), removing("b", pageSlug="/b"))
+    first = made.candidates("shop.example", "/a/1")
+    assert made.candidates("shop.example", "/a/2") is first
+    assert candidates(made, "/b") == ["b"]
+    assert made.candidates("other.example", "/a/1") is first
+    assert candidates(made, "") == []
+    assert candidates(table(removing("any")), "") == ["any"]
+
+
+def test_what_must_be_known_of_a_visit_is_also_what_is_remembered() -> None:
+    counter = {"kind": "counter", "id": "looks", "pageSlug": "/a", "conditions": {"device": "tv"}}
+    made = table(removing("m", conditions={"looks": {"$gt": 1}, "language": "de"}), attributes=[counter])
+    assert made.asks("shop.example", "/a") == {"looks", "language", "device"}
+    assert made.asks("shop.example", "/b") == made.reads("shop.example", "/b") == {"looks", "language"}
+    first = table(removing("m", conditions={"firstReferral.source": "news"}))
+    assert first.asks("shop.example", "/") == {"firstReferral", "referrer", "campaign"}

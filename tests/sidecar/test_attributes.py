@@ -84,10 +84,11 @@ def test_every_attribute_of_the_registry() -> None:
 
 
 def test_types_and_members_are_those_of_the_registry() -> None:
-    types = {"string": str, "number": int, "boolean": bool, "object": dict}
+    types: dict[str, type] = {"string": str, "number": int, "boolean": bool, "object": dict}
     attributes = made(visiting("/a?utm_source=x", unit="abcdefgh", User_Agent=IPHONE, Accept_Language="de"))
     for attribute in ATTRIBUTES:
-        if (value := attributes.get(attribute.name)) is None:
+        value: Any = attributes.get(attribute.name)
+        if value is None:
             continue
         assert type(value) is types[attribute.type], attribute.name
         if attribute.values:

@@ -55,3 +55,10 @@ def test_an_address_alone() -> None:
     assert (seen.site, seen.path, seen.layout_id) == ("shop.example", "/a", "x")
     assert seen.attributes["query"] == {"b": "c"}
     assert seen.attributes["country"] == "de"
+
+
+def test_what_is_remembered_sees_what_its_conditions_read() -> None:
+    counter = {"kind": "counter", "id": "looks", "pageSlug": "/a", "conditions": {"device": "other"}}
+    rules = table(headline(conditions={"looks": {"$gt": 1}}), attributes=[counter])
+    assert context(visiting("/a"), rules).attributes["device"] == "other"
+    assert "device" not in context(visiting("/b"), rules).attributes

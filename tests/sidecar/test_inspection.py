@@ -52,3 +52,10 @@ def test_what_is_in_quarantine_here_is_said() -> None:
     explained = inspected.explain("https://shop.example/", {})
     assert (explained["applies"], explained["outcomes"][0]["reason"]) == ([], "quarantined")
     assert inspected.status()["verification"]["waiting"] == 0  # type: ignore[index]
+
+
+def test_attributes_that_follow_from_what_is_given_are_made() -> None:
+    source = FixedTable(table(headline(conditions={"device": "bot", "query.a": "b", "slug": "tea"})))
+    explained = inspection(source).explain("https://shop.example/tea?a=b", {"userAgent": "Googlebot/2.1"})
+    assert explained["applies"] == ["headline"]
+    assert inspection(source).explain("https://shop.example/tea?a=b", {"userAgent": "curl/8"})["applies"] == []
