@@ -5,17 +5,16 @@ Counterpart: `rules.model` and its neighbours; every table here is read off them
 
 import sys
 import typing
-from enum import StrEnum
 
 import msgspec
 from msgspec import inspect
 
 from control_plane.api.routes import ROUTES
 from control_plane.settings import ControlPlaneSettings
-from layout_mutation.documentation import experiments, remembering
+from layout_mutation.documentation import experiments, remembering, visits
 from layout_mutation.documentation.experiments import EXPERIMENT_STRUCTS
 from layout_mutation.documentation.source import notes, summary
-from rules import conflicts, context, limits, model, reasons, targeting, templates
+from rules import conflicts, limits, model, reasons, targeting, templates
 from service.settings import variables
 from sidecar.settings import SidecarSettings
 
@@ -96,7 +95,7 @@ def render() -> str:
         _deciding,
         experiments.chapter,
         _reasons,
-        _attributes,
+        visits.chapter,
         remembering.chapter,
         _api,
         _settings,
@@ -307,24 +306,6 @@ def _reasons() -> str:
             "",
         )
     )
-
-
-def _attributes() -> str:
-    rows = [f"| `{one.name}` | {one.type} | {one.source} | {_privacy(one.privacy)} |" for one in context.ATTRIBUTES]
-    return "\n".join(
-        (
-            "## Attributes of a visit\n",
-            "What conditions can read. Where a rule of a page reads something about the visitor, matched or not, the",
-            "response is marked private to shared caches.\n",
-            "| attribute | type | from | shared caches |\n| --- | --- | --- | --- |",
-            *rows,
-            "",
-        )
-    )
-
-
-def _privacy(privacy: StrEnum) -> str:
-    return "may keep the response" if privacy is context.Privacy.PAGE else "may not"
 
 
 # -- API and settings
