@@ -109,7 +109,7 @@ def _measured(file: Path, visits: int) -> dict[str, Any]:
     all_mb = _resident_mb() - before
     chance = Random(1)
     later = sorted(_visit_us(table, chance.choice(pages)) for _ in range(visits))
-    none = sorted(_visit_us(table, -1) for _ in range(visits))
+    none = sorted(_visit_us(table, -1 - number) for number in range(visits))
     size = table.size
     del table
     _, whole_s = _loaded(file.read_bytes(), UNCHECKED)

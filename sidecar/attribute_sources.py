@@ -59,6 +59,8 @@ def _names(variable: str, declared: str, kind: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for name in declared.split(",") if name.strip()))
     if len(names) > NAMES_MAX:
         raise ValueError(f"{variable} may name at most {NAMES_MAX} {kind}s")
+    if dotted := [name for name in names if "." in name]:
+        raise ValueError(f"{variable}: rules can't name {dotted[0][:80]}: what follows a dot is a member")
     return tuple(_checked(variable, name, kind) for name in names)
 
 

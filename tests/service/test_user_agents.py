@@ -25,6 +25,8 @@ GPT = f"Mozilla/5.0 {WEBKIT}; compatible; GPTBot/1.2; +https://openai.com/gptbot
 CHROME_OS = f"Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) {CHROME}"
 CONSOLE = "Mozilla/5.0 (PlayStation; PlayStation 5/6.50) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/15.4 Safari/605.1.15"
 
+XBOX = f"Mozilla/5.0 (Windows NT 10.0; Win64; x64; Xbox; Xbox One) {CHROME} Edge/44.18363.8131"
+
 
 @pytest.mark.parametrize(
     ("text", "device", "browser", "system"),
@@ -41,6 +43,7 @@ CONSOLE = "Mozilla/5.0 (PlayStation; PlayStation 5/6.50) AppleWebKit/605.1.15 (K
         (GOOGLE, "bot", "Googlebot", "Android"),
         (GPT, "bot", "GPTBot", None),
         (CONSOLE, "other", "Safari", None),
+        (XBOX, "other", "Edge", "Windows"),
         ("curl/8.5.0", "other", "curl", None),
         ("", "other", None, None),
     ],

@@ -42,6 +42,7 @@ def test_what_an_operator_says() -> None:
         ({"headers": "X-Layout-Mutation-Token"}, "SIDECAR_HEADERS: the header x-layout-mutation-token"),
         ({"headers": ",".join(f"x-{n}" for n in range(NAMES_MAX + 1))}, f"at most {NAMES_MAX} headers"),
         ({"cookies": "plan, lm_uid"}, "SIDECAR_COOKIES: the cookie lm_uid is the engine's own"),
+        ({"cookies": "a.b"}, "SIDECAR_COOKIES: rules can't name a.b"),
         ({"cookies": "a=b"}, "SIDECAR_COOKIES: 'a=b' is no cookie's name"),
     ],
 )

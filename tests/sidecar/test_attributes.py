@@ -106,6 +106,11 @@ def test_only_what_is_read_is_made() -> None:
     assert attributes_of(visit, SOURCES, frozenset(), {}, NOW).keys() == {"host", "path", "url"}
 
 
+def test_what_is_given_is_not_made_again() -> None:
+    attributes = made(visiting(Accept_Language="de"), "language", locale="fr-fr")
+    assert (attributes["locale"], attributes["language"]) == ("fr-fr", "fr")
+
+
 def test_what_is_not_known_is_absent() -> None:
     attributes = made(visiting(), sources=Sources())
     unknown = {

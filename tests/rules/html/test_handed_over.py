@@ -44,6 +44,8 @@ def island(text: str, attributes: str = "data-layout-attributes") -> str:
         f"<a ='>{FOUND}",
         f"<script>1</script>{FOUND}",
         f"<script><!-- <script></script> --></script>{FOUND}",
+        f"<script><!-- <script> --> </script>{FOUND}",
+        f"<script><script></script>{FOUND}",
         f"<template><p></template>{FOUND}",
         f"<svg><title/><style/></svg>{FOUND}",
         f"<textarea></textareas></textarea>{FOUND}",
@@ -72,6 +74,7 @@ def test_a_meta_that_is_there(page: str) -> None:
         f"<p title='{FOUND}'>",
         f"<p title={FOUND.replace(' ', '_').replace('>', '')}>",
         f'<p title="{FOUND.replace(chr(34), chr(39))}',
+        f'<p title="x>{FOUND.replace(chr(34), chr(39))}',
         f"<plaintext>{FOUND}",
         f"<? {FOUND.replace('>', '')}>",
         "<metas name=layout-mutation:a content=1>",
@@ -163,6 +166,7 @@ def test_the_charset_of_the_content_type(codec: str, declared: str | None) -> No
 def test_the_charset_of_the_page() -> None:
     body = META.format("a", "Łódź")
     assert said(b'<meta charset="iso-8859-2">' + body.encode("iso8859-2"), None) == {"a": "Łódź"}
+    assert said(b'<meta charset="iso-8859-2">' + body.encode(), "utf-8") == {"a": "Łódź"}
     assert said(b'<meta charset="utf-16">' + body.encode(), None) == {"a": "Łódź"}
     assert said(("\ufeff" + body).encode("utf-16-le"), None) == {"a": "Łódź"}
     assert said(("\ufeff" + body).encode(), "iso-8859-1") == {"a": "Łódź"}
