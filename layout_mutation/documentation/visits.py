@@ -55,7 +55,8 @@ X-Layout-Attributes: {{"emotion": "calm", "stock": 3}}
 Header and script hold one JSON object of at most {kilobytes} KB and {names} names; a meta is text of at most {characters}
 characters, its name one of letters, digits, `_` and `-`. Of several scripts or metas of a name the first counts, a header that is
 there twice is none. Comments, templates and text are not looked at. What is no JSON object counts as absent, and is counted
-(`layout_mutation_handed_over_refused`) and logged; it costs no page.
+(`layout_mutation_handed_over_refused`) and logged; it costs no page. Best write it in the head: a page is looked through up to
+the last place that mentions any of it.
 
 `page` is taken to be the same for everybody who asks for an address: a page that rules change by it stays in shared caches, if
 the origin allows that. An origin that writes something about the visitor there has to send the page `Cache-Control: private`, as
