@@ -30,7 +30,7 @@ class Readable(Struct, frozen=True):
     source: str
     privacy: Privacy
     values: tuple[str, ...] = ()
-    """All that it can be; empty where that is open."""
+    """All words that it can be; empty where that is open, or where it is no text."""
 
 
 async def readable(services: Services) -> tuple[Readable, ...]:
@@ -43,7 +43,8 @@ def of_registry(attributes: Iterable[Attribute]) -> Iterator[Readable]:
     """The registry, an object that has known parts by those."""
     for one in attributes:
         if not one.members:
-            yield Readable(one.name, one.type, one.source, one.privacy, one.values)
+            words = tuple(value for value in one.values if isinstance(value, str))
+            yield Readable(one.name, one.type, one.source, one.privacy, words)
         for member in one.members:
             yield Readable(f"{one.name}.{member.name}", member.type, member.source, one.privacy)
 
