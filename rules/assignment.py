@@ -25,6 +25,8 @@ from rules.targeting import NO_GROUPS, Condition, Groups, shared_condition
 HOLDOUT_SEED = "holdout:"
 """Goes before the id of a holdout, so that no experiment's seed picks the same units."""
 
+NOBODY_OFF: Mapping[str, str] = {}
+
 Arms = tuple[tuple[float, float, str], ...]
 """`[from, to)` and the variation key of those positions."""
 
@@ -61,8 +63,10 @@ class Assignment(Struct, frozen=True):
 class Assignments:
     """The assignments of one visit, each made once."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, off: Mapping[str, str] = NOBODY_OFF) -> None:
+        """`off`: ids of the experiments in which nobody is enrolled, and why; what is forced goes before it."""
         self._context = context
+        self._off = off
         self._made: dict[str, Assignment] = {}
         self.units: set[str] = set()
         """Attributes that were asked for a unit, whether the visit had them or not."""
@@ -84,6 +88,8 @@ class Assignments:
             return Assignment(forced, detail="forced")
         if not definition.is_active:
             return Assignment(exclusion=Exclusion.INACTIVE)
+        if definition.id in self._off:
+            return Assignment(exclusion=Exclusion.INACTIVE, detail=self._off[definition.id])
         unit = self._unit(definition)
         if not unit:
             return Assignment(exclusion=Exclusion.NO_UNIT, detail=f"the visit has no {_units(definition)}")

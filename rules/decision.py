@@ -17,6 +17,7 @@ from rules.filling import Slot, filled, values_of
 from rules.model import ClientEvent, Delivery, Operation
 from rules.reasons import Reason
 from rules.redirects import Redirect, target_of
+from rules.switches import InForce
 from rules.targeting import value_at
 from rules.templates import text_of
 
@@ -112,7 +113,8 @@ def decide(table: "DecisionTable", context: Context, *, redirects: bool = True) 
     if not rows:
         return NOTHING
     context = _completed(table, context, rows)
-    assignments, told = Assignments(context), dict[str, str]()
+    in_force = table.company.switches.of_visit(context)
+    assignments, told = Assignments(context, in_force.experiments), dict[str, str]()
     groups: list[Group] = []
     outcomes: list[Outcome] = []
     reads: set[str] = set()
@@ -122,7 +124,7 @@ def decide(table: "DecisionTable", context: Context, *, redirects: bool = True) 
         if isinstance(row, Outcome):  # of a rule that can't be used
             outcomes.append(row)
             continue
-        outcome, group = _consider(row, context, assignments, told, reads)
+        outcome, group = _consider(row, context, in_force, assignments, told, reads)
         outcomes.append(outcome)
         scheduled |= row.schedule is not None or row.occasion.schedule is not None
         if group is not None:
@@ -174,14 +176,19 @@ def _redirected(
 
 
 def _consider(
-    row: "Row", context: Context, assignments: Assignments, told: dict[str, str], reads: set[str]
+    row: "Row",
+    context: Context,
+    in_force: InForce,
+    assignments: Assignments,
+    told: dict[str, str],
+    reads: set[str],
 ) -> tuple[Outcome, Group | None]:
     mutation = row.mutation
     if mutation.layout_id not in ("*", context.layout_id or ""):
         return Outcome(mutation.id, Reason.OTHER_LAYOUT, f"layoutId is {context.layout_id!r}"), None
     if not row.served:
         return Outcome(mutation.id, Reason.INACTIVE, f"isActive {mutation.is_active}, status {mutation.status}"), None
-    if (off := _off(row, context)) is not None:
+    if (off := _off(row, context, in_force)) is not None:
         return off, None
     if row.schedule is not None and not row.schedule(context.now):
         return Outcome(mutation.id, Reason.SCHEDULE, f"not at {context.now.isoformat(timespec='minutes')}"), None
@@ -252,21 +259,12 @@ def _variant(
     return Outcome(row.mutation.id, Reason.CONTROL if group is None else Reason.APPLIED, detail), group
 
 
-def _off(row: "Row", context: Context) -> Outcome | None:
+def _off(row: "Row", context: Context, in_force: InForce) -> Outcome | None:
     """Why the mutation is switched off for this visit; None if it is not."""
     if row.mutation.id in context.held:
         return Outcome(row.mutation.id, Reason.QUARANTINED, "a second opinion on a page differed")
-    if _switched_off(row, context):
-        return Outcome(row.mutation.id, Reason.SWITCHED_OFF, ", ".join(sorted(row.modules)))
-    return None
-
-
-def _switched_off(row: "Row", context: Context) -> bool:
-    if row.off:
-        return True
-    if context.disabled and ("*" in context.disabled or row.modules & context.disabled):
-        return True
-    return context.only is not None and not row.modules & context.only
+    why = row.off or (in_force.why(row.mutation, row.modules) if in_force.asks else "")
+    return Outcome(row.mutation.id, Reason.SWITCHED_OFF, why) if why else None
 
 
 def _key(groups: list[Group], redirect: Redirect | None) -> str:

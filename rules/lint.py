@@ -24,6 +24,7 @@ from rules.redirects import circles
 from rules.rows import Row
 from rules.sample_size import Traffic
 from rules.table import DecisionTable
+from rules.toggle_lint import lint_toggles
 
 _MISSED = (Reason.TARGET_NOT_FOUND, Reason.TOO_MANY_MATCHES, Reason.AMBIGUOUS_SPAN, Reason.UNSAFE_TARGET)
 
@@ -50,6 +51,7 @@ def lint(
                 findings += _on_page(row, places[row.mutation.id], name, page)
     findings += _shadowing(table, places)
     findings += _circles(table, places)
+    findings += lint_toggles(table.rules, table.rows)
     return tuple(findings)
 
 
@@ -57,7 +59,7 @@ def _row(row: Row, path: str) -> Iterator[Finding]:
     if not row.served:
         yield Finding(Severity.WARNING, path, "is never served: isActive is false, or the status is not active")
     elif row.off:
-        yield Finding(Severity.WARNING, path, "is never served: a module it touches is switched off")
+        yield Finding(Severity.WARNING, path, f"is never served: it is switched off by {row.off}")
     for group in row.groups:
         for message in lint_shifts(group):
             yield Finding(Severity.WARNING, f"{path}.mutationPayload", message)
@@ -109,7 +111,7 @@ def _shadowing(table: DecisionTable, places: Mapping[str, str]) -> Iterator[Find
     """Mutations whose every operation another one does to the same target, on the same pages, without conditions."""
     strongest: dict[tuple[str, str, str, str], Row] = {}
     for row in table.rows:
-        if row.group is None or not row.served:
+        if row.group is None or not row.served or row.off:
             continue
         keys = {
             (row.mutation.site, row.mutation.page_slug, type(operation).__name__, operation.target.selector or "")

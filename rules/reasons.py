@@ -25,6 +25,7 @@ class Reason(StrEnum):
     CONTROL = "control"
     """In the experiment, in a variation without operations."""
     SWITCHED_OFF = "switched_off"
+    """By a module that it touches, by a toggle, or by the request; the detail says which. Of a page: by the request."""
     TARGET_NOT_FOUND = "target_not_found"
     TOO_MANY_MATCHES = "too_many_matches"
     SHADOWED = "shadowed"
@@ -77,7 +78,7 @@ class Exclusion(StrEnum):
     """Why a unit is in no variation of an experiment, in the order in which it is asked."""
 
     INACTIVE = "inactive"
-    """The experiment is switched off."""
+    """The experiment is switched off: by itself, a toggle, or the request."""
     NO_UNIT = "no_unit"
     """The visit has a value neither for the experiment's `unit` nor for its `fallbackUnit`."""
     HOLDOUT = "holdout"

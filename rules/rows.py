@@ -32,6 +32,7 @@ from rules.pages import Matcher, compile_page, compile_site
 from rules.redirects import Destination, compile_redirect
 from rules.remembering import Memory, compile_memory
 from rules.schedules import compile_schedule
+from rules.switches import NO_SWITCHES, Switches
 from rules.targeting import NO_GROUPS, Condition, Groups, shared_condition
 
 _SERVED = (model.Status.ACTIVE, model.Status.EXPERIMENTAL)
@@ -54,8 +55,8 @@ class Row(Struct, frozen=True, kw_only=True):
     site: Matcher
     page: Matcher
     served: bool
-    off: bool
-    """A module it touches is switched off in the table."""
+    off: str
+    """What switches it off for every visit: a module it touches, or a toggle of the table; "" where nothing does."""
     modules: frozenset[str]
     schedule: Callable[[datetime], bool] | None
     occasion: Occasion
@@ -95,6 +96,7 @@ class Company(Struct, frozen=True):
     derivation: Derivation
     memory: Memory
     """What is remembered of visitors for the declared attributes and the experiments."""
+    switches: Switches = NO_SWITCHES
 
     @property
     def reads(self) -> frozenset[str]:
@@ -103,6 +105,11 @@ class Company(Struct, frozen=True):
         segments = (segment.reads for segment in self.declared.segments.values())
         experiments = (experiment.reads for experiment in self.declared.experiments.values())
         return self.memory.reads.union(*behind, *segments, *experiments)
+
+    def off(self, mutation: LayoutMutation, modules: frozenset[str]) -> str:
+        """What switches a mutation that touches these modules off for every visit; "" where nothing does."""
+        off = sorted(name for name in modules if name in self.modules and not self.modules[name].is_active)
+        return f"module {', '.join(off)}" if off else self.switches.everywhere.fitting(mutation, modules)
 
 
 def compile_rows(rules_file: RulesFile, company: Company) -> tuple[Row, ...]:
@@ -146,6 +153,7 @@ def company_of(rules_file: RulesFile) -> Company:
         memory=compile_memory(
             rules_file.attributes, experiments, derivation=derivation, groups=groups, path="$.attributes"
         ),
+        switches=Switches(rules_file.toggles),
     )
 
 
@@ -168,7 +176,7 @@ def compile_row(mutation: LayoutMutation, company: Company, path: str) -> Row:
         site=compile_site(mutation.site, f"{path}.site"),
         page=compile_page(mutation.page_slug, f"{path}.pageSlug"),
         served=mutation.is_active and mutation.status in _SERVED,
-        off=any(module in company.modules and not company.modules[module].is_active for module in modules),
+        off=company.off(mutation, modules),
         modules=modules,
         schedule=compile_schedule(mutation.schedule, f"{path}.schedule"),
         occasion=occasion,

@@ -279,7 +279,7 @@ REASONS: dict[Reason, str] = {
     Reason.CONDITIONS: "Its conditions don’t fit this visit",
     Reason.NOT_IN_EXPERIMENT: "This visit isn’t in the experiment",
     Reason.CONTROL: "This visit is in the control variation",
-    Reason.SWITCHED_OFF: "Its module is switched off",
+    Reason.SWITCHED_OFF: "It is switched off: by its module, a toggle, or the request",
     Reason.TARGET_NOT_FOUND: "Nothing on the page matches its target",
     Reason.TOO_MANY_MATCHES: "More elements match than it allows",
     Reason.SHADOWED: "A mutation that goes first changes the same place",

@@ -44,7 +44,7 @@ flowchart TD
   a[mutation of the table] --> b{site and pageSlug match?} -->|no| b1[other_site, other_page]
   b -->|yes| c{layoutId matches?} -->|no| c1[other_layout]
   c -->|yes| d{isActive and status served?} -->|no| d1[inactive]
-  d -->|yes| e{module switched on?} -->|no| e1[switched_off]
+  d -->|yes| e{switched on: modules, toggles, request?} -->|no| e1[switched_off]
   e -->|yes| f{inside the schedule?} -->|no| f1[schedule]
   f -->|yes| g{trigger and conditions hold?} -->|no| g1[trigger, conditions]
   g -->|yes| h{variant: which variation?} -->|none, control| h1[not_in_experiment, control]

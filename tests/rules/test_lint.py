@@ -31,7 +31,12 @@ def test_sound_rules_have_no_findings() -> None:
     ("mutations", "others", "path", "part"),
     [
         ([removing("a", isActive=False)], {}, "$.mutations[0]", "is never served: isActive"),
-        ([removing("a", moduleId="m")], {"modules": [{"id": "m", "isActive": False}]}, "$.mutations[0]", "a module"),
+        (
+            [removing("a", moduleId="m")],
+            {"modules": [{"id": "m", "isActive": False}]},
+            "$.mutations[0]",
+            "off by module m",
+        ),
         ([removing("a", conditions={"langauge": 1})], {}, "$.mutations[0].conditions", "reads `langauge`"),
         ([writing("{{nmae}}")], {}, "$.mutations[0].mutationPayload", "reads `nmae`"),
         ([mapping("mood")], {}, "$.mutations[0].mutationPayload", "reads `mood`"),
