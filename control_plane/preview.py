@@ -27,6 +27,7 @@ from rules.inference import query_of
 from rules.model import LayoutMutation, RulesFile, Status
 from rules.reasons import Reason
 from rules.redirects import Redirect
+from rules.switch_words import not_understood
 from rules.table import DecisionTable
 from service.descriptions import described
 from service.opinions import Opinion
@@ -46,7 +47,9 @@ class Visit(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fi
     assigned: dict[str, str] = {}
     """What the visit remembers: `<experiment>__<bucketVersion>` -> variation key."""
     disabled: list[str] = []
+    """Words for what is off: a module's id, `mutation:ID`, `experiment:ID`, `layer:micro`, `page:/offers/**`, `*`."""
     only: list[str] | None = None
+    """Words for what alone stays on."""
 
 
 PRESENT = Visit()
@@ -66,6 +69,8 @@ class Previewed(Struct, frozen=True, kw_only=True):
     detail: str
     assignments: dict[str, str]
     table_version: int
+    not_understood: tuple[str, ...] = ()
+    """Words of the visit's `disabled` and `only` that name nothing."""
     redirect: Redirect | None = None
     """Where the visit is sent instead of getting the page; then the page stays as it is."""
     opinion: Opinion | None = None
@@ -168,6 +173,7 @@ class Preview:
             detail=detail,
             assignments=dict(decision.assignments),
             table_version=version,
+            not_understood=not_understood(context),
             redirect=decision.redirect,
         )
 

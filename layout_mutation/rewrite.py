@@ -19,6 +19,7 @@ from rules.explanation import explain
 from rules.html import PassedThrough, Rewritten, Script, apply_groups
 from rules.inference import query_of
 from rules.reasons import Reason
+from rules.switch_words import allowed, not_understood
 from rules.table import DecisionTable
 from service.clock import now
 from service.descriptions import described
@@ -48,6 +49,7 @@ class Visit(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=T
     forced: dict[str, str] = {}
     assigned: dict[str, str] = {}
     disabled: frozenset[str] = frozenset()
+    """Words, as `rules.switch_words` has them."""
     only: frozenset[str] | None = None
 
 
@@ -75,10 +77,15 @@ def run(arguments: argparse.Namespace) -> int:
     result = apply_groups(page, groups, charset=arguments.charset, script=script) if groups else None
     sys.stdout.buffer.write(result.page if isinstance(result, Rewritten) else page)
     sys.stdout.buffer.flush()
+    unknown = not_understood(context)
+    if unknown and not arguments.json:
+        print(f"not understood: {', '.join(unknown)}; a word is {allowed()}", file=sys.stderr)
     if arguments.explain or arguments.json:
         outcomes = explain(table, context, decision, result.outcomes if result is not None else ())
         print(
-            _as_json(outcomes, decision) if arguments.json else _as_text(outcomes, _summary(result, decision), table),
+            _as_json(outcomes, decision, unknown)
+            if arguments.json
+            else _as_text(outcomes, _summary(result, decision), table),
             file=sys.stderr,
         )
     return 0
@@ -128,7 +135,7 @@ def _summary(result: Rewritten | PassedThrough | None, decision: Decision) -> st
     return f"passed through: {reason}" + (f" ({result.detail})" if result is not None and result.detail else "")
 
 
-def _as_json(outcomes: tuple[Outcome, ...], decision: Decision) -> str:
+def _as_json(outcomes: tuple[Outcome, ...], decision: Decision, unknown: tuple[str, ...]) -> str:
     return msgspec.json.encode(
         {
             "outcomes": [
@@ -139,5 +146,6 @@ def _as_json(outcomes: tuple[Outcome, ...], decision: Decision) -> str:
             "reads": sorted(decision.reads),
             "private": decision.private,
             "redirect": decision.redirect,
+            "notUnderstood": unknown,
         }
     ).decode()

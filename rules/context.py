@@ -181,8 +181,8 @@ class Context(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_
     """What the visit remembers of earlier ones: `<experiment>__<bucketVersion>` -> variation key, as a decision's
     `remember` said it."""
     disabled: frozenset[str] = frozenset()
-    """Module ids whose mutations don't apply to this visit; `*` for all."""
+    """Words for what is off for this visit: module ids, `mutation:ID`, `layer:micro`; `rules.switch_words` has them all."""
     only: frozenset[str] | None = None
-    """If given, mutations of other modules don't apply to this visit."""
+    """If given, mutations that none of these words name don't apply to this visit."""
     held: frozenset[str] = frozenset()
     """Ids of mutations that this edge has in quarantine: a second opinion differed from what became of a page."""

@@ -110,7 +110,7 @@ def not_understood(context: Context) -> tuple[str, ...]:
 
 def allowed() -> str:
     """How words look, for people."""
-    return f"a module's id, `*`, {', '.join(f'`{prefix}:…`' for prefix in _NAMED)}"
+    return f"a module's id, `*`, {', '.join(f'`{prefix}:…`' for prefix in _NAMED)}; layers: {', '.join(Layer)}"
 
 
 def _word(text: str) -> Word | None:

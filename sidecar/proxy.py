@@ -6,7 +6,7 @@ Whatever fails between the origin's answer and the first byte to the visitor, th
 Never: a redirect followed, a cookie kept, a body buffered that will not be rewritten.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from functools import cache
 from http import HTTPStatus
@@ -31,6 +31,7 @@ from sidecar.relay import CLOSE, Visitor, Written, end_to_end
 from sidecar.remembering import Remembering, consents
 from sidecar.settings import SidecarSettings
 from sidecar.telemetry import Telemetry
+from sidecar.toggles import Toggles
 from sidecar.upstream import BrokenUploadError, OriginResponse, Upload, Upstream, UpstreamError
 from sidecar.visit import Visit
 
@@ -322,8 +323,7 @@ class Proxy:
         if exchange.state_cookie is not None:
             fields.append((b"Set-Cookie", exchange.state_cookie))
         if exchange.toggles is not None and exchange.toggles.explain:
-            text = ", ".join(f"{mutation}={reason.value}" for mutation, reason in exchange.explanation.items())
-            fields.append((b"X-Layout-Mutation-Explain", text[:EXPLANATION_CHARACTERS_MAX].encode("utf-8", "replace")))
+            fields.append((b"X-Layout-Mutation-Explain", _explained(exchange.toggles, exchange.explanation)))
         fields = [field for field in fields if field[0].lower() != b"x-layout-mutation"]
         fields.append((_HEADER, value))
         return fields
@@ -420,6 +420,13 @@ _APOLOGIES = {
     502: "The site could not be reached.",
     504: "The site did not answer in time.",
 }
+
+
+def _explained(asked: Toggles, explanation: Mapping[str, Reason]) -> bytes:
+    """What became of each mutation, after those of the operator's words that name nothing."""
+    unknown = [f"{word}=not_understood" for word in asked.not_understood]
+    text = ", ".join(unknown + [f"{mutation}={reason.value}" for mutation, reason in explanation.items()])
+    return text[:EXPLANATION_CHARACTERS_MAX].encode("utf-8", "replace")
 
 
 def _refusal(request: web.BaseRequest, exchange: Exchange) -> tuple[int, str] | None:

@@ -1,8 +1,9 @@
 """What operators switch by request header, for one request.
 
-`X-Layout-Mutation: off`, `-Disable: hero, cta`, `-Only: hero`, `-Force: experiment=variation`, `-Explain: 1`, all of it
-only with the right `X-Layout-Mutation-Token`. Counterparts: `visit`, which puts them into the context, and `headers`,
-which removes every one of these fields before the origin sees the request.
+`X-Layout-Mutation: off`, `-Disable: hero, layer:micro`, `-Only: mutation:ID`, `-Force: experiment=variation`, `-Explain: 1`,
+all of it only with the right `X-Layout-Mutation-Token`. Counterparts: `rules.switch_words`, which says what a word names;
+`visit`, which puts them into the context; `headers`, which removes every one of these fields before the origin sees the
+request.
 Never: obeyed because of where a request comes from; behind a balancer every visitor's address is the balancer's.
 """
 
@@ -10,6 +11,8 @@ import hmac
 
 from msgspec import Struct
 from multidict import MultiMapping
+
+from rules.switch_words import words_of
 
 TOKEN = "X-Layout-Mutation-Token"  # noqa: S105  the name of a field, not a secret
 OFF = "X-Layout-Mutation"
@@ -24,12 +27,17 @@ class Toggles(Struct, frozen=True):
 
     off: bool = False
     disabled: frozenset[str] = frozenset()
-    """Module ids."""
+    """Words for what is off."""
     only: frozenset[str] | None = None
-    """Module ids; None for all."""
+    """Words for what stays on; None for all."""
     forced: dict[str, str] = {}
     """Experiment id -> variation key."""
     explain: bool = False
+
+    @property
+    def not_understood(self) -> tuple[str, ...]:
+        """Words among them that name nothing."""
+        return words_of(self.disabled | (self.only or frozenset())).not_understood
 
 
 def read(headers: MultiMapping[str], ops_token: str) -> Toggles | None:

@@ -60,6 +60,8 @@ class ApplyAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     detail: str
     html: str
     redirect: ApplyRedirect | None = None
+    not_understood: tuple[str, ...] = ()
+    """Words of `disabled` and `only` that name nothing."""
 
 
 async def apply(request: web.Request, services: Services, actor: Actor) -> web.Response:
@@ -85,6 +87,7 @@ def _answer(shown: Previewed) -> ApplyAnswer:
         detail=shown.detail,
         html=_text(shown.after, shown.charset),
         redirect=None if there is None else ApplyRedirect(there.mutation_id, there.location, there.status),
+        not_understood=shown.not_understood,
     )
 
 

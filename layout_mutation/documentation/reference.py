@@ -11,7 +11,7 @@ from msgspec import inspect
 
 from control_plane.api.routes import ROUTES
 from control_plane.settings import ControlPlaneSettings
-from layout_mutation.documentation import experiments, remembering, visits
+from layout_mutation.documentation import experiments, remembering, switches, visits
 from layout_mutation.documentation.experiments import EXPERIMENT_STRUCTS
 from layout_mutation.documentation.source import notes, summary
 from rules import conflicts, limits, model, reasons, targeting, templates
@@ -94,6 +94,7 @@ def render() -> str:
         _rules_file,
         _deciding,
         experiments.chapter,
+        switches.chapter,
         _reasons,
         visits.chapter,
         remembering.chapter,

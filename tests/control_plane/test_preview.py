@@ -82,6 +82,19 @@ async def test_an_emotion_chooses_what_is_shown(plane: Plane) -> None:
         assert (applied["html"], applied["outcomes"][0]["detail"]) == (html, detail)
 
 
+async def test_words_switch_and_what_names_nothing_is_said(plane: Plane) -> None:
+    await plane.create(headline("New", layer="micro"))
+    for context, html in (
+        ({"disabled": ["layer:micro"]}, "<h1>Old</h1>"),
+        ({"disabled": ["layer:macro"]}, "<h1>New</h1>"),
+        ({"only": ["page:/", "layer:macro"]}, "<h1>New</h1>"),
+        ({"only": ["layer:macro"]}, "<h1>Old</h1>"),
+    ):
+        body = {"url": "https://shop.example/", "html": "<h1>Old</h1>", "context": context}
+        applied = (await plane.ask("POST", "apply", body)).json()
+        assert (applied["html"], applied["notUnderstood"]) == (html, ["layer:macro"] if "macro" in str(context) else [])
+
+
 async def test_an_experiment_is_forced_and_assigned(plane: Plane) -> None:
     await plane.ask("POST", "experiments", {"id": "ab", "variations": [{"key": "control"}, {"key": "b"}]})
     operations = headline("B")["mutationPayload"]["operations"]

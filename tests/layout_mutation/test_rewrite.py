@@ -104,6 +104,17 @@ def test_a_context_says_more_than_the_address(run: CommandLine) -> None:
     assert (plain.site, plain.path, plain.attributes["host"]) == ("shop.example", "/", "shop.example")
 
 
+def test_words_of_the_context_switch_and_what_names_nothing_is_said(rewrite: CommandLine) -> None:
+    rewrite.write("visit.json", '{"disabled": ["mutation:headline", "layre:micro"]}')
+    ran = rewrite("rewrite", "--rules", "rules.json", "--context", "visit.json", stdin=PAGE)
+    assert (ran.code, ran.out) == (0, PAGE)
+    assert ran.err.startswith("not understood: layre:micro; a word is a module's id, ")
+    told = rewrite("rewrite", "--rules", "rules.json", "--context", "visit.json", "--json", stdin=PAGE)
+    said = json.loads(told.err)
+    assert said["notUnderstood"] == ["layre:micro"]
+    assert "by request: mutation:headline" in [one["detail"] for one in said["outcomes"]]
+
+
 @pytest.mark.parametrize("url", ["shop.example", "http://[::1", "file:///etc/passwd", "http://a:b/"])
 def test_an_address_that_is_none_is_one_line(rewrite: CommandLine, url: str) -> None:
     ran = rewrite("rewrite", "--rules", "rules.json", "--url", url, stdin=PAGE)

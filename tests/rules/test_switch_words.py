@@ -57,4 +57,7 @@ def test_what_a_visit_was_not_understood_in() -> None:
 
 
 def test_people_are_told_how_words_look() -> None:
-    assert allowed() == "a module's id, `*`, `module:…`, `mutation:…`, `experiment:…`, `layer:…`, `page:…`"
+    assert allowed() == (
+        "a module's id, `*`, `module:…`, `mutation:…`, `experiment:…`, `layer:…`, `page:…`; "
+        "layers: global, page, module, micro"
+    )

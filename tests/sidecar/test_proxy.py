@@ -271,6 +271,15 @@ async def test_toggles_with_the_token() -> None:
     disabled = await fetched(token, "X-Layout-Mutation-Disable: *", "X-Layout-Mutation-Explain: 1", **settings)
     assert disabled.body == PAGE
     assert disabled.get(b"X-Layout-Mutation-Explain") == b"headline=switched_off"
+    unclear = await fetched(
+        token, "X-Layout-Mutation-Disable: layre:micro, mutation:other", "X-Layout-Mutation-Explain: 1", **settings
+    )
+    assert unclear.body == NEW
+    assert unclear.get(b"X-Layout-Mutation-Explain") == b"layre:micro=not_understood, headline=applied"
+    for word in ("mutation:headline", "layer:global", "page:/**"):
+        named = await fetched(token, f"X-Layout-Mutation-Disable: {word}", **settings)
+        assert (named.body, named.verdict) == (PAGE, b"passed; reason=no_rules")
+        assert (await fetched(token, f"X-Layout-Mutation-Only: {word}", **settings)).body == NEW
     explained = await fetched(token, "X-Layout-Mutation-Explain: 1", **settings)
     assert (explained.body, explained.get(b"X-Layout-Mutation-Explain")) == (NEW, b"headline=applied")
     assert explained.get(b"Cache-Control") == b"no-store"

@@ -30,6 +30,13 @@ def test_what_can_be_switched() -> None:
     )
 
 
+def test_words_that_name_nothing_are_known() -> None:
+    given = read(disable="hero, layre:micro, layer:micro", only="page:offers, *")
+    assert given is not None
+    assert given.disabled == frozenset({"hero", "layre:micro", "layer:micro"})
+    assert given.not_understood == ("layre:micro", "page:offers")
+
+
 def test_a_token_alone_switches_nothing() -> None:
     assert read() == toggles.Toggles()
 

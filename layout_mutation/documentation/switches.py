@@ -1,0 +1,81 @@
+"""The chapter on switches: toggles in the rules, and words by request.
+
+Counterpart: `rules.switches` and `rules.switch_words`; the kinds of words are read off them.
+"""
+
+from rules.model import Layer
+from rules.switch_words import Kind
+from sidecar import toggles
+
+_NAMES = {
+    Kind.EVERYTHING: ("`*`", "everything"),
+    Kind.MODULE: (
+        "`hero` or `module:hero`",
+        "mutations that touch the module; `module:` is needed where its id has a colon",
+    ),
+    Kind.MUTATION: ("`mutation:ID`", "the mutation"),
+    Kind.EXPERIMENT: (
+        "`experiment:ID`",
+        "to disable: nobody is enrolled; as the only thing: mutations of type `variant` of it, or with its trigger",
+    ),
+    Kind.LAYER: ("`layer:micro`", f"mutations of the layer: {', '.join(f'`{layer}`' for layer in Layer)}"),
+    Kind.PAGE: ("`page:/offers/**`", "everything on these pages, a pattern as in `pageSlug`"),
+}
+
+_WORDS = f"""
+**By request.** With `{toggles.TOKEN}` (`SIDECAR_OPS_TOKEN`), one request can be served otherwise; the response is
+`no-store`, and the origin sees none of these fields.
+
+| field | it does |
+| --- | --- |
+| `{toggles.OFF}: off` | the origin's page |
+| `{toggles.DISABLE}: hero, layer:micro` | what these words name is off |
+| `{toggles.ONLY}: mutation:ID` | what none of these words name is off |
+| `{toggles.FORCE}: experiment=variation` | this variation, whatever the bucket; before every toggle of an experiment |
+| `{toggles.EXPLAIN}: 1` | the response says in the same field what became of each mutation |
+"""
+
+_LINES = f"""
+A word that is none of these names nothing, and the explanation says `WORD=not_understood`. The context file of
+`layout-mutation rewrite`, the preview and `POST /apply` take the same words in `disabled` and `only`.
+
+    curl -H "{toggles.TOKEN}: $SIDECAR_OPS_TOKEN" -H "{toggles.DISABLE}: layer:micro, page:/offers/**" https://shop.example/offers/tea
+    curl -H "{toggles.TOKEN}: $SIDECAR_OPS_TOKEN" -H "{toggles.ONLY}: experiment:price" https://shop.example/offers/tea
+
+A proxy in front can switch for everybody, with no table published and no sidecar restarted. It must take what visitors
+send in these fields away. In nginx, beside `proxy_pass`:
+
+    proxy_set_header {toggles.TOKEN} $ops_token;   # a variable with the token, or "" for no field at all
+    proxy_set_header {toggles.DISABLE} "experiment:price";
+    proxy_set_header {toggles.ONLY} "";
+    proxy_set_header {toggles.FORCE} "";
+    proxy_set_header {toggles.EXPLAIN} "";
+    proxy_set_header {toggles.OFF} "";
+
+In HAProxy, in the frontend or the backend of the sidecars:
+
+    http-request del-header X-Layout-Mutation -m beg
+    http-request set-header {toggles.TOKEN} "$OPS_TOKEN"
+    http-request set-header {toggles.DISABLE} "experiment:price"
+
+While a proxy does so every HTML response is `no-store`: a toggle of the rules is better for more than minutes.
+"""
+
+
+def chapter() -> str:
+    """The chapter, with its heading."""
+    rows = [f"| {word} | {meaning} |" for word, meaning in (_NAMES[kind] for kind in Kind)]
+    return "\n".join(
+        (
+            "\n## Switches\n",
+            "**In the rules.** A `toggle` switches off what fits every field that it gives; without `site` and `pageSlug`",
+            "everywhere, with them at those addresses. One that names an experiment alone (and perhaps an address) keeps",
+            "everybody out of it: the exclusion is `inactive`, what visits remember is kept, and experiments that require it",
+            "enrol nobody. With a layer, a module or a mutation beside it, those mutations of the experiment are off. A name",
+            "that leads nowhere is no error; `lint` points it out.",
+            _WORDS,
+            "| word | it names |\n| --- | --- |",
+            *rows,
+            _LINES,
+        )
+    )
