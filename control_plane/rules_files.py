@@ -15,9 +15,10 @@ from control_plane.documents import Documents
 from control_plane.intent import Intent, Publication
 from control_plane.publishing import Change, Publishing
 from control_plane.store import Kind, Store
+from rules import forward
 from rules.compiler import compile_table
 from rules.errors import RulesError
-from rules.model import RulesFile
+from rules.model import DecodedFile, Experiment, RulesFile
 
 
 class Counts(msgspec.Struct, frozen=True, rename="camel"):
@@ -40,6 +41,8 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     attributes: Counts = NONE
     saved_groups: Counts = NONE
     toggles: Counts = NONE
+    brought_forward: tuple[forward.Change, ...] = ()
+    """What was changed in a file of an earlier schema version before it was imported."""
 
 
 class RulesFiles:
@@ -55,7 +58,7 @@ class RulesFiles:
         """Everything that is not deleted, by id; archived mutations too."""
         return await everything(self._store)
 
-    async def load(self, rules: RulesFile, intent: Intent) -> tuple[Imported, Publication]:
+    async def load(self, decoded: DecodedFile, intent: Intent) -> tuple[Imported, Publication]:
         """Create and replace by id, all or nothing; what is not in the file stays as it is.
 
         Raises:
@@ -65,7 +68,9 @@ class RulesFiles:
         async with self._publishing.change(intent) as change:
             earlier = await change.earlier_answer()
             if earlier is None:
-                imported = await self._write(change, rules)
+                stored = codec.decode_all(Kind.EXPERIMENT, await change.transaction.everything(Kind.EXPERIMENT))
+                rules, told = with_stored_seeds(decoded, stored)
+                imported = msgspec.structs.replace(await self._write(change, rules), brought_forward=told)
                 await change.remember(msgspec.json.encode(imported))
             else:
                 imported = msgspec.json.decode(earlier, type=Imported)
@@ -94,6 +99,18 @@ class RulesFiles:
                     raise _in_file(error, kind, index) from None
         together = beside(rules, await company(change.transaction))
         await asyncio.to_thread(compile_table, together, version=1, now=change.at)
+
+
+def with_stored_seeds(
+    decoded: DecodedFile, stored: Sequence[Experiment]
+) -> tuple[RulesFile, tuple[forward.Change, ...]]:
+    """The rules, and what bringing them forward changed. An experiment whose seed no author wrote keeps the stored one."""
+    kept = {one.id for one in stored if one.seed not in ("", one.id)}
+    places = {f"$.experiments[{index}].seed": one for index, one in enumerate(decoded.rules.experiments)}
+    unwritten = {one.path for one in decoded.changes if one.path in places and places[one.path].id in kept}
+    experiments = [msgspec.structs.replace(one, seed="") if path in unwritten else one for path, one in places.items()]
+    told = tuple(one for one in decoded.changes if one.path not in unwritten)
+    return msgspec.structs.replace(decoded.rules, experiments=experiments), told
 
 
 def _in_file(error: RulesError, kind: Kind, index: int) -> RulesError:

@@ -12,7 +12,7 @@ from rules import limits
 from rules.compiler import compile_table
 from rules.diagnosis import decode
 from rules.errors import RulesError
-from rules.model import RulesFile, decode_rules
+from rules.model import Change, DecodedFile, decode_rules_file
 from rules.table import DecisionTable
 from service.clock import now
 
@@ -51,19 +51,19 @@ def read_address(option: str, url: str, *, example: str) -> SplitResult:
     return parts
 
 
-def read_rules(path: Path) -> RulesFile:
+def read_rules(path: Path) -> DecodedFile:
     """A rules file; UnusableError with the file, the JSON path and what is allowed there."""
     try:
-        return decode_rules(read_file(path))
+        return decode_rules_file(read_file(path))
     except RulesError as error:
         raise UnusableError(f"{_named(path)}: {error}") from None
 
 
-def read_table(path: Path) -> DecisionTable:
-    """A rules file, compiled with every check; UnusableError like `read_rules`."""
-    rules_file = read_rules(path)
+def read_table(path: Path) -> tuple[DecisionTable, tuple[Change, ...]]:
+    """A rules file, compiled with every check, and what bringing it forward changed; UnusableError like `read_rules`."""
+    decoded = read_rules(path)
     try:
-        return compile_table(rules_file, version=1, now=now())
+        return compile_table(decoded.rules, version=1, now=now()), decoded.changes
     except RulesError as error:
         raise UnusableError(f"{_named(path)}: {error}") from None
 

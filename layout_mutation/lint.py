@@ -48,9 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the findings. The exit code of the contract."""
-    table = read_table(arguments.file)
+    table, changes = read_table(arguments.file)
     pages = dict(map(_sample, arguments.page))
-    findings = lint(table, pages, traffic=_traffic(arguments))
+    told = tuple(Finding(Severity.NOTE, one.path, one.change) for one in changes)
+    findings = told + lint(table, pages, traffic=_traffic(arguments))
     if arguments.json:
         print(msgspec.json.encode(findings).decode())
     else:
@@ -80,6 +81,6 @@ def _sample(text: str) -> tuple[str, bytes]:
 
 def _as_text(file: Path, findings: tuple[Finding, ...], mutations: int) -> str:
     lines = [f"{file}: {finding.path}: {finding.severity}: {finding.message}" for finding in findings]
-    errors = sum(finding.severity is Severity.ERROR for finding in findings)
-    lines.append(f"{mutations} mutations, {errors} errors, {len(findings) - errors} warnings")
+    errors, warnings = (sum(one.severity is kind for one in findings) for kind in (Severity.ERROR, Severity.WARNING))
+    lines.append(f"{mutations} mutations, {errors} errors, {warnings} warnings")
     return "\n".join(lines)

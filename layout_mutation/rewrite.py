@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Rewrite standard input. The exit code of the contract."""
-    table = read_table(arguments.rules)
+    table, _ = read_table(arguments.rules)
     context = context_of(arguments.url, arguments.context)
     page = read_file(Path("-"), bytes_max=limits.PAGE_BYTES_MAX)
     context = described(context, table, page=page, charset=arguments.charset)

@@ -9,10 +9,11 @@ from msgspec import Struct
 
 
 class Severity(StrEnum):
-    """An error keeps a mutation from working at all; a warning deserves a look."""
+    """An error keeps a mutation from working at all; a warning deserves a look; a note says what was done."""
 
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"
 
 
 class Finding(Struct, frozen=True, rename="camel"):

@@ -10,7 +10,7 @@ names are here too.
 
 from typing import Annotated, Any
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from rules import limits
 from rules.attributes import (
@@ -35,6 +35,7 @@ from rules.experiments import (
     Variation,
 )
 from rules.fields import Identifier, Markup, Name, Pattern, Record
+from rules.forward import SCHEMA_VERSION, Change, brought_forward
 from rules.mutations import (
     ArrangeMutation,
     CtaMutation,
@@ -134,6 +135,7 @@ from rules.triggers import (
 )
 
 __all__ = [
+    "SCHEMA_VERSION",
     "AddClass",
     "After",
     "Answered",
@@ -144,6 +146,7 @@ __all__ = [
     "Before",
     "Case",
     "CaseOperations",
+    "Change",
     "ClientEvent",
     "Content",
     "Counter",
@@ -152,6 +155,7 @@ __all__ = [
     "CustomEvent",
     "Day",
     "DeclaredAttribute",
+    "DecodedFile",
     "Delivery",
     "Derived",
     "Device",
@@ -248,10 +252,9 @@ __all__ = [
     "decode_mutation",
     "decode_operations",
     "decode_rules",
+    "decode_rules_file",
 ]
 
-SCHEMA_VERSION = 2
-"""What export writes."""
 SchemaVersion = Annotated[int, Meta(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)]
 
 # ---------------------------------------------------------------- what mutations refer to, and files
@@ -334,8 +337,20 @@ class RulesFile(Record, frozen=True, kw_only=True):
 
 def decode_rules(data: bytes) -> RulesFile:
     """A rules file from JSON; raises RulesError with the path of the first offence and what is allowed there."""
-    rules_file: RulesFile = decode(data, RulesFile)
-    return rules_file
+    return decode_rules_file(data).rules
+
+
+class DecodedFile(Struct, frozen=True):
+    """A rules file, and what bringing it forward changed."""
+
+    rules: RulesFile
+    changes: tuple[Change, ...]
+
+
+def decode_rules_file(data: bytes) -> DecodedFile:
+    """As `decode_rules`, with what bringing the file forward to this version changed."""
+    present, changes = brought_forward(data)
+    return DecodedFile(decode(present, RulesFile), changes)
 
 
 def decode_mutation(data: bytes) -> LayoutMutation:

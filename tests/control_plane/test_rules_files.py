@@ -63,6 +63,26 @@ async def test_a_file_with_one_error_changes_nothing_and_the_path_is_of_the_file
     assert {kind: exported[kind] for kind in rules()} == {kind: [] for kind in rules()}
 
 
+async def test_a_file_without_a_version_is_brought_forward_and_keeps_every_seed(plane: Plane) -> None:
+    answer = (await plane.ask("POST", "import", rules())).json()
+    assert [one["path"] for one in answer["broughtForward"]] == ["$.schemaVersion", "$.experiments[0].seed"]
+    assert (await plane.ask("POST", "import", {**rules(), "schemaVersion": 2})).json()["broughtForward"] == []
+    own = {"id": "own", "seed": "mine", "variations": [{"key": "a"}, {"key": "b"}]}
+    assert (await plane.ask("POST", "experiments", own)).status == 201
+    unsaid = {"experiments": [rules()["experiments"][0], {**own, "seed": "", "name": "Own"}]}
+    told = (await plane.ask("POST", "import", unsaid)).json()
+    assert [one["path"] for one in told["broughtForward"]] == ["$.schemaVersion", "$.experiments[0].seed"]
+    assert (await plane.ask("GET", "experiments/own")).json()["seed"] == "mine"
+    assert (await plane.ask("GET", "experiments/ab")).json()["seed"] == "ab"
+
+
+async def test_a_file_of_a_newer_version_is_refused(plane: Plane) -> None:
+    answer = await plane.ask("POST", "import", {**rules(), "schemaVersion": 3})
+    (error,) = answer.json()["errors"]
+    assert (answer.status, error["path"]) == (422, "$.schemaVersion")
+    assert "the file says version 3; this program reads 1 to 2" in str(error)
+
+
 async def test_an_import_with_a_key_is_done_once(plane: Plane) -> None:
     answers = [await plane.ask("POST", "import", rules(), headers={"Idempotency-Key": "seed"}) for _ in range(2)]
     assert [answer.json()["mutations"] for answer in answers] == [{"changed": 2, "unchanged": 0}] * 2

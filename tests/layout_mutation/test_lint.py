@@ -10,6 +10,7 @@ from tests.layout_mutation.typed import CommandLine
 EXAMPLES = ROOT / "examples"
 RULES = json.dumps(
     {
+        "schemaVersion": 2,
         "mutations": [
             {
                 "id": "offer",
@@ -17,7 +18,7 @@ RULES = json.dumps(
                 "mutationType": "hide",
                 "mutationPayload": {"target": {"selector": ".offer"}},
             }
-        ]
+        ],
     }
 )
 OFFER = b"<!doctype html><html><head></head><body><p class=offer>x</p></body></html>"
@@ -74,6 +75,25 @@ def test_findings_as_json(lint: CommandLine) -> None:
     assert lint("lint", "rules.json", "--json").text == "[]\n"
     (finding,) = json.loads(lint("lint", "rules.json", "--json", "--page", "other.html").out)
     assert (finding["severity"], finding["path"]) == ("error", "$.mutations[0].mutationPayload")
+
+
+def test_what_bringing_a_file_forward_changed_is_a_note(run: CommandLine) -> None:
+    run.write("old.json", '{"experiments": [{"id": "e", "variations": [{"key": "a"}, {"key": "b"}]}]}')
+    ran = run("lint", "old.json")
+    first, second, *_, last = ran.text.splitlines()
+    assert first == "old.json: $.schemaVersion: note: is 2 now; the file was of version 1"
+    assert second.startswith("old.json: $.experiments[0].seed: note: is `e`, the id")
+    assert (ran.code, last) == (0, "0 mutations, 0 errors, 1 warnings")
+    severities = [finding["severity"] for finding in json.loads(run("lint", "old.json", "--json").out)]
+    assert severities == ["note", "note", "warning"]
+
+
+def test_a_file_of_a_newer_version_is_one_line(run: CommandLine) -> None:
+    run.write("new.json", '{"schemaVersion": 3, "unheardOf": []}')
+    for words in (["lint", "new.json"], ["rewrite", "--rules", "new.json"]):
+        ran = run(*words, stdin=b"")
+        assert ran.is_one_error(2)
+        assert "new.json: $.schemaVersion: the file says version 3; this program reads 1 to 2" in ran.err
 
 
 def test_a_rules_file_on_standard_input(run: CommandLine) -> None:
