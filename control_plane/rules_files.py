@@ -18,7 +18,7 @@ from control_plane.store import Kind, Store
 from rules import forward
 from rules.compiler import compile_table
 from rules.errors import RulesError
-from rules.model import DecodedFile, Experiment, RulesFile
+from rules.model import Decoded, Experiment, RulesFile
 
 
 class Counts(msgspec.Struct, frozen=True, rename="camel"):
@@ -58,7 +58,7 @@ class RulesFiles:
         """Everything that is not deleted, by id; archived mutations too."""
         return await everything(self._store)
 
-    async def load(self, decoded: DecodedFile, intent: Intent) -> tuple[Imported, Publication]:
+    async def load(self, decoded: Decoded, intent: Intent) -> tuple[Imported, Publication]:
         """Create and replace by id, all or nothing; what is not in the file stays as it is.
 
         Raises:
@@ -101,16 +101,15 @@ class RulesFiles:
         await asyncio.to_thread(compile_table, together, version=1, now=change.at)
 
 
-def with_stored_seeds(
-    decoded: DecodedFile, stored: Sequence[Experiment]
-) -> tuple[RulesFile, tuple[forward.Change, ...]]:
+def with_stored_seeds(decoded: Decoded, stored: Sequence[Experiment]) -> tuple[RulesFile, tuple[forward.Change, ...]]:
     """The rules, and what bringing them forward changed. An experiment whose seed no author wrote keeps the stored one."""
+    rules, changes = decoded
     kept = {one.id for one in stored if one.seed not in ("", one.id)}
-    places = {f"$.experiments[{index}].seed": one for index, one in enumerate(decoded.rules.experiments)}
-    unwritten = {one.path for one in decoded.changes if one.path in places and places[one.path].id in kept}
+    places = {f"$.experiments[{index}].seed": one for index, one in enumerate(rules.experiments)}
+    unwritten = {one.path for one in changes if one.path in places and places[one.path].id in kept}
     experiments = [msgspec.structs.replace(one, seed="") if path in unwritten else one for path, one in places.items()]
-    told = tuple(one for one in decoded.changes if one.path not in unwritten)
-    return msgspec.structs.replace(decoded.rules, experiments=experiments), told
+    told = tuple(one for one in changes if one.path not in unwritten)
+    return msgspec.structs.replace(rules, experiments=experiments), told
 
 
 def _in_file(error: RulesError, kind: Kind, index: int) -> RulesError:

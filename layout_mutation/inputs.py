@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from rules import limits
+from rules import forward, limits
 from rules.compiler import compile_table
 from rules.diagnosis import decode
 from rules.errors import RulesError
-from rules.model import Change, DecodedFile, decode_rules_file
+from rules.model import Decoded, decode_rules_file
 from rules.table import DecisionTable
 from service.clock import now
 
@@ -51,19 +51,19 @@ def read_address(option: str, url: str, *, example: str) -> SplitResult:
     return parts
 
 
-def read_rules(path: Path) -> DecodedFile:
-    """A rules file; UnusableError with the file, the JSON path and what is allowed there."""
+def read_rules(path: Path) -> Decoded:
+    """A rules file, and what bringing it forward changed; UnusableError with the file, the JSON path and what is allowed there."""
     try:
         return decode_rules_file(read_file(path))
     except RulesError as error:
         raise UnusableError(f"{_named(path)}: {error}") from None
 
 
-def read_table(path: Path) -> tuple[DecisionTable, tuple[Change, ...]]:
+def read_table(path: Path) -> tuple[DecisionTable, tuple[forward.Change, ...]]:
     """A rules file, compiled with every check, and what bringing it forward changed; UnusableError like `read_rules`."""
-    decoded = read_rules(path)
+    rules_file, changes = read_rules(path)
     try:
-        return compile_table(decoded.rules, version=1, now=now()), decoded.changes
+        return compile_table(rules_file, version=1, now=now()), changes
     except RulesError as error:
         raise UnusableError(f"{_named(path)}: {error}") from None
 

@@ -1,70 +1,130 @@
 """JSON -> structs, and when that fails one line: the path, the offence and what is allowed there.
 
 msgspec says where and what; this module adds what would have been right, read off the schema itself.
-Never: a second schema.
+Counterpart: `rules.strict_json` finds what is not about the schema. Never: a second schema.
 """
 
 import re
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import inspect
 
 from rules import limits
 from rules.errors import RulesError
+from rules.strict_json import not_utf_8, odd_number, repeated_key
 
-_AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
+_PATH = re.compile(r"^(?:key` in `)?\$[^`]*$")
 _STEP = re.compile(r"\.(?P<key>[^.\[\]]+)|\[(?P<index>\d+|\.\.\.)\]")
+_BYTE = re.compile(r" \(byte (\d+)\)$")
+_UNKNOWN = "Object contains unknown field `"
 _SHOWN_MAX = 24
+_QUOTED_MAX = 100
+"""Characters of a name that an author wrote, as they are shown, and compared with those that are allowed."""
+_TOO_DEEP = (
+    f"this is nested too deeply; a condition may be {limits.CONDITION_DEPTH_MAX} levels deep, the rest is flatter"
+)
 
 
-def decode(data: bytes, kind: Any) -> Any:
-    """`data` as `kind` (any type msgspec decodes); raises RulesError with the JSON path and what is allowed there."""
+def decode(data: bytes, kind: Any, *, written: bytes | None = None) -> Any:
+    """`data` as `kind` (any type msgspec decodes); raises RulesError with the JSON path and what is allowed there.
+
+    `written`: as its author wrote it, where `data` was made from that.
+    """
     if len(data) > limits.RULES_FILE_BYTES_MAX:
         raise RulesError(f"the file has {len(data):,} bytes; at most {limits.RULES_FILE_BYTES_MAX:,} are allowed")
     try:
-        return msgspec.json.decode(data, type=kind)
+        decoded = msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
         raise _explained(str(error), data, kind) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RulesError(f"this is not JSON: {error}") from None
+        raise _not_json(error, data) from None
     except RecursionError:
-        raise RulesError("this is nested too deeply") from None
+        raise RulesError(_TOO_DEEP) from None
+    if (repeated := repeated_key(data if written is None else written)) is not None:
+        raise repeated
+    return decoded
+
+
+def _not_json(error: Exception, data: bytes) -> RulesError:
+    """What is wrong with the text itself, and where it stands."""
+    if unreadable := not_utf_8(data):
+        return RulesError(unreadable)
+    if (odd := odd_number(data)) is not None:
+        return odd
+    try:
+        data.decode()
+    except UnicodeDecodeError as found:
+        place = _line_of(data, found.start)
+        return RulesError(f"this is not JSON: byte 0x{data[found.start]:02x} is not UTF-8 ({place})")
+    told = str(error)
+    if (at := _BYTE.search(told)) is not None:
+        told = f"{told[: at.start()]} ({_line_of(data, int(at[1]))})"
+    return RulesError(f"this is not JSON: {told}")
+
+
+def _line_of(data: bytes, at: int) -> str:
+    lines = data[:at].split(b"\n")
+    return f"line {len(lines)}, byte {len(lines[-1]) + 1}"
 
 
 def _explained(message: str, data: bytes, kind: Any) -> RulesError:
-    match = _AT.match(message)
-    what, path = (match["what"], match["path"] or "$") if match else (message, "$")
+    what, _, path = message.rpartition(" - at `")
+    path = path.removesuffix("`")
+    if not _PATH.match(path) or (what.startswith(_UNKNOWN) and not what.endswith("`")):
+        what, path = message, "$"  # what looks like a path is in a name
     try:
-        whole: Any = msgspec.json.decode(data)
+        value: Any = msgspec.json.decode(data)
     except RecursionError:
-        return RulesError("this is nested too deeply")
+        return RulesError(_TOO_DEEP)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return RulesError(f"this is not JSON: {error}")
-    value, place = whole, inspect.type_info(kind)
-    parent, shown = place, "$"
+        return _not_json(error, data)
+    place = inspect.type_info(kind)
+    parent, shown, around = place, "$", _Around(value, place, 0)
     for step in _STEP.finditer(path):
-        key = (
-            _offending_key(value, whole, kind, message) if step["index"] == "..." else step["key"] or int(step["index"])
-        )
-        parent, place, value = place, _type_below(_resolved(place, value), key), _value_below(value, key)
+        resolved = _resolved(place, value)
+        if isinstance(resolved, inspect.StructType):
+            around = _Around(value, resolved, step.start())
+        key: str | int = step["key"] or 0
+        if step["index"] == "...":
+            if isinstance(resolved, inspect.DictType) and len(value) > (resolved.max_length or len(value)):
+                return RulesError(f"Expected `object` of length <= {resolved.max_length}", shown)
+            key = _offending_key(value, around, f"{what} - at `{_head(path)}{path[around.at :]}`")
+        elif step["index"]:
+            key = int(step["index"])
+        parent, place, value = place, _type_below(resolved, key), _value_below(value, key)
         shown += f"[{key}]" if isinstance(key, int) else f".{key}"
-    return RulesError(_in_one_line(f"{what}{_allowed(what, parent, place, value, shown)}"), _in_one_line(shown))
+    return RulesError(f"{_short(what)}{_allowed(what, parent, place, value, shown)}", shown)
 
 
-def _in_one_line(text: str) -> str:
-    """Names that an author wrote, or an attacker, with what would break the line as JSON has it."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+class _Around(NamedTuple):
+    """The innermost struct around a place: its JSON, its type, and where in the path it ends."""
+
+    value: Any
+    place: inspect.Type
+    at: int
 
 
-def _offending_key(mapping: Any, whole: Any, kind: Any, message: str) -> str:
+def _head(path: str) -> str:
+    """What a path begins with: that of a key says so."""
+    return path[: path.index("$") + 1]
+
+
+def _short(text: str) -> str:
+    """A message, without the middle of a long name in it."""
+    return text if len(text) <= 3 * _QUOTED_MAX else f"{text[: 2 * _QUOTED_MAX]}…{text[-_QUOTED_MAX // 2 :]}"
+
+
+def _offending_key(mapping: Any, around: _Around, message: str) -> str:
     """msgspec writes `[...]` for a mapping's value: the key whose value alone gives the same error."""
-    few = isinstance(mapping, dict) and len(mapping) <= limits.VARIATIONS_MAX
-    for key in list(mapping) if few else []:
+    place = around.place
+    if not isinstance(mapping, dict) or not isinstance(place, inspect.StructType):
+        return "..."
+    for key in list(mapping):
         others = {other: mapping.pop(other) for other in list(mapping) if other != key}
         try:
-            msgspec.convert(whole, kind)
+            msgspec.convert(around.value, place.cls)
         except msgspec.ValidationError as error:
             if str(error) == message:
                 return str(key)
@@ -151,7 +211,8 @@ def _described(place: inspect.Type) -> str:
 
 
 def _near(value: object, names: list[str]) -> str:
-    close = get_close_matches(value, names, n=1) if isinstance(value, str) else []
+    fits = isinstance(value, str) and len(value) <= _QUOTED_MAX
+    close = get_close_matches(str(value), names, n=1) if fits else []
     return f" (did you mean `{close[0]}`?)" if close else ""
 
 

@@ -70,7 +70,7 @@ class Prerequisite(Record, frozen=True, kw_only=True):
 class Bandit(Record, frozen=True, kw_only=True):
     """Weights that a bandit found. They stand in for those of the variations."""
 
-    weights: dict[Identifier, Weight]
+    weights: Annotated[dict[Identifier, Weight], Meta(max_length=limits.VARIATIONS_MAX)]
     """Variation key -> relative weight; a variation that is not named has none."""
     updated_at: Annotated[datetime, Meta(tz=True)] | None = None
     """When they were found."""

@@ -3,6 +3,9 @@
 RULES_FILE_BYTES_MAX = 32 * 1024 * 1024
 """A rules file: 10,000 mutations of 2 KB fit with room; more is a mistake or an attack."""
 
+PROBLEM_CHARACTERS_MAX = 1_200
+"""What is wrong with a rule, or where: a line that a person reads, whatever is quoted in it."""
+
 ENTRIES_MAX = 100_000
 """Mutations (or experiments, modules, segments) in one file or table: memory per worker stays in the tens of megabytes."""
 
@@ -29,6 +32,13 @@ CONDITION_DEPTH_MAX = 20
 
 CONDITION_NODES_MAX = 10_000
 """Values in one condition, lists included: `$in` with a few thousand ids is legitimate."""
+
+CONDITION_TEXT_CHARACTERS_MAX = 10_000
+"""One text in a condition, or a key of it: no attribute is longer, since a request's head is not."""
+
+PATTERN_MEMORY_BYTES_MAX = 1024 * 1024
+"""What RE2 may take for one regular expression: ordinary ones take some kilobytes, and `\\pN{1000}` takes 8 MB and a third of
+a second, which a file could ask for ten thousand times."""
 
 VARIATIONS_MAX = 50
 """Variations of one experiment: no traffic can tell more apart."""
@@ -101,6 +111,9 @@ REFERRAL_CHARACTERS_MAX = 100
 
 GROUP_MEMBERS_MAX = 100_000
 """Members of one saved group: more belongs into an attribute that the site hands over."""
+
+GROUP_MEMBER_CHARACTERS_MAX = 1_000
+"""One member of a saved group: an id, an address."""
 
 TRIGGER_WORDS_MAX = 100
 """Words of one trigger: devices, regions, locales, answers."""

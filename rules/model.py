@@ -10,9 +10,9 @@ names are here too.
 
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
-from rules import limits
+from rules import forward, limits
 from rules.attributes import (
     Case,
     Counter,
@@ -35,7 +35,7 @@ from rules.experiments import (
     Variation,
 )
 from rules.fields import Identifier, Markup, Name, Pattern, Record
-from rules.forward import SCHEMA_VERSION, Change, brought_forward
+from rules.forward import SCHEMA_VERSION
 from rules.mutations import (
     ArrangeMutation,
     CtaMutation,
@@ -146,7 +146,6 @@ __all__ = [
     "Before",
     "Case",
     "CaseOperations",
-    "Change",
     "ClientEvent",
     "Content",
     "Counter",
@@ -155,7 +154,7 @@ __all__ = [
     "CustomEvent",
     "Day",
     "DeclaredAttribute",
-    "DecodedFile",
+    "Decoded",
     "Delivery",
     "Derived",
     "Device",
@@ -282,12 +281,19 @@ class Segment(Record, frozen=True, kw_only=True):
     conditions: dict[str, Any]
 
 
+Member = (
+    Annotated[str, Meta(max_length=limits.GROUP_MEMBER_CHARACTERS_MAX)]
+    | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+    | float
+)
+
+
 class SavedGroup(Record, frozen=True, kw_only=True):
     """A list that conditions name by `$inGroup` and `$notInGroup`: accounts, products, regions."""
 
     id: Identifier
     name: Name = ""
-    members: Annotated[list[str | int | float], Meta(max_length=limits.GROUP_MEMBERS_MAX)]
+    members: Annotated[list[Member], Meta(max_length=limits.GROUP_MEMBERS_MAX)]
 
 
 class Toggle(Record, frozen=True, kw_only=True):
@@ -337,20 +343,17 @@ class RulesFile(Record, frozen=True, kw_only=True):
 
 def decode_rules(data: bytes) -> RulesFile:
     """A rules file from JSON; raises RulesError with the path of the first offence and what is allowed there."""
-    return decode_rules_file(data).rules
+    return decode_rules_file(data)[0]
 
 
-class DecodedFile(Struct, frozen=True):
-    """A rules file, and what bringing it forward changed."""
-
-    rules: RulesFile
-    changes: tuple[Change, ...]
+Decoded = tuple[RulesFile, tuple[forward.Change, ...]]
+"""A rules file, and what bringing it forward changed."""
 
 
-def decode_rules_file(data: bytes) -> DecodedFile:
+def decode_rules_file(data: bytes) -> Decoded:
     """As `decode_rules`, with what bringing the file forward to this version changed."""
-    present, changes = brought_forward(data)
-    return DecodedFile(decode(present, RulesFile), changes)
+    present, changes = forward.brought_forward(data)
+    return decode(present, RulesFile, written=data), changes
 
 
 def decode_mutation(data: bytes) -> LayoutMutation:

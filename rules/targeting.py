@@ -425,6 +425,7 @@ def _compiled_regex(pattern: Any, *, fold: bool) -> Any:
     options = re2.Options()
     options.log_errors = False
     options.case_sensitive = not fold
+    options.max_mem = limits.PATTERN_MEMORY_BYTES_MAX
     return re2.compile(pattern, options)
 
 
@@ -451,16 +452,41 @@ def _first_line(error: Exception) -> str:
 
 
 def _check_size(condition: Any, path: str) -> None:
-    """Refuse conditions nested or filled beyond the limits, without recursion."""
-    stack, count = [(condition, 0)], 0
+    """Refuse conditions nested or filled beyond the limits, and what no table can hold, without recursion."""
+    stack: list[tuple[Any, int, _Place]] = [(condition, 0, None)]
+    count = 0
     while stack:
-        value, depth = stack.pop()
+        value, depth, place = stack.pop()
         count += 1
         if depth > limits.CONDITION_DEPTH_MAX:
             raise RulesError(f"nested more than {limits.CONDITION_DEPTH_MAX} levels deep", path)
         if count > limits.CONDITION_NODES_MAX:
             raise RulesError(f"more than {limits.CONDITION_NODES_MAX:,} values", path)
-        if isinstance(value, Mapping):
-            stack.extend((inner, depth + 1) for inner in value.values())
+        if isinstance(value, str):
+            _check_text(value, path, place)
+        elif isinstance(value, Mapping):
+            for key in value:
+                _check_text(key, path, place)
+            stack.extend((inner, depth + 1, (place, f".{key}")) for key, inner in value.items())
         elif isinstance(value, list):
-            stack.extend((inner, depth + 1) for inner in value)
+            stack.extend((inner, depth + 1, (place, index)) for index, inner in enumerate(value))
+        elif isinstance(value, int) and not -(2**63) <= value < 2**64:
+            raise RulesError("numbers must fit into 64 bits: -2^63 to 2^64-1", _path_of(path, place))
+
+
+_Place = tuple["_Place", str | int] | None
+"""The way to a value: that to what it is in, and its key or index there."""
+
+
+def _check_text(text: Any, path: str, place: "_Place") -> None:
+    if isinstance(text, str) and len(text) > limits.CONDITION_TEXT_CHARACTERS_MAX:
+        problem = f"a text of {len(text):,} characters; at most {limits.CONDITION_TEXT_CHARACTERS_MAX:,} are allowed"
+        raise RulesError(problem, _path_of(path, place))
+
+
+def _path_of(path: str, place: "_Place") -> str:
+    steps: list[str] = []
+    while place is not None:
+        place, step = place
+        steps.append(f"[{step}]" if isinstance(step, int) else step)
+    return path + "".join(reversed(steps))

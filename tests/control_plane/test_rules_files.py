@@ -3,6 +3,7 @@
 from typing import Any
 
 from tests.control_plane.plane import Plane, headline
+from tests.rules import malformed
 
 
 def rules() -> dict[str, Any]:
@@ -81,6 +82,27 @@ async def test_a_file_of_a_newer_version_is_refused(plane: Plane) -> None:
     (error,) = answer.json()["errors"]
     assert (answer.status, error["path"]) == (422, "$.schemaVersion")
     assert "the file says version 3; this program reads 1 to 2" in str(error)
+
+
+SAMPLE = [*malformed.DOCUMENTS[:20:3], *malformed.TRIGGERS[::4], *malformed.KEYS_TWICE, malformed.LONG_LISTS[1]]
+SAMPLE += [one for one in malformed.LONG_TEXTS if one[0] in ("10 MB of type", "10 MB of field", "10 MB of member")]
+
+
+async def test_a_malformed_file_is_a_problem_document_with_its_path(plane: Plane) -> None:
+    for name, content, path, part in SAMPLE:
+        answer = await plane.ask("POST", "import", data=content())
+        assert (answer.status, answer.headers["content-type"]) == (422, "application/problem+json"), name
+        (error,) = answer.json()["errors"]
+        assert error["path"] == path, name
+        assert part in str(error), name
+        assert len(answer.body) < 10_000, name
+
+
+async def test_a_file_that_is_no_json_is_a_problem_document(plane: Plane) -> None:
+    for name, content, _, _ in [*malformed.TEXTS[:-3], *malformed.DEEP[:4], *malformed.NUMBERS[:5]]:
+        answer = await plane.ask("POST", "import", data=content())
+        assert (answer.status, answer.headers["content-type"]) == (400, "application/problem+json"), name
+        assert len(answer.body) < 10_000, name
 
 
 async def test_an_import_with_a_key_is_done_once(plane: Plane) -> None:

@@ -41,10 +41,10 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 
 
 def test_rules_and_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(read_rules(RULES).rules.mutations) == len(read_table(RULES)[0].rows) == 9
-    assert read_rules(standard_input(monkeypatch, b"{}")).rules.mutations == []
+    assert len(read_rules(RULES)[0].mutations) == len(read_table(RULES)[0].rows) == 9
+    assert read_rules(standard_input(monkeypatch, b"{}"))[0].mutations == []
     (tmp_path / "rules.json").write_bytes(RULES.read_bytes().replace(b'"h1"', b'"h1 >"'))
-    assert len(read_rules(tmp_path / "rules.json").rules.mutations) == 9  # it decodes; only a table checks selectors
+    assert len(read_rules(tmp_path / "rules.json")[0].mutations) == 9  # it decodes; only a table checks selectors
     with pytest.raises(UnusableError, match=r"rules\.json: \$\.mutations\[0\].*selector"):
         read_table(tmp_path / "rules.json")
 

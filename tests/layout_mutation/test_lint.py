@@ -6,6 +6,7 @@ import pytest
 
 from tests.layout_mutation.running_up import ROOT
 from tests.layout_mutation.typed import CommandLine
+from tests.rules import malformed
 
 EXAMPLES = ROOT / "examples"
 RULES = json.dumps(
@@ -94,6 +95,17 @@ def test_a_file_of_a_newer_version_is_one_line(run: CommandLine) -> None:
         ran = run(*words, stdin=b"")
         assert ran.is_one_error(2)
         assert "new.json: $.schemaVersion: the file says version 3; this program reads 1 to 2" in ran.err
+
+
+def test_every_malformed_file_is_one_line_and_exit_code_2(run: CommandLine) -> None:
+    for name, content, path, part in malformed.files():
+        if len(data := content()) > 5_000_000:
+            continue  # the same words, after a while: tests/rules/test_malformed.py has them
+        run.write("rules.json", data)
+        ran = run("lint", "rules.json")
+        assert ran.is_one_error(2), name
+        assert ran.err.startswith(f"error: rules.json: {path}: "), name
+        assert part in ran.err, name
 
 
 def test_a_rules_file_on_standard_input(run: CommandLine) -> None:

@@ -74,7 +74,7 @@ def experiment(**fields: Any) -> dict[str, Any]:
 
 
 TABLE: list[tuple[Any, str, str]] = [
-    (b"", "$", "not JSON"),
+    (b"", "$", "the file is empty"),
     (b'{"mutations": [}', "$", "not JSON"),
     (b"1 2", "$", "not JSON"),
     (b'{"mutations": ["\xff"]}', "$", "not JSON"),

@@ -1,5 +1,6 @@
 """Errors carry their parts, and say them in one line."""
 
+from rules import limits
 from rules.errors import RulesError, TableError
 
 
@@ -12,3 +13,13 @@ def test_a_rules_error_has_path_and_problem() -> None:
 def test_a_table_error_has_reason_and_detail() -> None:
     error = TableError("malformed", "no")
     assert (str(error), error.reason, error.detail) == ("malformed: no", "malformed", "no")
+
+
+def test_a_rule_that_is_wrong_is_one_line_of_bounded_length() -> None:
+    error = RulesError("a\nb" + "x" * 1_000_000 + "the end", "$.a\u2028.b")
+    assert str(error).isprintable()
+    assert error.path == "$.a\\u2028.b"
+    assert error.problem.startswith("a\\u000ab")
+    assert error.problem.endswith("the end")
+    assert len(error.problem) <= limits.PROBLEM_CHARACTERS_MAX
+    assert RulesError(error.problem, error.path).args == error.args
