@@ -124,7 +124,7 @@ def _offending_key(mapping: Any, around: _Around, message: str) -> str:
     for key in list(mapping):
         others = {other: mapping.pop(other) for other in list(mapping) if other != key}
         try:
-            msgspec.convert(around.value, place.cls)
+            msgspec.json.decode(msgspec.json.encode(around.value), type=place.cls)
         except msgspec.ValidationError as error:
             if str(error) == message:
                 return str(key)

@@ -84,7 +84,12 @@ async def test_a_file_of_a_newer_version_is_refused(plane: Plane) -> None:
     assert "the file says version 3; this program reads 1 to 2" in str(error)
 
 
-SAMPLE = [*malformed.DOCUMENTS[:20:3], *malformed.TRIGGERS[::4], *malformed.KEYS_TWICE, malformed.LONG_LISTS[1]]
+SAMPLE = [
+    *malformed.DOCUMENTS[:20:3],
+    *(one for one in malformed.TRIGGERS if "there is no" not in one[3]),
+    *malformed.KEYS_TWICE,
+    malformed.LONG_LISTS[1],
+]
 SAMPLE += [one for one in malformed.LONG_TEXTS if one[0] in ("10 MB of type", "10 MB of field", "10 MB of member")]
 
 

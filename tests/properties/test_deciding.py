@@ -13,14 +13,16 @@ from hypothesis import strategies as st
 
 from rules.bucketing import bucket_ranges, choose_variation, hash_unit
 from rules.compiler import compile_table
+from rules.conflicts import precedence
 from rules.context import Context
 from rules.decision import decide
 from rules.errors import RulesError, TableError
 from rules.model import RulesFile, decode_mutation, decode_operations, decode_rules
+from rules.reasons import Reason
 from rules.table import DecisionTable, seal, unseal
 from rules.targeting import OPERATORS, compile_condition, evaluate
 
-bounded = settings(max_examples=100, deadline=None)
+bounded = settings(max_examples=200, deadline=None)
 
 NOW = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 REASONS = {"malformed", "unknown_format", "bad_signature", "too_large", "invalid_rules"}
@@ -125,18 +127,41 @@ VARIANT = st.fixed_dictionaries({"experimentId": st.sampled_from(["e1", "e2"])})
         "variations": {"control": {}, "new": {"operations": [{"verb": "remove", "target": {"selector": "h1"}}]}},
     }
 )
+TRIGGERS: list[dict[str, Any]] = [
+    {"on": "pageLoad"},
+    {"on": "segment", "segment": "germans"},
+    {"on": "journey", "journey": "basket", "step": "cart", "progress": "notReached"},
+    {"on": "quiz", "quiz": "taste", "question": "tea", "answers": ["green"]},
+    {"on": "emotion", "emotions": ["joy"]},
+    {"on": "schedule", "schedule": {"daysOfWeek": ["mon", "sun"], "timezone": "Europe/Berlin"}},
+    {"on": "experiment", "experiment": "e1", "variations": ["new"]},
+    {"on": "device", "devices": ["mobile", "tv"]},
+    {"on": "region", "regions": ["DE", "AT-9"]},
+    {"on": "locale", "locales": ["de"]},
+    {"on": "referral", "referrers": ["*.news.example"], "sources": ["mail"]},
+    {"on": "referral", "campaigns": ["spring"], "first": True},
+]
+OFTEN_PAGE_LOAD = st.sampled_from(TRIGGERS[:1])
+READ = ["language", "mobile", "lm_uid", "basket", "taste", "emotion", "mood", "page", "device", "country", "region"]
+READ += ["locale", "referrer", "campaign", "firstReferral"]
 COMMON = {
     "id": IDS,
     "pageSlug": st.sampled_from(["*", "/", "/a", "/a/*", "/a/**", "/b"]),
     "site": st.sampled_from(["*", "shop.example", "*.example"]),
-    "conditions": st.sampled_from([{}, {"language": "de"}, {"mobile": True}, {"lm_uid": {"$exists": True}}]),
+    "conditions": st.sampled_from(
+        [{}, {"language": "de"}, {"mobile": True}, {"lm_uid": {"$exists": True}}, {"lm_uid": {"$inGroup": "known"}}]
+    ),
+    "trigger": OFTEN_PAGE_LOAD | st.sampled_from(TRIGGERS),
+    "moduleId": st.sampled_from([None, None, None, None, "hero", "cta"]),
     "priority": st.integers(-2, 2),
     "version": st.integers(1, 3),
     "layer": st.sampled_from([None, "global", "page", "module", "micro"]),
     "isActive": st.booleans() | st.just(True),
 }
+IN_BROWSER = {"on": "client", "when": {"event": "idle"}}
 MUTATIONS = st.fixed_dictionaries(
     COMMON
+    | {"trigger": OFTEN_PAGE_LOAD | st.sampled_from([*TRIGGERS, IN_BROWSER])}
     | {
         "mutationType": st.just("set"),
         "mutationPayload": st.lists(OPERATION, min_size=1, max_size=2).map(lambda found: {"operations": found}),
@@ -154,17 +179,67 @@ EXPERIMENTS = [
         ("e2", {"coverage": 0.5, "prerequisites": [{"experimentId": "e1"}], "minBucketVersion": 1, "bucketVersion": 1}),
     )
 ]
-FILES = st.lists(MUTATIONS, max_size=6, unique_by=lambda mutation: mutation["id"]).map(
-    lambda mutations: decode_rules(msgspec.json.encode({"mutations": mutations, "experiments": EXPERIMENTS}))
+ATTRIBUTES = [
+    {"id": "basket", "kind": "journey", "steps": [{"id": "cart", "pageSlug": "/a"}, {"id": "paid", "pageSlug": "/b"}]},
+    {"id": "taste", "kind": "quiz", "questions": [{"id": "tea", "answers": ["green", "black"]}]},
+    {"id": "visits", "kind": "counter"},
+    {
+        "id": "emotion",
+        "kind": "derived",
+        "givenBy": "page.emotion",
+        "cases": [{"value": "joy", "conditions": {"mood": 1}}],
+    },
+    {"id": "mood", "kind": "derived", "cases": [{"value": "up", "conditions": {"mobile": True}}], "otherwise": "down"},
+]
+GROUPS = [{"id": "known", "members": ["u1", 7, 1.5]}]
+NAMED: list[dict[str, str]] = [
+    {"pageSlug": "/**"},
+    {"pageSlug": "/a/**", "site": "*.example"},
+    {"layer": "global"},
+    {"layer": "micro", "pageSlug": "/a"},
+    {"moduleId": "hero"},
+    {"mutationId": "m1"},
+    {"mutationId": "m2", "site": "shop.example"},
+    {"mutationId": "gone"},
+    {"experimentId": "e1"},
+    {"experimentId": "e1", "pageSlug": "/**"},
+    {"experimentId": "e2", "layer": "global"},
+]
+TOGGLES = st.tuples(
+    st.sampled_from(["t1", "t2", "t3", "t4"]), st.sampled_from(NAMED), st.sampled_from([True, True, False])
+).map(lambda drawn: {"id": drawn[0], "isActive": drawn[2], **drawn[1]})
+FILES = st.tuples(
+    st.lists(MUTATIONS, max_size=6, unique_by=lambda mutation: mutation["id"]),
+    st.lists(TOGGLES, max_size=3, unique_by=lambda toggle: toggle["id"]),
+).map(
+    lambda drawn: decode_rules(
+        msgspec.json.encode(
+            {
+                "mutations": drawn[0],
+                "toggles": drawn[1],
+                "experiments": EXPERIMENTS,
+                "attributes": ATTRIBUTES,
+                "savedGroups": GROUPS,
+                "segments": [{"id": "germans", "conditions": {"language": "de"}}],
+                "modules": [{"id": "hero"}, {"id": "cta", "isActive": False}],
+            }
+        )
+    )
 )
+WORDS = ["hero", "*", "module:cta", "mutation:m1", "experiment:e1", "layer:micro", "page:/a/**", "z:1", "page:\udc80*"]
 CONTEXTS = st.builds(
     Context,
     site=st.sampled_from(["shop.example", "other.test"]),
     path=st.sampled_from(["/", "/a", "/a/", "/a/x", "/a/x/y", "/b", "", "//", "/\udc80"]),
     now=st.datetimes(timezones=st.just(UTC)),
     assigned=st.dictionaries(st.sampled_from(["e1__0", "e2__0", "e2__1"]), st.sampled_from(["control", "new", "gone"])),
-    attributes=st.dictionaries(st.sampled_from(["language", "mobile", "lm_uid"]), SCALARS)
+    attributes=st.dictionaries(st.sampled_from(READ), JSON)
     | st.just({"language": "de", "mobile": True, "lm_uid": "u1"}),
+    forced=st.just({}) | st.dictionaries(st.sampled_from(["e1", "e2"]), st.sampled_from(["new", "gone"])),
+    disabled=st.sampled_from([[]] * 8 + [[word] for word in WORDS]).map(frozenset),
+    only=st.sampled_from([None] * 12 + [[word] for word in WORDS]).map(
+        lambda one: None if one is None else frozenset(one)
+    ),
 )
 
 
@@ -179,12 +254,58 @@ def compiled(rules_file: RulesFile, version: int = 1) -> DecisionTable | None:
 @given(FILES, CONTEXTS, st.randoms())
 def test_the_order_in_the_file_decides_nothing(rules_file: RulesFile, context: Context, chance: random.Random) -> None:
     table = compiled(rules_file)
-    shuffled = list(rules_file.mutations)
-    chance.shuffle(shuffled)
-    other = compiled(msgspec.structs.replace(rules_file, mutations=shuffled))
+    shuffled = {
+        name: list(getattr(rules_file, name)) for name in rules_file.__struct_fields__ if name != "schema_version"
+    }
+    for entries in shuffled.values():
+        chance.shuffle(entries)
+    other = compiled(msgspec.structs.replace(rules_file, **shuffled))
     assert (table is None) == (other is None)
     if table is not None and other is not None:
         assert decide(table, context) == decide(other, context)
+
+
+@bounded
+@given(FILES, CONTEXTS, st.randoms())
+def test_the_same_visit_is_decided_the_same(rules_file: RulesFile, context: Context, chance: random.Random) -> None:
+    """Again, by another table of the same rules, and with what is known of the visit in another order."""
+    first, second = compiled(rules_file), compiled(rules_file)
+    if first is None or second is None:
+        return
+    known = list(context.attributes.items())
+    chance.shuffle(known)
+    turned = msgspec.structs.replace(context, attributes=dict(known), forced=dict(reversed([*context.forced.items()])))
+    assert decide(first, context) == decide(first, context) == decide(second, turned)
+
+
+@bounded
+@given(FILES, CONTEXTS)
+def test_what_is_off_changes_nothing_and_has_a_reason(rules_file: RulesFile, context: Context) -> None:
+    table, bare = compiled(rules_file), compiled(msgspec.structs.replace(rules_file, toggles=[]))
+    if table is None or bare is None:
+        return
+    decision, open_ = (
+        decide(table, context),
+        decide(bare, msgspec.structs.replace(context, disabled=frozenset(), only=None)),
+    )
+    off = [one for one in decision.outcomes if one.reason is Reason.SWITCHED_OFF]
+    assert all(one.detail.startswith(("toggle t", "by request: ", "module ")) for one in off)
+    assert not {one.mutation_id for one in off} & {group.mutation_id for group in decision.groups}
+    assert decision.assignments.items() <= {**open_.assignments, **decision.assignments}.items()
+    assert decision.reads <= open_.reads
+    untouched = not rules_file.toggles and not context.disabled and context.only is None
+    assert not untouched or decision == open_
+
+
+@bounded
+@given(st.lists(MUTATIONS, max_size=6, unique_by=lambda mutation: mutation["id"]), st.randoms())
+def test_precedence_is_a_total_order(drawn: list[dict[str, Any]], chance: random.Random) -> None:
+    mutations = [decode_mutation(msgspec.json.encode(one)) for one in drawn]
+    keys = [precedence(one) for one in mutations]
+    assert len(set(keys)) == len(keys)
+    shuffled = list(mutations)
+    chance.shuffle(shuffled)
+    assert sorted(shuffled, key=precedence) == sorted(mutations, key=precedence)
 
 
 @bounded
@@ -195,6 +316,8 @@ def test_a_table_survives_bytes(rules_file: RulesFile, context: Context) -> None
         return
     again = unseal(seal(table, key_id="k", sign=lambda message: message[:8]), verify=lambda *_: True)
     assert again == table
+    assert again.to_bytes() == table.to_bytes()
+    assert again.rules == rules_file
     assert (again.version, again.digest, again.created_at) == (table.version, table.digest, table.created_at)
     assert decide(again, context) == decide(table, context)
 

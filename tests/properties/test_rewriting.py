@@ -1,5 +1,7 @@
 """What holds for every page and every operation, whatever the bytes."""
 
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -86,6 +88,23 @@ def test_what_did_not_apply_left_no_trace(given_page: tuple[bytes, str | None], 
     for refused in [i for i, outcome in enumerate(result.outcomes) if outcome.reason is not Reason.APPLIED]:
         others = groups[:refused] + groups[refused + 1 :]
         assert page_of(page, apply_groups(page, others, charset=charset)) == page_of(page, result)
+
+
+@bounded
+@given(pages(), GROUPS)
+def test_those_that_apply_get_along_without_the_others(
+    given_page: tuple[bytes, str | None], groups: list[Group]
+) -> None:
+    page, charset = given_page
+    result = apply_groups(page, groups, charset=charset)
+    if isinstance(result, PassedThrough):
+        return
+    applied = [i for i, outcome in enumerate(result.outcomes) if outcome.reason is Reason.APPLIED]
+    alone = apply_groups(page, [groups[i] for i in applied], charset=charset)
+    assert alone.outcomes == tuple(result.outcomes[i] for i in applied)
+    assert page_of(page, alone) == result.page
+    places = sorted((edit.start, edit.end) for edit in result.edits)
+    assert all(before[1] <= after[0] for before, after in pairwise(places))
 
 
 @bounded

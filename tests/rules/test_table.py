@@ -11,7 +11,7 @@ from rules.decision import Outcome, decide
 from rules.errors import TableError
 from rules.rows import Row
 from rules.table import DecisionTable, engine_of, key_id, seal, unseal
-from tests.rules.making import NOW, removing, rules_file, table, visit
+from tests.rules.making import NOW, experiment, removing, rules_file, table, variant, visit
 
 ENGINE = "this engine"
 
@@ -223,6 +223,19 @@ def test_tables_of_the_first_format_are_compiled_whole() -> None:
     first["rules"]["mutations"][0]["pageSlug"] = "where"
     with pytest.raises(TableError, match=r"invalid_rules: \$.mutations\[0\].pageSlug"):
         unseal(in_envelope(first), verify=trusting, engine=ENGINE)
+
+
+def test_tables_of_the_second_format_are_compiled_as_they_are_used() -> None:
+    """As they were written before rules declared attributes, saved groups and toggles, and said their schema version."""
+    known = ("mutations", "experiments", "modules", "segments")
+    present = sealed(variant("v"), removing("a"), experiments=[experiment()])
+    now = msgspec.msgpack.decode(msgspec.msgpack.decode(present)["body"])
+    second = {**now, "format": 2, "rules": {name: now["rules"][name] for name in known}}
+    for engine in (ENGINE, "another"):
+        found = unseal(in_envelope(second), verify=trusting, engine=engine)
+        assert (found.engine, found.size) == (ENGINE, 2)
+        assert found.rules == table(variant("v"), removing("a"), experiments=[experiment()]).rules
+        assert candidates(found, "/") == ["a", "v"]
 
 
 def test_who_has_checked_can_be_asked_before() -> None:
