@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from rules import limits
-from rules.fields import Identifier, Name, Record
+from rules.fields import Identifier, Name, Record, Version
 
 Weight = Annotated[float, Meta(ge=0, le=1_000_000)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -113,7 +113,7 @@ class Experiment(Record, frozen=True, kw_only=True):
     disable_sticky_bucketing: bool = False
     """Assign by position alone, whatever is remembered."""
     is_active: bool = True
-    version: Annotated[int, Meta(ge=1)] = 1
+    version: Version = 1
 
     def __post_init__(self) -> None:
         self._check_variations()

@@ -17,6 +17,9 @@ Identifier = Annotated[
     ),
 ]
 Name = Annotated[str, Meta(max_length=limits.NAME_CHARACTERS_MAX)]
+Version = Annotated[int, Meta(ge=1, le=limits.VERSION_MAX)]
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""A whole number of the author's own, as a table can hold it."""
 Pattern = Annotated[str, Meta(min_length=1, max_length=limits.PATTERN_CHARACTERS_MAX)]
 Markup = Annotated[str, Meta(max_length=limits.CONTENT_CHARACTERS_MAX)]
 AttributeName = Annotated[

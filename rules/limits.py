@@ -3,6 +3,9 @@
 RULES_FILE_BYTES_MAX = 32 * 1024 * 1024
 """A rules file: 10,000 mutations of 2 KB fit with room; more is a mistake or an attack."""
 
+VERSION_MAX = 2**31 - 1
+"""Versions of one document: what a PostgreSQL integer counts, at one a second for 68 years."""
+
 PROBLEM_CHARACTERS_MAX = 1_200
 """What is wrong with a rule, or where: a line that a person reads, whatever is quoted in it."""
 

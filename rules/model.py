@@ -34,7 +34,7 @@ from rules.experiments import (
     RampStep,
     Variation,
 )
-from rules.fields import Identifier, Markup, Name, Pattern, Record
+from rules.fields import Identifier, Markup, Name, Pattern, Record, Whole
 from rules.forward import SCHEMA_VERSION
 from rules.mutations import (
     ArrangeMutation,
@@ -281,11 +281,7 @@ class Segment(Record, frozen=True, kw_only=True):
     conditions: dict[str, Any]
 
 
-Member = (
-    Annotated[str, Meta(max_length=limits.GROUP_MEMBER_CHARACTERS_MAX)]
-    | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-    | float
-)
+Member = Annotated[str, Meta(max_length=limits.GROUP_MEMBER_CHARACTERS_MAX)] | Whole | float
 
 
 class SavedGroup(Record, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from rules import limits
-from rules.fields import Identifier, Name, Pattern, Record
+from rules.fields import Identifier, Name, Pattern, Record, Version
 from rules.payloads import (
     CtaPayload,
     EmotionMapPayload,
@@ -79,7 +79,7 @@ class Mutation(Record, frozen=True, kw_only=True):
     """GrowthBook-style condition over the visit's attributes; `{}` is always true."""
     priority: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] = 0
     """Within its layer, the higher wins."""
-    version: Annotated[int, Meta(ge=1)] = 1
+    version: Version = 1
     """Grows by one with every saved change."""
     created_by: Name = ""
     """Who saved this version."""
@@ -87,7 +87,7 @@ class Mutation(Record, frozen=True, kw_only=True):
     """When this version was saved."""
     is_active: bool = True
     """The switch."""
-    rollback_pointer: Annotated[int, Meta(ge=1)] | None = None
+    rollback_pointer: Version | None = None
     """The version that a rollback returns to; null for the first."""
     name: Name = ""
     """What people call it."""

@@ -22,6 +22,7 @@ from rules.fields import (
     Record,
     StyleValue,
     TokenName,
+    Whole,
     filled_as,
 )
 
@@ -62,7 +63,7 @@ class Content(Record, frozen=True, kw_only=True):
             raise ValueError("`props` go with `component`")
 
 
-Prop = Union[Markup, bool, int, float, Content, Annotated[list[Content], Meta(max_length=limits.PROPS_MAX)]]  # noqa: UP007
+Prop = Union[Markup, bool, Whole, float, Content, Annotated[list[Content], Meta(max_length=limits.PROPS_MAX)]]  # noqa: UP007
 """One prop of a component."""
 
 

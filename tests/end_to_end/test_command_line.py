@@ -17,6 +17,7 @@ from control_plane.tokens import Role, Tokens
 from tests.end_to_end.site import Site, response
 from tests.end_to_end.stack import ROOT, Service, inherited, until
 from tests.layout_mutation.typed import Ran
+from tests.rules import malformed
 
 EXAMPLES = ROOT / "examples"
 RULES = EXAMPLES / "rules.json"
@@ -285,3 +286,23 @@ def test_help_lists_every_command_and_a_wrong_one_is_refused(run: CommandLine) -
     wrong = run("rewright")
     assert wrong.code == 2
     assert "rewrite" in wrong.err
+
+
+MALFORMED = {
+    case[0]: case
+    for kind in (malformed.TEXTS, malformed.NUMBERS, malformed.DEEP, malformed.LONG_TEXTS, malformed.LONG_LISTS)
+    for case in kind
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["UTF-16", "half a pair", "4,000 digits", "lists", "in a condition", "10 MB of field", "a million values"]
+)
+def test_a_malformed_file_is_one_line_on_standard_error(run: CommandLine, name: str) -> None:
+    _, content, path, part = MALFORMED[name]
+    (run.folder / "rules.json").write_bytes(content())
+    for words in (["lint", "rules.json"], ["rewrite", "--rules", "rules.json"]):
+        ran = run(*words, stdin=PAGE)
+        assert ran.is_one_error(2), ran.err
+        assert ran.err.startswith(f"error: rules.json: {path}: ")
+        assert part in ran.err

@@ -191,6 +191,14 @@ TEXTS: list[Case] = [
     _file("null", b"null", "$", "Expected `object`, got `null`"),
 ]
 
+_OPERATION = f"{AT}.mutationPayload.operations[0]"
+
+
+def _writes(**content: Any) -> dict[str, Any]:
+    operation = {"verb": "append", "target": {"selector": "p"}, "content": content}
+    return of(mutationPayload={"operations": [operation]})
+
+
 _IN_SEGMENT = b'{"segments": [{"id": "s", "conditions": {"a": {"$in": [1, %s]}}}]}'
 _AT_SEGMENT = "$.segments[0].conditions.a.$in[1]"
 NUMBERS: list[Case] = [
@@ -211,6 +219,14 @@ NUMBERS: list[Case] = [
         "<= 9223372036854775807",
     ),
     _file("priority", of(priority=10**40), f"{AT}.priority", "<= 1000000"),
+    _file("a version beyond 64 bits", of(version=2**70), f"{AT}.version", "<= 2147483647"),
+    _file("a pointer beyond 64 bits", of(rollbackPointer=2**70), f"{AT}.rollbackPointer", "<= 2147483647"),
+    _file(
+        "a prop beyond 64 bits",
+        _writes(component="card", props={"a": 2**70}),
+        f"{_OPERATION}.content.props.a",
+        "<= 9223372036854775807",
+    ),
     _file("version", of(version=2.5), f"{AT}.version", "Expected `int`"),
     _file("leading zero", b'{"schemaVersion": 02}', "$", "not JSON"),
     _file("hexadecimal", b'{"schemaVersion": 0x2}', "$", "not JSON"),
@@ -279,14 +295,6 @@ EXPRESSIONS: list[Case] = [
         ("(" * 50_000 + ")" * 50_000, "at most 10,000 are allowed"),
     )
 ]
-
-_OPERATION = f"{AT}.mutationPayload.operations[0]"
-
-
-def _writes(**content: Any) -> dict[str, Any]:
-    operation = {"verb": "append", "target": {"selector": "p"}, "content": content}
-    return of(mutationPayload={"operations": [operation]})
-
 
 LONG_TEXTS: list[Case] = [
     ("10 MB of name", lambda: json.dumps(of(name=LONG)).encode(), f"{AT}.name", "length <= 200"),

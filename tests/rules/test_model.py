@@ -1,7 +1,11 @@
 """The schema decodes what the contract says, fills in what it leaves out, and writes it back the same."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import msgspec
 import pytest
+from msgspec import inspect
 
 from rules import limits, model
 from rules.errors import RulesError
@@ -47,3 +51,29 @@ def test_operations_alone() -> None:
 def test_a_file_has_a_size() -> None:
     with pytest.raises(RulesError, match="at most"):
         model.decode_rules(b" " * (limits.RULES_FILE_BYTES_MAX + 1))
+
+
+def test_everything_in_a_rules_file_has_a_bound() -> None:
+    """Texts, lists, mappings and whole numbers; conditions, in which anything may stand, are bounded as they compile."""
+    assert sorted(unbounded(inspect.type_info(model.RulesFile), "$", set())) == []
+
+
+def unbounded(place: Any, path: str, seen: set[type]) -> Iterator[str]:
+    if isinstance(place, inspect.Metadata):
+        yield from unbounded(place.type, path, seen)
+    elif isinstance(place, inspect.UnionType):
+        for member in place.types:
+            yield from unbounded(member, path, seen)
+    elif isinstance(place, inspect.StructType) and place.cls not in seen:
+        seen.add(place.cls)
+        for field in place.fields:
+            if field.name != "conditions":
+                yield from unbounded(field.type, f"{place.cls.__name__}.{field.encode_name}", seen)
+    elif isinstance(place, inspect.ListType | inspect.DictType | inspect.StrType):
+        if place.max_length is None and getattr(place, "pattern", None) is None:
+            yield path
+        for inner in ("item_type", "key_type", "value_type"):
+            if hasattr(place, inner):
+                yield from unbounded(getattr(place, inner), f"{path}[]", seen)
+    elif isinstance(place, inspect.IntType) and None in (place.ge, place.le):
+        yield path
