@@ -70,15 +70,16 @@ class RulesFiles:
             if earlier is None:
                 stored = codec.decode_all(Kind.EXPERIMENT, await change.transaction.everything(Kind.EXPERIMENT))
                 rules, told = with_stored_seeds(decoded, stored)
-                imported = msgspec.structs.replace(await self._write(change, rules), brought_forward=told)
+                imported = await self._write(change, rules, told)
                 await change.remember(msgspec.json.encode(imported))
             else:
                 imported = msgspec.json.decode(earlier, type=Imported)
         return imported, change.publication
 
-    async def _write(self, change: Change, rules: RulesFile) -> Imported:
+    async def _write(self, change: Change, rules: RulesFile, told: tuple[forward.Change, ...]) -> Imported:
         await self._check(change, rules)
-        return Imported(**{MEMBERS[one.kind]: await self._written(change, one, rules) for one in self._documents})
+        counts = {MEMBERS[one.kind]: await self._written(change, one, rules) for one in self._documents}
+        return Imported(brought_forward=told, **counts)
 
     async def _written(self, change: Change, documents: Documents[Any], rules: RulesFile) -> Counts:
         given, changed = getattr(rules, MEMBERS[documents.kind]), 0
