@@ -309,9 +309,10 @@ class Workspace:
         be read on as something else."""
         page = self.document.page
         follows = written[:1] or page[end : end + 1]
-        if _READ_ON.search(page[max(0, start - _READ_ON_BYTES) : start] + follows):
+        behind = page[end : end + 1]
+        if follows and _READ_ON.search(page[max(0, start - _READ_ON_BYTES) : start] + follows):
             return True
-        if _READ_ON.search(written[-_READ_ON_BYTES:] + page[end : end + 1]):
+        if behind and _READ_ON.search(written[-_READ_ON_BYTES:] + behind):
             return True
         if follows in (b"<", b"") or page[start - 1 : start] == b">":
             return False
