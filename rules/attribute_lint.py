@@ -15,7 +15,7 @@ from rules.context import ATTRIBUTES
 from rules.errors import RulesError
 from rules.findings import Finding, Severity
 from rules.model import Counter, Derived, EmotionMapMutation, Journey, LayoutMutation, Quiz, RulesFile
-from rules.placeholders import PROPS, parts_of, placeholders_in
+from rules.placeholders import parts_of, placeholders_in
 from rules.rows import Row
 
 _JOURNEY = frozenset({"step", "furthest", "reached", "completed"})
@@ -131,8 +131,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _in_text(text: str, at: str) -> Iterator[_Read]:
-    """The placeholders of a text."""
+    """The placeholders of a text; props are no attributes, and so not known here."""
     with suppress(RulesError):  # a text in which braces are braces
         for placeholder in placeholders_in(parts_of(text, at)):
-            if placeholder.steps[0] != PROPS:
-                yield _Read(placeholder.name, at)
+            yield _Read(placeholder.name, at)

@@ -255,6 +255,9 @@ def test_rules_of_a_page_are_found_once_and_whatever_was_asked_between() -> None
     assert made.candidates("shop.example", "/a/2") is first
     assert candidates(made, "/b") == ["b"]
     assert made.candidates("other.example", "/a/1") is first
+    own = table(removing("own", site="shop.example"), removing("other", site="other.example"))
+    assert candidates(own, "/") == ["own"]
+    assert [row.mutation.id for row in own.rows if row in own.candidates("other.example", "/")] == ["other"]
     assert candidates(made, "") == []
     assert candidates(table(removing("any")), "") == ["any"]
 
