@@ -131,7 +131,8 @@ def decide(table: "DecisionTable", context: Context, *, redirects: bool = True) 
             groups.append(group.of_visit(context.attributes))
         elif row.redirect is not None and outcome.reason is Reason.APPLIED:
             leading.append(row)
-    private = bool(reads - PAGE_ATTRIBUTES)
+    # What is derived is as private as what it follows from, which is among `reads` too.
+    private = bool(reads - PAGE_ATTRIBUTES - table.company.derivation.rules.keys())
     redirect = None
     if leading:
         lasts = not (private or assignments.units or scheduled)

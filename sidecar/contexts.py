@@ -48,7 +48,8 @@ class Contexts:
         """What rules see. `said` are the attributes that the origin's response says: `layoutId` and `page`, or None."""
         reads = table.asks(visit.host, visit.path)
         given = {name: value for name, value in said.items() if value is not None}
-        given.update(self._units.of(visit.headers, now, reads))
+        # A unit may not stand in for what a table derives: caches are told what that follows from, and nothing else.
+        given.update(self._units.of(visit.headers, now, reads - table.company.derivation.rules.keys()))
         switches = UNTOGGLED if toggles is None else toggles
         return Context(
             site=visit.host,

@@ -63,6 +63,25 @@ def test_what_it_follows_from_counts_as_read() -> None:
     assert decision.private
 
 
+def test_what_follows_from_the_page_alone_is_the_pages() -> None:
+    mood = {
+        "kind": "derived",
+        "id": "mood",
+        "givenBy": "page.mood",
+        "cases": [{"value": "a", "conditions": {"slug": "a"}}],
+    }
+    second = {"kind": "derived", "id": "second", "cases": [{"value": "b", "conditions": {"mood": "a"}}]}
+    visitors = {
+        "kind": "derived",
+        "id": "third",
+        "cases": [{"value": "b", "conditions": {"second": "b", "device": "tv"}}],
+    }
+    seen = Context(site="shop.example", path="/a", attributes={"slug": "a"})
+    for read, private in (("mood", False), ("second", False), ("third", True), ("undeclared", True)):
+        rules = table(removing("m", conditions={read: "b"}), attributes=[mood, second, visitors])
+        assert decide(rules, seen).private is private, read
+
+
 def test_nothing_is_worked_out_that_no_rule_reads() -> None:
     rules = table(removing("m"), attributes=[ARCHETYPE, PACE], savedGroups=[SMALL])
     decision = decide(rules, Context(site="a.example", path="/"))

@@ -3,6 +3,7 @@
 from typing import Any
 
 from rules.context import Context
+from rules.decision import decide
 from sidecar.contexts import Contexts, context_of_address
 from sidecar.settings import SidecarSettings
 from sidecar.toggles import Toggles
@@ -30,6 +31,14 @@ def test_rules_see_what_the_rules_of_the_page_read() -> None:
     }  # fmt: skip
     assert set(context(visiting("/b"), rules).attributes) == {"host", "path", "url", "userAgent", "device"}
     assert set(context(visiting("/c"), rules).attributes) == {"host", "path", "url"}
+
+
+def test_a_unit_does_not_stand_in_for_what_is_derived() -> None:
+    derived = {"kind": "derived", "id": "user", "otherwise": "nobody"}
+    rules = table(headline(conditions={"user": "ada"}), attributes=[derived])
+    seen = context(visiting(X_User="ada"), rules)
+    assert "user" not in seen.attributes
+    assert decide(rules, seen).reads == {"user"}
 
 
 def test_what_the_response_says() -> None:

@@ -53,6 +53,14 @@ async def test_a_meta_decides_and_the_page_stays_everybodys() -> None:
     assert answer.verdict == b"applied; table=7; mutations=1"
 
 
+async def test_an_emotion_that_the_page_says_is_everybodys_too() -> None:
+    said = {"kind": "derived", "id": "emotion", "givenBy": "page.emotion", "otherwise": "calm"}
+    rules = table(headline(trigger={"on": "emotion", "emotions": ["joy"]}), attributes=[said])
+    for head, body in ((META, new(page(META))), (b"", page())):
+        answer = await fetched(rules=rules, body=html(page(head), PUBLIC))
+        assert (answer.body, answer.get(b"Cache-Control")) == (body, b"public, max-age=60")
+
+
 @pytest.mark.parametrize(
     ("head", "fields", "emotion"),
     [
