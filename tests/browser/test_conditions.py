@@ -141,6 +141,9 @@ async def test_operators_and_values_fit_the_attribute(form: Page) -> None:
     assert await row.get_by_label("Operator").locator("option").all_inner_texts() == ["is", "is there", "is not there"]
     await row.get_by_label("Value").select_option("false")
     assert written(await form.get_by_label("Conditions", exact=True).input_value()) == {"purchase.completed": False}
+    await add(form, "__proto__", "is", "x")
+    found = written(await form.get_by_label("Conditions", exact=True).input_value())
+    assert found == {"purchase.completed": False, "__proto__": "x"}, "a name like any other"
 
 
 async def test_every_operator_that_rows_offer_is_one_of_the_rules(form: Page) -> None:

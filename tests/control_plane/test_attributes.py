@@ -101,6 +101,12 @@ async def test_an_attribute_is_checked_among_the_others(plane: Plane) -> None:
     cases = [{"value": "x", "conditions": {"account": {"$inGroup": "nobody"}}}]
     refused = await plane.ask("POST", "attributes", {"kind": "derived", "id": "three", "cases": cases})
     assert refused.json()["errors"][0]["path"].startswith("$.cases[0].conditions")
+    condition = {"account": {"$inGroup": "nobody"}}
+    refused = await plane.ask("POST", "attributes", {"kind": "counter", "id": "views", "conditions": condition})
+    assert refused.json()["errors"][0]["path"].startswith("$.conditions")
+    steps = [{"id": "basket", "pageSlug": "/basket", "conditions": condition}]
+    refused = await plane.ask("POST", "attributes", {"kind": "journey", "id": "way", "steps": steps})
+    assert refused.json()["errors"][0]["path"].startswith("$.steps[0].conditions")
 
 
 async def test_preview_knows_them(plane: Plane) -> None:

@@ -64,8 +64,8 @@ TRIGGERS: list[dict[str, Any]] = [
     {
         "on": "schedule",
         "schedule": {
-            "startsAt": "2027-07-01T09:00:00+02:00",
-            "timezone": "Europe/Berlin",
+            "startsAt": "2027-07-01T09:00:00+09:00",
+            "timezone": "Asia/Tokyo",
             "hours": {"from": "09:00", "to": "17:00"},
         },
     },
@@ -92,6 +92,15 @@ def test_what_a_chosen_trigger_needs_is_asked_for_at_its_field() -> None:
     assert mutation_json(typed, fields)[1] == {"trigger.emotions": "This is needed."}
     typed = typed_of({**WHOLE, "trigger": {"on": "journey", "journey": "purchase"}}, fields)
     assert mutation_json(typed, fields)[1] == {"trigger.step": "This is needed."}
+
+
+def test_moments_of_a_trigger_are_its_own_clock() -> None:
+    fields = fields_for("insert")
+    schedule = {"startsAt": "2027-07-01T00:00:00+00:00", "timezone": "Asia/Tokyo"}
+    typed = typed_of({**WHOLE, "trigger": {"on": "schedule", "schedule": schedule}}, fields)
+    assert typed["trigger.schedule.startsAt"] == "2027-07-01T09:00:00"
+    found, _ = mutation_json(typed | {"trigger.schedule.startsAt": "2027-07-01T10:00"}, fields)
+    assert found["trigger"]["schedule"]["startsAt"] == "2027-07-01T10:00:00+09:00"
 
 
 @pytest.mark.parametrize(
