@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import turbohtml
-from turbohtml import Comment, Element, Namespace, TokenType
+from turbohtml import Comment, Element, Namespace, Text, TokenType
 
 from rules.html.harm import harm_of
 from rules.model import Content
@@ -91,6 +91,18 @@ def stays_whole(ancestors: tuple[str, ...], markup: str, element: Element) -> bo
     if parent is None or not _is_between_marks(parent) or len(parent.children) != 3:
         return False
     return parent.children[1].equals(element)
+
+
+@lru_cache(maxsize=4096)
+def closes_all(ancestors: tuple[str, ...], markup: str) -> bool:
+    """Whether text right behind `markup`, which fits inside the last of `ancestors`, stands beside it: nothing is open any
+    more, nor to be opened again."""
+    root = tree_in(ancestors, markup + "x")
+    parent = None if root is None else _innermost(root, ancestors)
+    if parent is None or not _is_between_marks(parent):
+        return False
+    last = parent.children[-2]
+    return isinstance(last, Text) and last.data.endswith("x")
 
 
 def _innermost(root: Element, ancestors: tuple[str, ...]) -> Element | None:

@@ -26,7 +26,7 @@ VOID = frozenset(
 FORMATTING = frozenset("a b big code em font i nobr s small strike strong tt u".split())
 """Elements that the parser opens again by itself after misnested tags ("list of active formatting elements")."""
 
-_ANY_FORMATTING = ", ".join(sorted(FORMATTING))
+ANY_FORMATTING = ", ".join(sorted(FORMATTING))
 
 LEADING_NEWLINE = frozenset({"pre", "textarea", "listing"})
 """The parser drops a newline right after these start tags."""
@@ -42,6 +42,7 @@ _TABLES_ASKED_MAX = 1_000
 """With more tables a page counts as odd: to prove it is cheaper than to ask each."""
 _ASKED_ONE_BY_ONE_MAX = 16
 """Formatting elements: more of them inside an element are not asked each, while few of the whole page are left open."""
+_BEHIND_ALL = (1 << 62, 0)
 _TAGS_OF_ANY_DEPTH = 5_000
 """With so few tags depth costs little, and most pages have fewer."""
 
@@ -58,7 +59,6 @@ class Document:
         self.root = turbohtml.parse(self.source, source_locations=True, scripting=True)
         self._selected: dict[str, list[Element]] = {}
         self._inner: dict[int, tuple[int, int] | None] = {}
-        self._searched, self._has_ended = 0, False
         self._locations: dict[Element, SourceLocation | None] = {}
         self._reread = 0
         self._tags = tags
@@ -96,30 +96,21 @@ class Document:
     @cached_property
     def is_misnested(self) -> bool:
         """Some formatting element was opened again by the parser: a copy shares its original's position."""
-        formatting = self.root.select(_ANY_FORMATTING)
+        formatting = self.root.select(ANY_FORMATTING)
         return len({element.position for element in formatting}) != len(formatting)
 
     @cached_property
     def _left_open(self) -> list[Element]:
         """Formatting elements without end tag; most pages have none."""
-        return [element for element in self.root.select(_ANY_FORMATTING) if self.end_tag(element) is None]
+        return [element for element in self.root.select(ANY_FORMATTING) if self.end_tag(element) is None]
 
     def leaves_formatting_open(self, element: Element) -> bool:
         """Whether a formatting element in it (or itself) has no end tag: the parser may open it again behind."""
-        inside = element.select(_ANY_FORMATTING)
+        inside = element.select(ANY_FORMATTING)
         if len(inside) > _ASKED_ONE_BY_ONE_MAX and len(self._left_open) <= _ASKED_ONE_BY_ONE_MAX:
             return any(one == element or element in one.ancestors for one in self._left_open)
         candidates = [element, *inside] if element.tag in FORMATTING else inside
         return any(self.end_tag(candidate) is None for candidate in candidates)
-
-    def ends_before(self, offset: int) -> bool:
-        """Whether `</body>` or `</html>` stands before an offset, be it in a script's text; what follows has rules of its
-        own. Each byte is looked at once, since most elements stand far from the end."""
-        if offset > self._searched and not self._has_ended:
-            piece = self.page[max(0, self._searched - len(b"</html")) + self.base : offset + self.base].lower()
-            self._searched = offset
-            self._has_ended = b"</body" in piece or b"</html" in piece
-        return self._has_ended
 
     @cached_property
     def has_thrown_out(self) -> bool:
@@ -131,9 +122,8 @@ class Document:
             node = table.previous_sibling
             while isinstance(node, Text):
                 node = node.previous_sibling
-            inner, outer = node.position if isinstance(node, Element) else None, table.position
-            if inner is not None and outer is not None and inner > outer:
-                return True
+            if isinstance(node, Element) and (node.position or _BEHIND_ALL) > (table.position or _BEHIND_ALL):
+                return True  # one that no tag of the source began stands for an end tag, maybe one inside the table
         return False
 
     @cached_property

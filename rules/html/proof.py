@@ -3,8 +3,8 @@
 HTML's parser moves, closes and opens elements for reasons that can stand anywhere before or behind an edit: a formatting
 element left open, text that a table throws out, a body that begins with what was removed. No look at one place knows
 them all, so what may reach beyond its place is proven as a whole: the verbs are carried out on the parsed tree as a
-browser's DOM would, and the parser must make the same tree of the new bytes. `is_needed` says for which edits that is.
-Counterpart: `rules.html.operations` made the edits; `rules.html.rewrite` refuses what has no proof.
+browser's DOM would, and the parser must make the same tree of the new bytes.
+Counterpart: `rules.html.reach` says for which edits that is; `rules.html.rewrite` refuses what has no proof.
 Never: an edit. The proof spends the document's tree; nothing may be asked of the document afterwards.
 """
 
@@ -14,12 +14,12 @@ from itertools import groupby
 from typing import NamedTuple
 
 import turbohtml
-from turbohtml import DocumentFragment, Element, Namespace, Node, Text
+from turbohtml import DocumentFragment, Element, Node, Text
 
 from rules import model
 from rules.html.charset import Charset
 from rules.html.content import markup_of
-from rules.html.document import FORMATTING, STRUCTURE, Document, chain, context_of, window_of
+from rules.html.document import Document, context_of, window_of
 from rules.html.edits import Edit, splice
 from rules.html.places import Move, Spot, Where
 from rules.html.tags import TagChanges, tag_edits
@@ -33,7 +33,7 @@ class Carried(NamedTuple):
     element: Element
 
 
-_START_TAG_ONLY = (
+START_TAG_ONLY = (
     model.SetAttribute,
     model.RemoveAttribute,
     model.AddClass,
@@ -41,156 +41,13 @@ _START_TAG_ONLY = (
     model.SetStyle,
     model.SetParameters,
 )
-_MOVES = (model.MoveBefore, model.MoveAfter, model.MovePrepend, model.MoveAppend, model.ReorderChildren)
-_STYLE_BLOCK_ONLY = (model.HideByStyle, model.SetTokens)
+MOVES = (model.MoveBefore, model.MoveAfter, model.MovePrepend, model.MoveAppend, model.ReorderChildren)
+STYLE_BLOCK_ONLY = (model.HideByStyle, model.SetTokens)
 """They change no element; the block that stands for them is an operation of its own."""
-_INSERTIONS = (model.Before, model.After, model.Prepend, model.Append)
-_MOVES_CONTENT = frozenset(
-    "table caption colgroup tbody thead tfoot tr td th select template svg math pre textarea listing object applet "
-    "marquee noscript frameset ruby".split()
-)
-"""Elements in which, or behind which, the parser moves, drops or closes by rules of their own."""
-_FLOWING = frozenset(
-    "a abbr address article aside b bdi bdo blockquote cite code dd del div dt em figcaption footer h1 h2 h3 h4 h5 h6 "
-    "header i ins kbd label legend li main mark nav p q s samp section small span strong sub summary sup td th time u "
-    "var".split()
-)
-"""Elements in which text, white space or not, is only text."""
-_OWN = re.compile(r"(?:<style(?: [^<>\0]*)?>[^<\0]*</style>|<script(?: [^<>\0]*)?>[^<\0]*</script>)+")
-"""What the engine itself writes into a head."""
-_STRUCTURE_TAG = re.compile(r"<(?:html|body)", re.IGNORECASE)
 _WHITE_SPACE = " \t\n\f\r"
 _DROPPED = re.compile(rb"<(?:pre|textarea|listing)(?:[\s/][^<>]*)?>\r\n", re.IGNORECASE)
 """A line end that the parser drops, and that looks in the window as if it began with a space."""
-_OPEN_END = re.compile(r"(?:<|&#?[A-Za-z0-9]*|[A-Za-z0-9]{64})\Z")
-"""Text that may go on as a tag or a character reference, by what an edit puts behind it; of the longest, the end."""
-_OPEN_END_CHARACTERS = 64
 _NO_TEXT = re.compile(r"<!--.*?-->|</html\s*>", re.DOTALL | re.IGNORECASE)
-
-
-def is_needed(document: Document, carried: Sequence[Carried]) -> bool:
-    """Whether the carried operations could reach beyond their places, so that only the whole page can prove them."""
-    if any(isinstance(one.operation, _MOVES) for one in carried):
-        return True
-    carried = [one for one in carried if not isinstance(one.operation, _STYLE_BLOCK_ONLY)]
-    if any(isinstance(one.operation, model.RemoveAttribute) and one.element.tag in STRUCTURE for one in carried):
-        return True  # a second <body> or <html> could bring the attribute back
-    if any(_is_read_elsewhere(document, one.element) for one in carried):
-        return True
-    if all(isinstance(one.operation, _START_TAG_ONLY) for one in carried):
-        return any(one.element.tag in FORMATTING for one in carried) and document.is_misnested
-    others = [one for one in carried if not _keeps_state(document, one)]
-    if not others:
-        return False
-    odd = document.is_misnested or document.has_thrown_out or document.mentions_frames
-    return odd or not all(_stays_in_place(document, one) for one in others)
-
-
-def _is_read_elsewhere(document: Document, element: Element) -> bool:
-    """Whether attributes of an element decide about more than itself: `<font color>` ends an `<svg>` that `<font>` stays
-    inside, and `<selectedcontent>` copies the option that is `selected`."""
-    reader = {"font": "svg, math", "option": "selectedcontent"}.get(element.tag)
-    return reader is not None and bool(document.select(reader))
-
-
-def _keeps_state(document: Document, one: Carried) -> bool:
-    """Whether the parser is, behind the edit, in exactly the state that it was in there before, however odd the page.
-
-    That holds for start tags that it does not copy; for text that becomes other text, no tag among either: formatting
-    that the old one was to open again is open already, or its span would not be certain; and for what the engine
-    writes right before the tag that ends the head. (`<select>` copies what its options hold.)
-    """
-    operation, element = one
-    if isinstance(operation, _START_TAG_ONLY):
-        return element.tag not in FORMATTING or not document.is_misnested
-    if element.namespace is not Namespace.HTML or document.end_tag(element) is None:
-        return False
-    if isinstance(operation, model.Append):
-        return element.tag == "head" and _OWN.fullmatch(markup_of(operation.content)) is not None
-    if not isinstance(operation, model.SetInnerContent | model.SetText):
-        return False
-    inner, body = document.inner(element), document.root.select_one("body")
-    if inner is None or inner[0] == inner[1] or body is None or document.start_tag(body) is None:
-        return False
-    if element.tag not in _FLOWING or "select" in chain(element):
-        return False
-    written = markup_of(operation.content)
-    return document.source.find("<", *inner) < 0 and "<" not in written and "\0" not in written and written != ""
-
-
-def _stays_in_place(document: Document, one: Carried) -> bool:
-    """Whether an operation provably changes nothing but its place, on a page that is not odd.
-
-    What reaches far in HTML's parser: formatting left open, tags implied, text thrown out of tables, a body that begins
-    with what is removed, a newline that becomes the first of a `<pre>`. So the tags of the element, of its parent and of
-    what stands before it must be in the source, nothing in it may leave formatting open, and no ancestor may be one
-    that moves what it holds.
-    """
-    operation, element = one
-    if isinstance(operation, _START_TAG_ONLY):
-        return True
-    if element.tag == "head":
-        return isinstance(operation, model.Append) and document.end_tag(element) is not None
-    if isinstance(operation, model.RemoveAndKeepContent) or not _is_written(document, element):
-        return False
-    if not _is_between_tags_of_parent(document, element) or _may_join(document, one):
-        return False
-    if _MOVES_CONTENT.intersection(chain(element)) or _brings_form(operation):
-        return False
-    if not isinstance(operation, _INSERTIONS) and _gives_page_attributes(document, element):
-        return False
-    previous, last = element.previous_sibling, element.children[-1] if element.children else None
-    return all(not isinstance(node, Element) or _is_written(document, node) for node in (previous, last))
-
-
-def _may_join(document: Document, one: Carried) -> bool:
-    """Whether text ends where something is written or goes, and would be read on: a `<` or `&amp` that was text becomes a tag
-    or another character by the letters behind it, and a carriage return one line end with a new line."""
-    content = getattr(one.operation, "content", None)
-    if isinstance(content, Content) and _OPEN_END.search(markup_of(content)[-_OPEN_END_CHARACTERS:]):
-        return True
-    tags = (document.start_tag(one.element), document.end_tag(one.element))
-    return any(_has_open_end(document, tag[0]) for tag in tags if tag is not None)
-
-
-def _has_open_end(document: Document, offset: int) -> bool:
-    """Whether the source before an offset may be read on; a lone return looks like a new line there."""
-    if offset and document.page[offset + document.base - 1] == ord("\r"):
-        return True
-    return _OPEN_END.search(document.source[max(0, offset - _OPEN_END_CHARACTERS) : offset]) is not None
-
-
-def _is_between_tags_of_parent(document: Document, element: Element) -> bool:
-    """False where the parser implied a tag of the parent, or the element came after it: behind `</body>`, say."""
-    parent = element.parent
-    own = document.start_tag(element)
-    if not isinstance(parent, Element) or own is None:
-        return False
-    start, end = document.start_tag(parent), document.end_tag(parent)
-    return start is not None and end is not None and start < own < end and not document.ends_before(own[0])
-
-
-def _is_written(document: Document, element: Element) -> bool:
-    """Whether the source has all tags of an element, and closes the formatting inside.
-
-    A form's end tag may stand before the end of what it holds, so it says nothing.
-    """
-    if document.start_tag(element) is None or element.tag == "form":
-        return False
-    if not document.has_content(element):
-        return True
-    return document.end_tag(element) is not None and not document.leaves_formatting_open(element)
-
-
-def _gives_page_attributes(document: Document, element: Element) -> bool:
-    """Whether a second `<html>` or `<body>` stands inside: its attributes are the page's own, and would go with it."""
-    outer = document.outer(element)
-    return outer is None or _STRUCTURE_TAG.search(document.source, *outer) is not None
-
-
-def _brings_form(operation: Operation) -> bool:
-    content = getattr(operation, "content", None)
-    return isinstance(content, Content) and content.html is not None and "<form" in content.html.lower()
 
 
 def holds(
@@ -204,10 +61,10 @@ def holds(
     if len(_DROPPED.findall(page)) > len(_DROPPED.findall(document.page)):
         return False
     actual = turbohtml.parse(window_of(page[document.base :]), scripting=True)
-    changed = [one.element for one in carried if isinstance(one.operation, _START_TAG_ONLY)]
+    changed = [one.element for one in carried if isinstance(one.operation, START_TAG_ONLY)]
     for element, now in [(element, _new_attributes(document, element, tags)) for element in changed]:
         _set_attributes(element, now)
-    _carry_out(document, [one for one in carried if not isinstance(one.operation, _START_TAG_ONLY)], moves)
+    _carry_out(document, [one for one in carried if not isinstance(one.operation, START_TAG_ONLY)], moves)
     if document.root.equals(actual):
         return True
     if (root := document.root.root) is not None:

@@ -27,6 +27,7 @@ from rules.html.labels import as_carried_out
 from rules.html.operations import perform
 from rules.html.places import is_policy
 from rules.html.proof import Carried
+from rules.html.reach import needs_proof
 from rules.html.script_policy import Verdict, script_nonce, verdict
 from rules.html.slots import prepared
 from rules.html.workspace import Workspace
@@ -149,7 +150,7 @@ def _attempt(
     if not edits:
         return PassedThrough(reason=Reason.NOTHING_MATCHED, outcomes=outcomes)
     changed = splice(page, edits)
-    needed = manner.prove_all or proof.is_needed(work.document, work.carried)
+    needed = manner.prove_all or needs_proof(work.document, work.carried)
     if needed and not proof.holds(work.document, work.carried, work.tags, changed, [*work.moves.values()]):
         return None
     return Rewritten(

@@ -6,6 +6,7 @@ from rules import model
 from rules.html import proof
 from rules.html.edits import splice
 from rules.html.operations import perform
+from rules.html.reach import needs_proof
 from rules.html.workspace import Workspace
 from rules.reasons import Reason
 from tests.rules.html.making import at, document, html, reasons, rewritten, text
@@ -132,7 +133,7 @@ def test_a_move_is_always_proven(operation: model.Operation) -> None:
     for element in work.document.select(operation.target.selector or ""):
         perform(work, operation, element)
     assert work.moves
-    assert proof.is_needed(work.document, work.carried)
+    assert needs_proof(work.document, work.carried)
     moved = splice(page.encode(), work.finished())
     assert proof.holds(work.document, work.carried, work.tags, moved, [*work.moves.values()])
     for other in (page.encode(), moved + b"<p>more</p>", moved.replace(b"<p>", b"<p id=x>", 1)):

@@ -3,7 +3,7 @@
 import pytest
 
 from rules import model
-from rules.html import Rewritten, proof, rewrite
+from rules.html import proof
 from rules.html.edits import splice
 from rules.html.operations import perform
 from rules.html.workspace import Workspace
@@ -61,68 +61,6 @@ def test_several_changes_of_one_tag() -> None:
     page = splice(work.document.page, work.finished())
     assert page == b'<p title="t" class="a z" id="c">x</p>'
     assert proof.holds(work.document, work.carried, work.tags, page)
-
-
-REMOVE, RENAME = model.Remove(target=at("#x")), model.SetAttribute(target=at("#x"), name="title", value="t")
-SAY = model.SetText(target=at("#x"), content=model.Content(text="other"))
-WHOLE = "<html><head></head><body>%s</body></html>"
-
-
-@pytest.mark.parametrize(
-    ("inside", "operation", "needed"),
-    [
-        ("<div><p id=x>a</p></div>", REMOVE, False),
-        ("<div><p id=x>a</p></div>", RENAME, False),
-        ("<div><p>a<p id=x>b</p></div>", REMOVE, True),
-        ("<div><p id=x>a</div>", REMOVE, True),
-        ("<table><tr><td id=x>a</td></tr></table>", REMOVE, True),
-        ("<table><tr><td id=x>a</td></tr></table>", RENAME, False),
-        ("<p><b>a</p><div><p id=x>b</p></div>", REMOVE, True),
-        ("<p><b>a</p><div><p id=x>b</p></div>", RENAME, False),
-        ("<table><div><p id=x>b</p></div></table>", REMOVE, True),
-        ("<div><p id=x>b</p></div><FRAMESET>", REMOVE, False),
-        ("<div><p><b id=x>a</b><p>c</div>", SAY, False),
-        ("<p><b>a</p><div><p id=x>b</p></div>", SAY, True),
-        ("<p><b>a</b></p><i>b<p>c</i>d</p><h1 id=x>e</h1>", SAY, False),
-        ("<table><div><p id=x>b</p></div></table>", SAY, False),
-        ("<h1 id=x>a<i>b</i></h1><p><b>c<p>d", SAY, True),
-        ("<form id=x></form>", REMOVE, True),
-        ("<div><p id=x>a</p></div>", model.RemoveAndKeepContent(target=at("#x")), True),
-        ("<div><p id=x>a</p></div>", model.Append(target=at("#x"), content=html("<form></form>")), True),
-        ("", model.Append(target=at("head"), content=html("<style></style>")), False),
-        ("", model.RemoveAttribute(target=at("body"), name="class"), True),
-    ],
-)
-def test_where_a_proof_is_needed(inside: str, operation: model.Operation, needed: bool) -> None:
-    page = document(WHOLE % inside)
-    carried = [proof.Carried(operation, element) for element in page.select(operation.target.selector or "")]
-    assert carried
-    assert proof.is_needed(page, carried) is needed
-
-
-def test_a_frameset_matters_where_the_body_is_implied() -> None:
-    page = document("<html><head></head><div><p id=x>b</p></div><FRAMESET></html>")
-    carried = [proof.Carried(REMOVE, element) for element in page.select("#x")]
-    assert proof.is_needed(page, carried)
-
-
-COPIES = "<select><button><selectedcontent></button><option>X<option selected>Y</select>"
-
-
-@pytest.mark.parametrize(
-    ("page", "change"),
-    [
-        ("<svg><font color=red></font></svg>", model.RemoveAttribute(target=at("font"), name="color")),
-        ("<svg><font></font></svg>", model.SetAttribute(target=at("font"), name="color", value="red")),
-        (COPIES, model.RemoveAttribute(target=at("option"), name="selected")),
-    ],
-)
-def test_an_attribute_that_decides_about_other_elements_is_proven(page: str, change: model.Operation) -> None:
-    (outcome,) = rewrite(page.encode(), [change]).outcomes
-    assert outcome.reason is Reason.AMBIGUOUS_SPAN
-    for left_out in ("svg>", "selectedcontent>"):
-        page = page.replace(left_out, "p>")
-    assert isinstance(rewrite(page.encode(), [change]), Rewritten)
 
 
 FILLED = "<!doctype html><html><head></head><body>{}</body></html>"
