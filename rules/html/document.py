@@ -9,11 +9,12 @@ the page. Where it does not, there is no span and the operation is refused (`Rea
 Never: a serialised tree.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
+from operator import attrgetter
 
 import turbohtml
-from turbohtml import DocumentFragment, Element, Namespace, Node, SourceLocation, Text
+from turbohtml import DocumentFragment, Element, Namespace, Node, SourceSpan, Text
 
 from rules import limits
 from rules.html.charset import Charset
@@ -42,9 +43,25 @@ _TABLES_ASKED_MAX = 1_000
 """With more tables a page counts as odd: to prove it is cheaper than to ask each."""
 _ASKED_ONE_BY_ONE_MAX = 16
 """Formatting elements: more of them inside an element are not asked each, while few of the whole page are left open."""
+_POSITION = attrgetter("position")
 _BEHIND_ALL = (1 << 62, 0)
+_CHAIN_KEPT_MAX = 64
+"""Deeper than that no page is that people made; a page of nothing but depth would fill the memory with its chains."""
 _TAGS_OF_ANY_DEPTH = 5_000
 """With so few tags depth costs little, and most pages have fewer."""
+
+
+_Tags = tuple[tuple[int, int] | None, tuple[int, int] | None, Mapping[str, SourceSpan]]
+"""Where the start tag, the end tag and the attributes of one element are, in offsets of the source."""
+
+
+def _tags_of(element: Element) -> _Tags:
+    location = element.source_location
+    if location is None:
+        return None, None, {}
+    start, end, attributes = location
+    ended = None if end is None else (end.start_offset, end.end_offset)
+    return (start.start_offset, start.end_offset), ended, attributes
 
 
 class Document:
@@ -59,7 +76,8 @@ class Document:
         self.root = turbohtml.parse(self.source, source_locations=True, scripting=True)
         self._selected: dict[str, list[Element]] = {}
         self._inner: dict[int, tuple[int, int] | None] = {}
-        self._locations: dict[Element, SourceLocation | None] = {}
+        self._located: dict[Element, _Tags] = {}
+        self._chains: dict[Element, tuple[str, ...]] = {}
         self._reread = 0
         self._tags = tags
 
@@ -95,9 +113,9 @@ class Document:
 
     @cached_property
     def is_misnested(self) -> bool:
-        """Some formatting element was opened again by the parser: a copy shares its original's position."""
-        formatting = self.root.select(ANY_FORMATTING)
-        return len({element.position for element in formatting}) != len(formatting)
+        """Some formatting element was opened again by the parser: a copy shares its original's position, and its name."""
+        found = map(self.root.select, FORMATTING)
+        return any(len(set(map(_POSITION, alike))) != len(alike) for alike in found)
 
     @cached_property
     def _left_open(self) -> list[Element]:
@@ -137,35 +155,49 @@ class Document:
             return False
         return b"<frameset" in self.page.lower()
 
+    def chain(self, element: Element) -> tuple[str, ...]:
+        """Tag names from `html` down to the element itself; what stands beside each other is often asked for."""
+        parent = element.parent
+        if not isinstance(parent, Element):
+            return _chain(element)
+        above = self._chains.get(parent)
+        if above is None:
+            above = _chain(parent)
+            if len(above) <= _CHAIN_KEPT_MAX:
+                self._chains[parent] = above
+        return (*above, element.tag)
+
     # -- spans, in offsets of `source`
 
-    def _location(self, element: Element) -> SourceLocation | None:
+    def _tags_of(self, element: Element) -> _Tags:
         """What the parser says, once: it takes as long as the element has attributes, and that may be thousands."""
-        if element not in self._locations:
-            self._locations[element] = element.source_location
-        return self._locations[element]
+        found = self._located.get(element)
+        if found is None:
+            found = self._located[element] = _tags_of(element)
+        return found
 
     def start_tag(self, element: Element) -> tuple[int, int] | None:
         """Where the start tag is; None if the parser implied it."""
-        location = self._location(element)
-        return None if location is None else (location.start_tag.start_offset, location.start_tag.end_offset)
+        return (self._located.get(element) or self._tags_of(element))[0]
+
+    def end_tag(self, element: Element) -> tuple[int, int] | None:
+        """Where the end tag is; None if the source does not have it."""
+        return (self._located.get(element) or self._tags_of(element))[1]
 
     def attribute(self, element: Element, name: str) -> tuple[int, int] | None:
         """Where `name="value"` is; None if the start tag has no such attribute."""
-        location = self._location(element)
-        span = None if location is None else location.attrs.get(name)
+        span = self._tags_of(element)[2].get(name)
         return None if span is None else (span.start_offset, span.end_offset)
 
     def has_many_attributes(self, element: Element) -> bool:
         """More of them than anybody writes."""
-        location = self._location(element)
-        return location is not None and len(location.attrs) > limits.ATTRIBUTES_MAX
+        return len(self._tags_of(element)[2]) > limits.ATTRIBUTES_MAX
 
     def has_content(self, element: Element) -> bool:
         """False for void elements and self-closed foreign ones: nothing can stand inside."""
-        tag = self.start_tag(element)
         if element.namespace is Namespace.HTML:
             return element.tag not in VOID
+        tag = self.start_tag(element)
         return tag is None or not self._closes_itself(*tag)
 
     def _closes_itself(self, start: int, end: int) -> bool:
@@ -185,21 +217,15 @@ class Document:
 
     def outer(self, element: Element) -> tuple[int, int] | None:
         """Where the element is, tags included; None if that is not certain."""
-        location = self._location(element)
-        if location is None or element.tag in STRUCTURE:
+        tag = self.start_tag(element)
+        if tag is None or element.tag in STRUCTURE:
             return None
         if not self.has_content(element):
-            return location.start_tag.start_offset, location.start_tag.end_offset
-        inner = self.inner(element)
+            return tag
+        inner, end = self.inner(element), self.end_tag(element)
         if inner is None:
             return None
-        return location.start_tag.start_offset, location.end_tag.end_offset if location.end_tag else inner[1]
-
-    def end_tag(self, element: Element) -> tuple[int, int] | None:
-        """Where the end tag is; None if the source does not have it."""
-        location = self._location(element)
-        end = location.end_tag if location is not None else None
-        return None if end is None else (end.start_offset, end.end_offset)
+        return tag[0], inner[1] if end is None else end[1]
 
     def _certain_inner(self, element: Element, start: int) -> tuple[int, int] | None:
         end = self.end_tag(element)
@@ -273,8 +299,7 @@ def window_of(source: bytes) -> str:
     return window.replace("\r\n", " \n").replace("\r", "\n") if "\r" in window else window
 
 
-def chain(element: Element) -> tuple[str, ...]:
-    """Tag names from `html` down to the element itself."""
+def _chain(element: Element) -> tuple[str, ...]:
     names = [ancestor.tag for ancestor in element.ancestors if isinstance(ancestor, Element)]
     return (*reversed(names), element.tag)
 

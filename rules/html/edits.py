@@ -10,6 +10,7 @@ Counterpart: `rules.html.operations` makes edits. Never: a look at what the byte
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
+from operator import itemgetter
 from typing import NamedTuple, cast
 
 from msgspec import Struct
@@ -52,6 +53,9 @@ class Placed(NamedTuple):
     """The element that the edit belongs to; an edit goes where that goes."""
     brings: int = STAYS
     """Start of the moved range whose bytes follow `replacement`."""
+
+
+_ORDER = itemgetter(0, 1, 2)
 
 
 class EditSet:
@@ -154,7 +158,7 @@ def woven(page: bytes, placed: Iterable[tuple[int, Placed]], moved: Mapping[int,
     for part in reversed(order):
         edits = tuple(
             Edit(one.start, one.end, one.replacement + written.get(one.brings, b""))
-            for one in sorted(parts[part], key=lambda one: one[:3])
+            for one in sorted(parts[part], key=_ORDER)
         )
         if part != STAYS:
             written[part] = splice(page, edits, part, moved[part])
@@ -163,10 +167,11 @@ def woven(page: bytes, placed: Iterable[tuple[int, Placed]], moved: Mapping[int,
 
 def splice(page: bytes, edits: tuple[Edit, ...], start: int = 0, end: int | None = None) -> bytes:
     """The page, or the part from `start` to `end`, with its edits; `edits` ascend and don't overlap."""
-    pieces, at = [], start
+    pieces: list[bytes | memoryview] = []
+    at, whole = start, memoryview(page)  # a slice of a view is no copy
     for edit in edits:
-        pieces.append(page[at : edit.start])
+        pieces.append(whole[at : edit.start])
         pieces.append(edit.replacement)
         at = edit.end
-    pieces.append(page[at:end])
+    pieces.append(whole[at:end])
     return b"".join(pieces)

@@ -19,7 +19,7 @@ from turbohtml import Comment, Element, Namespace, Node, Text
 
 from rules import model
 from rules.html.content import closes_all, markup_of
-from rules.html.document import ANY_FORMATTING, FORMATTING, STRUCTURE, Document, chain
+from rules.html.document import ANY_FORMATTING, FORMATTING, STRUCTURE, Document
 from rules.html.proof import MOVES, START_TAG_ONLY, STYLE_BLOCK_ONLY, Carried
 from rules.model import Content
 
@@ -36,6 +36,9 @@ _FLOWING = frozenset(
     "var".split()
 )
 """Elements in which text, white space or not, is only text."""
+_START_TAGS = frozenset(START_TAG_ONLY)
+_TAGS_THAT_MATTER = FORMATTING | STRUCTURE | {"option"}
+"""Elements whose attributes may decide about more than their tag: that of `<font>` is formatting."""
 _FLOWING_IN_SVG = frozenset({"title", "desc", "text", "tspan"})
 _RAW = frozenset({"script", "style", "title", "textarea", "iframe", "noembed", "noframes"})
 """Elements that hold text alone, and before which the parser opens nothing again."""
@@ -57,9 +60,12 @@ def needs_proof(document: Document, carried: Sequence[Carried]) -> bool:
     others: list[Carried] = []
     for one in carried:
         operation, element = one
+        tag = element.tag
+        if type(operation) in _START_TAGS and tag not in _TAGS_THAT_MATTER:
+            continue  # what there are hundreds of
         if isinstance(operation, MOVES) or _is_read_elsewhere(document, element):
             return True
-        if isinstance(operation, model.RemoveAttribute) and element.tag in STRUCTURE:
+        if isinstance(operation, model.RemoveAttribute) and tag in STRUCTURE:
             return True  # a second <body> or <html> could bring the attribute back
         if not isinstance(operation, STYLE_BLOCK_ONLY) and not _keeps_state(document, one):
             others.append(one)
@@ -127,7 +133,7 @@ def _keeps_state_as_text(document: Document, element: Element, written: str) -> 
     `<title>` holds is never more than text, and nothing depends on whether there is any. (`<select>` copies what its
     options hold, so nothing is said of what stands in one.)
     """
-    if document.end_tag(element) is None or "<" in written or "\0" in written or "select" in chain(element):
+    if document.end_tag(element) is None or "<" in written or "\0" in written or "select" in document.chain(element):
         return False
     if element.namespace is Namespace.HTML and element.tag == "title":
         return True
@@ -153,7 +159,7 @@ def _stays_in_place(document: Document, one: Carried) -> bool:
         return _stays_in_head(document, operation, element, parent)
     inside = isinstance(operation, model.Prepend | model.Append | model.SetInnerContent | model.SetText)
     around, places = element if inside else parent, _places(document, operation, element, parent)
-    names, markup = chain(around), _written(operation)
+    names, markup = document.chain(around), _written(operation)
     if element.tag in _MOVES_CONTENT or document.start_tag(around) is None or not _is_ordinary(names):
         return False
     if not places:

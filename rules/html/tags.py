@@ -1,13 +1,17 @@
 """Changes of one start tag: attributes set, removed, amended, classes added, removed -> edits inside the tag.
 
 Every other byte of the tag stays. The changed tag is tokenised once more and must have exactly the attributes that were
-asked for; where it does not (a tag written in a way that can't be edited piecewise) the change is refused. Attributes that
-the tag does not have are only added, right behind its name, and there can be no doubt: what follows a quoted value is read
-as what follows the name was (HTML standard, 13.2.5.8 and 13.2.5.39).
+asked for; where it does not (a tag written in a way that can't be edited piecewise) the change is refused. Three edits are
+exempt, since there can be no doubt about them (`_Edits.is_certain`):
+- Attributes that the tag does not have, added right behind its name: what follows a quoted value is read as what follows
+  the name was (HTML standard, 13.2.5.8 and 13.2.5.39).
+- A value in quotes that becomes another one in quotes: what follows is read as before.
+- Plain class names added at the end of a value in quotes: the space before them ends a character reference as the quote
+  did, and they hold no sign that means anything there.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
 from html import unescape
 
@@ -26,6 +30,10 @@ from rules.splices import Splice, spliced
 _NAME_ENDS = frozenset(" \t\n\f\r/>")
 _CLASS_NAME = re.compile(r"[^ \t\n\f\r]+")
 _REMEMBERED_CHARACTERS_MAX = 256
+_QUOTED = re.compile(r"[A-Za-z][A-Za-z0-9-]*[ \t\n\f\r]*=[ \t\n\f\r]*(?:\"([^\"]*)\"|'([^']*)')")
+_PLAIN_CLASS = re.compile(r"[A-Za-z0-9_-]+")
+_NO_VALUE = re.compile(r"[\0\r]")
+"""What no attribute's value is read as."""
 _VALUE = re.compile(r"=[ \t\n\f\r]*([\"']?)")
 
 Amendment = Callable[[str], tuple[Splice, ...] | None]
@@ -117,86 +125,114 @@ def tag_edits(document: Document, changes: TagChanges) -> tuple[Edit, ...] | Non
     return changes.edits
 
 
+class _Edits:
+    """Edits of one start tag as they are made."""
+
+    def __init__(self) -> None:
+        self.edits: list[Edit] = []
+        self.inserted = ""
+        """Attributes that the tag does not have."""
+        self.is_certain = True
+        """Whether there can be no doubt how the changed tag is read."""
+
+
 def _edits_of(document: Document, changes: TagChanges) -> tuple[Edit, ...] | None:
-    tag = document.start_tag(changes.element)
-    if tag is None or document.has_many_attributes(changes.element):
+    element, tag = changes.element, document.start_tag(changes.element)
+    if tag is None or document.has_many_attributes(element):
         return None
-    if any(_came_from_elsewhere(document, changes.element, name) for name in _needed(changes)):
+    made = _Edits()
+    amendments = changes.amendments
+    if amendments and not _amend(document, element, amendments, made):
         return None
-    amended = _amended(document, changes)
-    if amended is None:
+    if changes.attributes and not _set_values(document, element, changes.attributes, made):
         return None
-    edits, inserted = amended
-    for name, value in changes.attributes.items():
-        span = document.attribute(changes.element, name)
-        if value is None:
-            edits += [Edit(*span, b"")] if span is not None else []
-        elif span is None:
-            inserted += f' {name}="{escape_attribute(value)}"'
-        elif changes.element.attrs.get(name) != document.charset.window(value):
-            edits.append(Edit(*span, document.charset.encode(f'{name}="{escape_attribute(value)}"')))
     if changes.added or changes.removed:
-        span = document.attribute(changes.element, "class")
+        span = document.attribute(element, "class")
         if span is not None:
-            edits += _class_edits(document, span, changes)
+            _edit_classes(document, span, changes, made)
+        elif "class" in element.attrs:
+            return None
         elif changes.added:
-            inserted += f' class="{escape_attribute(" ".join(changes.added))}"'
-    if inserted:
+            made.inserted += f' class="{escape_attribute(" ".join(changes.added))}"'
+    if made.inserted:
         at = _after_name(document.source, tag[0])
-        edits.insert(0, Edit(at, at, document.charset.encode(inserted)))
-    edits.sort(key=lambda edit: (edit.start, edit.end))
-    return tuple(edits) if _comes_out(document, tag, changes, tuple(edits)) else None
+        made.edits.insert(0, Edit(at, at, document.charset.encode(made.inserted)))
+    made.edits.sort(key=lambda edit: (edit.start, edit.end))
+    edits = tuple(made.edits)
+    return edits if made.is_certain or _comes_out(document, tag, changes, edits) else None
 
 
-def _amended(document: Document, changes: TagChanges) -> tuple[list[Edit], str] | None:
-    """Edits inside values that are amended, and the attributes that are new; None if one can't be read for certain."""
-    edits: list[Edit] = []
-    inserted = ""
-    for name, amend in changes.amendments.items():
-        if document.attribute(changes.element, name) is None:
-            inserted += f' {name}="{escape_attribute(spliced("", amend("") or ()))}"'
+def _set_values(document: Document, element: Element, values: Mapping[str, str | None], made: _Edits) -> bool:
+    """Edits that set and remove attributes, and those that are new; False if one to remove came from elsewhere: a second
+    `<body class=…>` adds to the first."""
+    for name, value in values.items():
+        span = document.attribute(element, name)
+        if value is None:
+            if span is None and name in element.attrs:
+                return False
+            made.edits += [Edit(*span, b"")] if span is not None else []
+            made.is_certain &= span is None
+        elif span is None:
+            made.inserted += f' {name}="{escape_attribute(value)}"'
+        elif element.attrs.get(name) != document.charset.window(value):
+            made.edits.append(Edit(*span, document.charset.encode(f'{name}="{escape_attribute(value)}"')))
+            made.is_certain &= _QUOTED.fullmatch(document.source, *span) is not None and not _NO_VALUE.search(value)
+    return True
+
+
+def _amend(document: Document, element: Element, amendments: Mapping[str, Amendment], made: _Edits) -> bool:
+    """Edits inside values that are amended, and the attributes that are new; False if one can't be read for certain."""
+    made.is_certain = False
+    for name, amend in amendments.items():
+        if document.attribute(element, name) is None:
+            if name in element.attrs:
+                return False
+            made.inserted += f' {name}="{escape_attribute(spliced("", amend("") or ()))}"'
             continue
-        written = written_value(document, changes.element, name)
+        written = written_value(document, element, name)
         splices = None if written is None else amend(written.text)
         if written is None or splices is None:
-            return None
-        edits += written.edits(document.charset, splices)
-    return edits, inserted
+            return False
+        made.edits += written.edits(document.charset, splices)
+    return True
 
 
-def _needed(changes: TagChanges) -> list[str]:
-    """The attributes whose present value the changes build on or take away."""
-    classes = ["class"] if changes.added or changes.removed else []
-    return [*classes, *changes.amendments, *(name for name, value in changes.attributes.items() if value is None)]
-
-
-def _came_from_elsewhere(document: Document, element: Element, name: str) -> bool:
-    """Whether the element has an attribute that its start tag does not: a second `<body class=…>` adds to the first."""
-    return name in element.attrs and document.attribute(element, name) is None
-
-
-def _class_edits(document: Document, span: tuple[int, int], changes: TagChanges) -> list[Edit]:
+def _edit_classes(document: Document, span: tuple[int, int], changes: TagChanges, made: _Edits) -> None:
     """Names removed and added inside `class="…"`; those that stay keep their bytes."""
-    source = document.source
+    source, window = document.source, document.charset.window
+    plain = _QUOTED.fullmatch(source, *span)
+    if plain is not None and not changes.removed:
+        start, end = plain.span(plain.lastindex or 0)
+        kept = _CLASS_NAME.findall(source, start, end)
+        have = {unescape(name) for name in kept} if "&" in plain[0] else set(kept)
+        if new := [name for name in changes.added if window(name) not in have]:
+            made.edits.append(Edit(end, end, document.charset.encode((" " if kept else "") + _joined(new))))
+            made.is_certain &= all(map(_PLAIN_CLASS.fullmatch, new)) and (bool(kept) or start == end)
+        return
+    made.is_certain = False
     opening = _VALUE.search(source, *span)
     if opening is None:
-        added = escape_attribute(" ".join(changes.added))
-        return [Edit(span[1], span[1], document.charset.encode(f'="{added}"'))] if added else []
+        made.edits += (
+            [Edit(span[1], span[1], document.charset.encode(f'="{_joined(changes.added)}"'))] if changes.added else []
+        )
+        return
     quoted = bool(opening[1])
     start, end = opening.end(), span[1] - quoted
     names = list(_CLASS_NAME.finditer(source, start, end))
-    window = document.charset.window
     removed = {window(name) for name in changes.removed}
-    kept = [name for name in names if unescape(name[0]) not in removed]
-    edits = [Edit(*gap, b"") for gap in _gaps(names, kept, start)]
-    have = {unescape(name[0]) for name in kept}
+    staying = [name for name in names if unescape(name[0]) not in removed]
+    made.edits += [Edit(*gap, b"") for gap in _gaps(names, staying, start)]
+    have = {unescape(name[0]) for name in staying}
     new = [name for name in changes.added if window(name) not in have]
     if new:
-        text = (" " if kept else "") + escape_attribute(" ".join(new))
+        text = (" " if staying else "") + _joined(new)
         if not quoted:
-            edits.append(Edit(start, start, b'"'))
-        edits.append(Edit(end, end, document.charset.encode(text + ("" if quoted else '"'))))
-    return edits
+            made.edits.append(Edit(start, start, b'"'))
+        made.edits.append(Edit(end, end, document.charset.encode(text + ("" if quoted else '"'))))
+
+
+def _joined(names: Iterable[str]) -> str:
+    return escape_attribute(" ".join(names))
 
 
 def _gaps(names: list[re.Match[str]], kept: list[re.Match[str]], start: int) -> list[tuple[int, int]]:
@@ -221,14 +257,9 @@ def _after_name(source: str, start: int) -> int:
     return at
 
 
-def _only_adds(document: Document, tag: tuple[int, int], edits: tuple[Edit, ...]) -> bool:
-    """Whether all that is done is to write new attributes behind the tag's name."""
-    return len(edits) == 1 and edits[0].start == edits[0].end == _after_name(document.source, tag[0])
-
-
 def _comes_out(document: Document, tag: tuple[int, int], changes: TagChanges, edits: tuple[Edit, ...]) -> bool:
     """Whether the changed tag, read once more, has the attributes asked for and all others as before."""
-    if not edits or (not changes.amendments and _only_adds(document, tag, edits)):
+    if not edits:
         return True
     before = document.source[slice(*tag)]
     moved = tuple(Edit(edit.start - tag[0], edit.end - tag[0], edit.replacement) for edit in edits)

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from turbohtml import Element
 
 from rules import model
-from rules.html.document import STRUCTURE, Document, chain
+from rules.html.document import STRUCTURE, Document
 from rules.html.edits import STAYS, Edit, EditSet, Placed, Side, woven
 from rules.html.frameworks import Root, roots_of
 from rules.html.places import Move, Spot, Where, is_policy
@@ -168,7 +168,7 @@ class Workspace:
 
     def _depth(self, side: Side, kind: int, element: Element) -> tuple[int, int]:
         """The first half of a rank: what ends deeper ends first."""
-        return (-len(chain(element)) if side is Side.CLOSING else 0), kind
+        return (-len(self.document.chain(element)) if side is Side.CLOSING else 0), kind
 
     def _start(self, element: Element) -> int | None:
         """Where an element starts in the page; None if the parser implied it."""
@@ -256,7 +256,7 @@ class Workspace:
     def chain(self, element: Element) -> tuple[str, ...]:
         """Tag names from `html` down to the element, once everything accepted is moved."""
         if not self.moves:
-            return chain(element)
+            return self.document.chain(element)
         names: list[str] = []
         node: Element | None = element
         while node is not None:

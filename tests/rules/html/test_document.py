@@ -3,7 +3,7 @@
 import pytest
 
 from rules.html.charset import Charset
-from rules.html.document import Document, chain, context_of, window_of
+from rules.html.document import Document, context_of, window_of
 from tests.rules.html.making import document
 
 
@@ -93,7 +93,7 @@ def test_formatting_left_open_elsewhere_is_no_matter(others: int) -> None:
 
 def test_ancestors_and_contexts() -> None:
     found = document("<svg><x-y></x-y><g></g></svg><x-y></x-y><math><mi></mi></math>")
-    assert chain(found.select("g")[0]) == ("html", "body", "svg", "g")
+    assert found.chain(found.select("g")[0]) == ("html", "body", "svg", "g")
     assert [context_of(element) for element in found.select("g, body > x-y, mi")] == ["svg g", "div", "math mi"]
 
 
