@@ -14,6 +14,7 @@ Counterpart: `rules.html.proof` proves the rest. Never: a look at the new page.
 
 import re
 from collections.abc import Sequence
+from string import ascii_letters, digits
 
 from turbohtml import Comment, Element, Namespace, Node, Text
 
@@ -53,6 +54,8 @@ _ENDS_PAGE = re.compile(r"</(?:body|html)", re.IGNORECASE)
 _TAIL_CHARACTERS = 64
 _MAY_GO_ON = re.compile(r"(?:&#?[0-9A-Za-z]*|</?|[\r\0]|\A[0-9A-Za-z]{64})\Z")
 """Text that is read otherwise when other characters follow: a character reference, a tag that begins."""
+_GOES_ON = frozenset(f"{ascii_letters}{digits}&#</\0")
+"""How such text ends."""
 
 
 def needs_proof(document: Document, carried: Sequence[Carried]) -> bool:
@@ -260,10 +263,10 @@ def _can_go(document: Document, element: Element) -> bool:
 def _is_apart(document: Document, at: int) -> bool:
     """Whether the text before an offset, if any, is read alike whatever follows; a lone return looks like a new line."""
     source = document.source
-    if source.endswith(">", 0, at):
-        return True
     if document.page.endswith(b"\r", 0, at + document.base):
         return False
+    if source[at - 1 : at] not in _GOES_ON:
+        return True
     return _MAY_GO_ON.search(source[max(0, at - _TAIL_CHARACTERS) : at]) is None
 
 
@@ -286,7 +289,8 @@ def _has_ended(document: Document, parent: Element, before: Node | None, at: int
         before = before.previous_sibling
     tag = document.start_tag(before or parent)
     end = None if before is None else document.end_tag(before)
-    return tag is None or _ENDS_PAGE.search(document.source, (end or tag)[1], at) is not None
+    start = (end or tag or (0, 0))[1]
+    return document.source.find("</", start, at) >= 0 and _ENDS_PAGE.search(document.source, start, at) is not None
 
 
 def _is_closed(document: Document, element: Element, at: int) -> bool:

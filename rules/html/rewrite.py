@@ -252,7 +252,11 @@ def _group(work: Workspace, group: Group, before: Sequence[Group]) -> Outcome:
             detail = f"operation {index + 1}: {_named(operation)}"
             if refused.element is not None:
                 own = msgspec.structs.replace(group, operations=group.operations[:index])
-                detail += _shadowed_by(work, [*before[:_ASKED_MAX], own], operation, refused.element)
+                candidates = [*before[:_ASKED_MAX], own]
+                if before or count:
+                    detail += _shadowed_by(work, candidates, operation, refused.element)
+                else:  # all that was accepted is its own
+                    detail += f", shadowed by {group.mutation_id}"
             refusal = Outcome(group.mutation_id, refused.reason, detail)
             if any(target.required for _, target in targets_of(operation)):
                 work.rollback(mark)
