@@ -177,7 +177,7 @@ DEPTH_MAX = 512
 """Elements inside each other: browsers build no deeper trees (Blink puts what is deeper beside it), so none is what we see."""
 
 ATTRIBUTES_MAX = 1_000
-"""Attributes of a start tag that is edited: it is read again as a whole, and real ones have some dozens."""
+"""Attributes of an element whose tags are looked for: where each of them is takes time, and real ones have some dozens."""
 
 OPEN_ELEMENTS_MAX = 32
 """Last children inside each other that are looked through for the end of one that the source leaves open; real pages: 6."""
@@ -188,8 +188,9 @@ REREAD_TIMES_MAX = 32
 PROOF_ATTEMPTS_MAX = 32
 """Rewrites of one page that are tried to find which mutation a page can't take: each costs two parses."""
 
-PROOF_TAGS_MAX = 100_000
-"""Tags in all these rewrites together, so that a large page is tried less often: a visitor waits for it."""
+PROOF_TAGS_MAX = 20_000
+"""Tags in all these rewrites together, so that a large page is tried less often: a visitor waits for it. The mutations that
+need no proof come first, and are not counted."""
 
 GAPS_MAX = 256
 """Places in which the pages of one address may differ and still be one page; each costs a microsecond per visit."""

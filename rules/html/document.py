@@ -56,7 +56,8 @@ _Tags = tuple[tuple[int, int] | None, tuple[int, int] | None, Mapping[str, Sourc
 
 
 def _tags_of(element: Element) -> _Tags:
-    location = element.source_location
+    """Nothing for more attributes than anybody writes: an element whose tags are not known is not edited."""
+    location = element.source_location if len(element.attrs) <= limits.ATTRIBUTES_MAX else None
     if location is None:
         return None, None, {}
     start, end, attributes = location
@@ -170,7 +171,7 @@ class Document:
     # -- spans, in offsets of `source`
 
     def _tags_of(self, element: Element) -> _Tags:
-        """What the parser says, once: it takes as long as the element has attributes, and that may be thousands."""
+        """What the parser says, once: it takes as long as the element has attributes."""
         found = self._located.get(element)
         if found is None:
             found = self._located[element] = _tags_of(element)
@@ -188,10 +189,6 @@ class Document:
         """Where `name="value"` is; None if the start tag has no such attribute."""
         span = self._tags_of(element)[2].get(name)
         return None if span is None else (span.start_offset, span.end_offset)
-
-    def has_many_attributes(self, element: Element) -> bool:
-        """More of them than anybody writes."""
-        return len(self._tags_of(element)[2]) > limits.ATTRIBUTES_MAX
 
     def has_content(self, element: Element) -> bool:
         """False for void elements and self-closed foreign ones: nothing can stand inside."""

@@ -35,8 +35,6 @@ from rules.model import Content, Delivery, Operation, Target
 from rules.operations import targets_of
 from rules.reasons import Reason
 
-_ATTEMPTS_AT_LEAST = 4
-"""Halves and their halves, however large the page."""
 _ASKED_MAX = 20
 """Groups of higher precedence that are asked, one by one, whether it is they that shadow an operation."""
 
@@ -131,13 +129,20 @@ def _changed(page: bytes, groups: Sequence[Group], charset: Charset, manner: _Ma
     if (tags := page.count(b"<")) > limits.TAGS_MAX:
         return PassedThrough(reason=Reason.TOO_LARGE, detail=f"{tags:,} tags")
     manner = manner._replace(tags=tags)
-    return _attempt(page, groups, charset, manner) or _proven_part(page, groups, charset, manner)
+    result = _attempt(page, groups, charset, manner)
+    return _proven_part(page, groups, charset, manner, result) if isinstance(result, _Unproven) else result
+
+
+class _Unproven(NamedTuple):
+    """No proof; these of the groups that were tried are not shown to stay in their place."""
+
+    suspects: frozenset[int]
 
 
 def _attempt(
     page: bytes, groups: Sequence[Group], charset: Charset, manner: _Manner
-) -> Rewritten | PassedThrough | None:
-    """All groups on a fresh parse of the page; None if the result has no proof."""
+) -> Rewritten | PassedThrough | _Unproven:
+    """All groups on a fresh parse of the page."""
     work = Workspace(Document(page, charset, manner.tags), manner.nonce)
     if work.document.is_too_deep:
         return PassedThrough(reason=Reason.TOO_LARGE, detail=f"elements more than {limits.DEPTH_MAX} deep")
@@ -151,8 +156,10 @@ def _attempt(
         return PassedThrough(reason=Reason.NOTHING_MATCHED, outcomes=outcomes)
     changed = splice(page, edits)
     needed = manner.prove_all or needs_proof(work.document, work.carried)
-    if needed and not proof.holds(work.document, work.carried, work.tags, changed, [*work.moves.values()]):
-        return None
+    if needed:
+        suspects = _suspects(work, done) if len(done) > 1 else frozenset[int]()
+        if not proof.holds(work.document, work.carried, work.tags, changed, [*work.moves.values()]):
+            return _Unproven(suspects)
     return Rewritten(
         page=changed,
         outcomes=outcomes,
@@ -180,17 +187,32 @@ def _touched(work: Workspace, groups: Sequence[Group], done: Sequence[Group]) ->
     return tuple(found)
 
 
-def _proven_part(page: bytes, groups: Sequence[Group], charset: Charset, manner: _Manner) -> Rewritten | PassedThrough:
-    """The groups that have a proof together; found by halves, since most pages have one group without, if any."""
+def _suspects(work: Workspace, groups: Sequence[Group]) -> frozenset[int]:
+    """The groups of which some edit is not shown to stay in its place; all, if it is one of the engine's own."""
+    group_of = {id(operation): at for at, group in enumerate(groups) for operation in group.operations}
+    carried: dict[int | None, list[Carried]] = {}
+    for one in work.carried:
+        carried.setdefault(group_of.get(id(one.operation)), []).append(one)
+    found = {at for at, some in carried.items() if needs_proof(work.document, some)}
+    return frozenset(range(len(groups)) if None in found else (at for at in found if at is not None))
+
+
+def _proven_part(
+    page: bytes, groups: Sequence[Group], charset: Charset, manner: _Manner, failed: _Unproven
+) -> Rewritten | PassedThrough:
+    """The groups that have a proof together: all that need none, at once, and of the others what is found by halves."""
     taken: list[int] = []
     best: Rewritten | PassedThrough = PassedThrough(reason=Reason.NOTHING_MATCHED)
-    waiting, attempts = _halves([*range(len(groups))]) if len(groups) > 1 else [], 0
-    most = min(limits.PROOF_ATTEMPTS_MAX, max(_ATTEMPTS_AT_LEAST, limits.PROOF_TAGS_MAX // ((manner.tags or 0) + 1)))
+    suspects = sorted(failed.suspects)
+    safe = [at for at in range(len(groups)) if at not in failed.suspects]
+    parts = [safe, *_halves(suspects)] if len(suspects) > 1 else [safe]
+    waiting, attempts = [some for some in parts if 0 < len(some) < len(groups)], 0
+    most = 1 + min(limits.PROOF_ATTEMPTS_MAX, limits.PROOF_TAGS_MAX // ((manner.tags or 0) + 1))
     while waiting and attempts < most:
         some = waiting.pop(0)
         attempts += 1
         result = _attempt(page, [groups[i] for i in sorted([*taken, *some])], charset, manner)
-        if result is not None:
+        if not isinstance(result, _Unproven):
             taken, best = sorted([*taken, *some]), result
         elif len(some) > 1:
             waiting[:0] = _halves(some)

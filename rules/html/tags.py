@@ -138,7 +138,7 @@ class _Edits:
 
 def _edits_of(document: Document, changes: TagChanges) -> tuple[Edit, ...] | None:
     element, tag = changes.element, document.start_tag(changes.element)
-    if tag is None or document.has_many_attributes(element):
+    if tag is None:
         return None
     made = _Edits()
     amendments = changes.amendments

@@ -2,6 +2,7 @@
 
 import gc
 from base64 import b64encode
+from collections import Counter
 from hashlib import sha256
 
 import pytest
@@ -142,13 +143,16 @@ def test_the_one_group_without_proof_is_found() -> None:
 
 
 def test_on_a_large_page_it_is_looked_for_less_often() -> None:
-    page = b"<pre><i id=x>c</i></pre>" + b"<h2 id=a>t</h2>" + b"<br>" * 40_000
-    good = [Group(f"g{n}", (model.AddClass(target=at("#a"), names=[f"n{n}"]),)) for n in range(30)]
-    bad = Group("bad", (model.Before(target=at("#x"), content=text("\ny")),))
-    small, large = (apply_groups(one, [*good, bad], charset="utf-8").outcomes for one in (page[:100], page))
-    applied = [sum(outcome.reason is Reason.APPLIED for outcome in outcomes) for outcomes in (small, large)]
-    assert applied[0] == 30
-    assert 15 <= applied[1] < 30
+    page = b"<pre><i id=x>c</i><i id=y>d</i></pre><h2 id=a>t</h2>"
+    safe = [Group(f"safe{n}", (model.AddClass(target=at("#a"), names=[f"n{n}"]),)) for n in range(9)]
+    good = [Group(f"good{n}", (model.Before(target=at("#y"), content=text(f"n{n}")),)) for n in range(20)]
+    bad = [Group(f"bad{n}", (model.Before(target=at("#x"), content=text("\ny")),)) for n in range(3)]
+    groups = [bad[0], *safe, *good[:10], bad[1], *good[10:], bad[2]]
+    for breaks, proven in ((100, range(20, 21)), (2_000, range(5, 20)), (30_000, range(1))):
+        outcomes = apply_groups(page + b"<br>" * breaks, groups, charset="utf-8").outcomes
+        applied = Counter(one.mutation_id.rstrip("0123456789") for one in outcomes if one.reason is Reason.APPLIED)
+        assert (applied["safe"], applied["bad"]) == (9, 0), "those that need no proof are not looked for"
+        assert applied["good"] in proven, breaks
 
 
 def test_a_utf_16_page_has_edits_in_its_own_bytes() -> None:
