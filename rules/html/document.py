@@ -11,6 +11,7 @@ Never: a serialised tree.
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
+from itertools import islice
 from operator import attrgetter
 
 import turbohtml
@@ -120,8 +121,9 @@ class Document:
 
     @cached_property
     def _left_open(self) -> list[Element]:
-        """Formatting elements without end tag; most pages have none."""
-        return [element for element in self.root.select(ANY_FORMATTING) if self.end_tag(element) is None]
+        """Formatting elements without end tag, as far as they are few; most pages have none."""
+        formatting = self.root.select(ANY_FORMATTING)
+        return [*islice((element for element in formatting if self.end_tag(element) is None), _ASKED_ONE_BY_ONE_MAX + 1)]
 
     def leaves_formatting_open(self, element: Element) -> bool:
         """Whether a formatting element in it (or itself) has no end tag: the parser may open it again behind."""
