@@ -123,7 +123,9 @@ class Document:
     def _left_open(self) -> list[Element]:
         """Formatting elements without end tag, as far as they are few; most pages have none."""
         formatting = self.root.select(ANY_FORMATTING)
-        return [*islice((element for element in formatting if self.end_tag(element) is None), _ASKED_ONE_BY_ONE_MAX + 1)]
+        return [
+            *islice((element for element in formatting if self.end_tag(element) is None), _ASKED_ONE_BY_ONE_MAX + 1)
+        ]
 
     def leaves_formatting_open(self, element: Element) -> bool:
         """Whether a formatting element in it (or itself) has no end tag: the parser may open it again behind."""
