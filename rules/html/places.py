@@ -114,8 +114,10 @@ def is_policy(element: Element) -> bool:
 
 def is_protected(element: Element) -> bool:
     """Whether an element is not an author's to change: something else has taken its measure, or it is the site's policy."""
-    taken = "integrity" in element.attrs or "data-turbo-track" in element.attrs
-    return taken or is_policy(element) or is_placeholder(element)
+    attributes = element.attrs
+    if "integrity" in attributes or "data-turbo-track" in attributes:
+        return True
+    return is_policy(element) or ("id" in attributes and is_placeholder(element))
 
 
 SpotOf = Callable[[Document, Element], Spot | Reason]

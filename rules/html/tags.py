@@ -43,6 +43,8 @@ Amendment = Callable[[str], tuple[Splice, ...] | None]
 class TagChanges:
     """What operations of accepted mutations ask of one start tag."""
 
+    __slots__ = ("added", "attributes", "edits", "element", "parameters", "properties", "removed", "style_hashes")
+
     def __init__(self, element: Element) -> None:
         self.element = element
         self.attributes: dict[str, str | None] = {}
@@ -78,6 +80,11 @@ class TagChanges:
         return found
 
     @property
+    def _amends(self) -> bool:
+        """Whether anything is asked but whole values."""
+        return bool(self.added or self.removed or self.properties or self.parameters or self.style_hashes)
+
+    @property
     def touched(self) -> frozenset[str]:
         """The attributes that are changed in any way."""
         classes = ["class"] if self.added or self.removed else []
@@ -85,7 +92,7 @@ class TagChanges:
 
     def set(self, name: str, value: str | None) -> bool:
         """Ask for an attribute's value (None: removed); False if an accepted operation decided otherwise."""
-        if name not in self.attributes and name in self.touched:
+        if name not in self.attributes and self._amends and name in self.touched:
             return False
         self.edits = None
         return self.attributes.setdefault(name, value) == value
