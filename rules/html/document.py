@@ -300,6 +300,14 @@ def window_of(source: bytes) -> str:
     return window.replace("\r\n", " \n").replace("\r", "\n") if "\r" in window else window
 
 
+def first_child(node: Element | DocumentFragment) -> Node | None:
+    """The first child, without a look at the others, which may be many."""
+    try:
+        return node[0]
+    except IndexError:
+        return None
+
+
 def _chain(element: Element) -> tuple[str, ...]:
     names = [ancestor.tag for ancestor in element.ancestors if isinstance(ancestor, Element)]
     return (*reversed(names), element.tag)

@@ -19,7 +19,7 @@ from turbohtml import DocumentFragment, Element, Node, Text
 from rules import model
 from rules.html.charset import Charset
 from rules.html.content import markup_of
-from rules.html.document import Document, context_of, window_of
+from rules.html.document import Document, context_of, first_child, window_of
 from rules.html.edits import Edit, splice
 from rules.html.places import Move, Spot, Where
 from rules.html.tags import TagChanges, tag_edits
@@ -126,8 +126,8 @@ def _put(document: Document, spot: Spot, slots: Mapping[int, Text], nodes: Seque
             spot.element.insert_after(*nodes)
         case Where.SLOT:
             slots[spot.at].insert_before(*nodes)
-        case Where.PREPEND if inside.children:
-            inside.children[0].insert_before(*nodes)
+        case Where.PREPEND if (first := first_child(inside)) is not None:
+            first.insert_before(*nodes)
         case _ if spot.where is Where.APPEND and (behind := _space_behind(document, spot.element)) is not None:
             behind.insert_before(*nodes)
         case _:
@@ -143,8 +143,8 @@ def _insert(document: Document, operation: Operation, element: Element) -> None:
             element.insert_after(*_nodes(charset, content, element.parent))
         case model.Prepend(content=content):
             inside = _inside(element)
-            if inside.children:
-                inside.children[0].insert_before(*_nodes(charset, content, element))
+            if (first := first_child(inside)) is not None:
+                first.insert_before(*_nodes(charset, content, element))
             else:
                 _append(inside, _nodes(charset, content, element))
         case model.Append(content=content):
@@ -169,8 +169,8 @@ def _held(element: Element) -> Sequence[Node]:
 
 def _inside(element: Element) -> Element | DocumentFragment:
     """What holds an element's children: itself, or a template's content."""
-    children = element.children
-    return children[0] if len(children) == 1 and isinstance(children[0], DocumentFragment) else element
+    first = first_child(element)
+    return first if isinstance(first, DocumentFragment) else element
 
 
 def _append(parent: Element | DocumentFragment, nodes: Sequence[Node]) -> None:

@@ -20,7 +20,7 @@ from turbohtml import Comment, Element, Namespace, Node, Text
 
 from rules import model
 from rules.html.content import closes_all, markup_of
-from rules.html.document import ANY_FORMATTING, FORMATTING, STRUCTURE, Document
+from rules.html.document import ANY_FORMATTING, FORMATTING, STRUCTURE, Document, first_child
 from rules.html.proof import MOVES, START_TAG_ONLY, STYLE_BLOCK_ONLY, Carried
 from rules.model import Content
 
@@ -120,7 +120,7 @@ def _ends_for_certain(document: Document, head: Element) -> bool:
         return False
     if (start := document.start_tag(body)) is not None:
         return start[0] == inner[1]
-    first = body.children[0] if body.children else None
+    first = first_child(body)
     last = next((node for node in reversed(head.children) if isinstance(node, Element)), None)
     start = document.start_tag(first) if isinstance(first, Element) else None
     outer = (inner[0], inner[0]) if last is None else document.outer(last)
@@ -346,4 +346,4 @@ def _answer_of(document: Document, element: Element, at: int) -> bool | None:
         return False
     if element.tag in FORMATTING and (document.is_misnested or not _is_closed(document, element, at)):
         return False
-    return True if element.tag in _OPENING_AGAIN and not element.children else None
+    return True if element.tag in _OPENING_AGAIN and first_child(element) is None else None
