@@ -17,7 +17,7 @@ import uuid_utils
 
 from service.engine import engine
 from service.keys import Keys
-from sidecar.connections import VisitorServer
+from sidecar.connections import FIELD_BYTES_MAX, FIELDS_MAX, VisitorServer
 from sidecar.inspection import Inspection
 from sidecar.pages import PageRewriter
 from sidecar.proxy import Proxy, TableSource
@@ -26,7 +26,7 @@ from sidecar.rewriting import Isolation, OnRewritten, Rewriting
 from sidecar.settings import SidecarSettings
 from sidecar.tables import Tables
 from sidecar.telemetry import OpinionCollector, StatusCollector, Telemetry
-from sidecar.upstream import FIELD_BYTES_MAX, FIELDS_MAX, LINE_BYTES_MAX, READ_BYTES, Upstream
+from sidecar.upstream import LINE_BYTES_MAX, READ_BYTES, Upstream
 from sidecar.verification import INTERVAL_S, Announce, Verification
 
 

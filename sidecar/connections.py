@@ -17,6 +17,11 @@ from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 from sidecar.relay import Written
 from sidecar.telemetry import Telemetry
 
+FIELD_BYTES_MAX = 64 * 1024
+"""One header field of a request: the longest real one is Cookie."""
+FIELDS_MAX = 256
+"""Fields in one request."""
+
 _BAD_REQUEST = b"The request is not valid HTTP.\n"
 _FAILURE = b"Something went wrong here.\n"
 

@@ -32,7 +32,15 @@ from sidecar.remembering import Remembering, consents
 from sidecar.settings import SidecarSettings
 from sidecar.telemetry import Telemetry
 from sidecar.toggles import Toggles
-from sidecar.upstream import BrokenUploadError, OriginResponse, Upload, Upstream, UpstreamError
+from sidecar.upstream import (
+    BrokenUploadError,
+    OriginResponse,
+    StalledUploadError,
+    Trouble,
+    Upload,
+    Upstream,
+    UpstreamError,
+)
 from sidecar.visit import Visit
 
 Result = TypeVar("Result")
@@ -108,7 +116,7 @@ class Proxy:
 
     async def _forward(self, exchange: Exchange, visitor: Visitor) -> Written:
         await self._guarded(exchange, self._prepare(exchange), None)
-        upload = _upload(exchange.request, visitor)
+        upload = _upload(exchange.request, visitor, self._settings.upload_stall_s)
         try:
             head = self._question(exchange, upload)
         except ValueError:
@@ -117,6 +125,8 @@ class Proxy:
             origin = await self._upstream.send(exchange.request.method, head, upload, visitor.inform)
         except UpstreamError as error:
             return await self._apologise(exchange, visitor, error)
+        except StalledUploadError:
+            return await self._tell(exchange, visitor, 408, "The request did not come in time.", reason="refused")
         except BrokenUploadError:
             return await self._tell(exchange, visitor, 400, "The request is broken.", reason="refused")
         if upload is not None and upload.invite is not None and not upload.continued.is_set():
@@ -195,6 +205,8 @@ class Proxy:
     async def _answer(self, exchange: Exchange, visitor: Visitor, origin: OriginResponse) -> Written:
         request = exchange.request
         if origin.status == 101:
+            if not _wants_websocket(request):
+                raise UpstreamError(Trouble.BAD_RESPONSE, "it changes to a protocol that was not asked for")
             self._responded(exchange, visitor, Reason.STATUS.value, 101)
             return await upgrade.splice(request, origin, [(_HEADER, _PASSED[Reason.STATUS])])
         response = await self._guarded(exchange, self._response(exchange, origin), None)
@@ -354,7 +366,7 @@ class Proxy:
 
     async def _tell(self, exchange: Exchange, visitor: Visitor, status: int, text: str, *, reason: str) -> Written:
         """A response of our own, where there is none of the origin's to give."""
-        if status == 400:
+        if status in {400, 408}:
             visitor.close_after()
         fields = [(b"Content-Type", b"text/plain; charset=utf-8"), (b"Cache-Control", b"no-store")]
         written = await visitor.send(status, HTTPStatus(status).phrase.encode(), fields, (text + "\n").encode())
@@ -441,13 +453,16 @@ def _refusal(request: web.BaseRequest, exchange: Exchange) -> tuple[int, str] | 
     return None
 
 
-def _upload(request: web.BaseRequest, visitor: Visitor) -> Upload | None:
+def _upload(request: web.BaseRequest, visitor: Visitor, stall_s: float) -> Upload | None:
     if not request.body_exists:
         return None
     length = request.headers.get("Content-Length")
     waits = request.headers.get("Expect", "").strip().lower() == "100-continue" and request.version >= HttpVersion11
     return Upload(
-        request.content, length=None if length is None else int(length), invite=visitor.invite if waits else None
+        request.content,
+        length=None if length is None else int(length),
+        invite=visitor.invite if waits else None,
+        stall_s=stall_s,
     )
 
 

@@ -178,15 +178,16 @@ def end_to_end(origin: OriginResponse) -> list[Field]:
 
 
 def _waiting(content: aiohttp.StreamReader) -> bytes:
-    if content.exception() is not None:
-        return b""
-    return content.read_nowait(-1)
+    """What has come already; also what came before the origin broke off, which `read_nowait` would not give."""
+    return content.read_nowait(-1) if content.exception() is None else content._read_nowait(-1)  # noqa: SLF001  see above
 
 
 async def _next(content: aiohttp.StreamReader) -> bytes:
     try:
         return await content.readany()
     except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError, RuntimeError) as error:
+        if left := _waiting(content):
+            return left
         raise UpstreamError(Trouble.BROKEN_OFF, " ".join(str(error).split())[:200]) from error
 
 

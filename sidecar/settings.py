@@ -74,6 +74,15 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
             description="How long a visitor may take nothing of a response before it is given up, in seconds",
         ),
     ] = 60.0
+    upload_stall_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=3600,
+            description="How long a visitor may send nothing of a request's body that the origin waits for, in seconds; "
+            "then 408, and the origin's request is given up",
+        ),
+    ] = 60.0
     access_log: Annotated[
         bool,
         Meta(description="Whether each request is logged: method, path, status, reason, bytes; no address, no query"),
@@ -110,6 +119,18 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
     upstream_connections: Annotated[
         int, Meta(ge=1, le=65535, description="Most connections to the origin at once, per worker")
     ] = 1024
+    upstream_fields_max: Annotated[
+        int, Meta(ge=16, le=10_000, description="Most header fields of one response of the origin; beyond it 502")
+    ] = 256
+    upstream_field_bytes_max: Annotated[
+        int,
+        Meta(
+            ge=1024,
+            le=1024 * 1024,
+            description="Longest header field of the origin's, name and value, in bytes; beyond it 502. The longest real ones "
+            "are Content-Security-Policy, Link and Set-Cookie",
+        ),
+    ] = 64 * 1024
     upstream_ca_file: Annotated[
         str, Meta(description="PEM file of certificate authorities for an https origin; empty: the system's")
     ] = ""

@@ -11,6 +11,8 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
+from typing import Any
 
 import aiohttp
 from aiohttp import hdrs
@@ -23,14 +25,13 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from sidecar.headers import Fields
+from sidecar.origin_protocol import HeadLimits, HeadTooLargeError, OriginProtocol
 from sidecar.settings import SidecarSettings
 
 LINE_BYTES_MAX = 16 * 1024
 """A request or status line; sites with long queries stay well below."""
-FIELD_BYTES_MAX = 64 * 1024
-"""One header field: the longest real ones are Content-Security-Policy and Cookie."""
-FIELDS_MAX = 256
-"""Fields in one head."""
+INTERIM_MAX = 64
+"""Responses of 1xx before the final one: a minute of `102 Processing` every second, and nothing that floods a visitor."""
 READ_BYTES = 256 * 1024
 """How far a response is read ahead of a slow visitor."""
 CONTINUE_WAIT_S = 1.0
@@ -49,6 +50,8 @@ class Trouble(StrEnum):
     """It closed the connection before it answered."""
     BAD_RESPONSE = "bad_response"
     """What it sent is not HTTP/1.1."""
+    HEAD_TOO_LARGE = "head_too_large"
+    """More header fields, or a longer one, than the settings allow."""
     BROKEN_OFF = "broken_off"
     """It stopped in the middle of a body."""
 
@@ -66,17 +69,28 @@ class BrokenUploadError(Exception):
     """The visitor's fault: the request's body broke off, or is not valid chunked coding."""
 
 
+class StalledUploadError(BrokenUploadError):
+    """The visitor's fault: nothing came of the request's body for too long."""
+
+
 class Upload:
     """A request's body on its way: `length` bytes, or chunked where that is None."""
 
-    def __init__(self, content: StreamReader, *, length: int | None, invite: Callable[[], None] | None) -> None:
+    def __init__(
+        self, content: StreamReader, *, length: int | None, invite: Callable[[], None] | None, stall_s: float
+    ) -> None:
         self.content = content
         self.length = length
         self.invite = invite
         """Tells a visitor who waits for it to go on; None for one who doesn't wait."""
         self.continued = asyncio.Event()
+        self.answered = False
+        """The head of the response has come: from now on the origin says how long it waits for the rest."""
         self.broken = False
         """The visitor's side failed: what the origin got is not the whole body."""
+        self.stalled = False
+        """It failed because nothing came for too long."""
+        self._stall_s = stall_s
 
     async def send(self, writer: StreamWriter) -> None:
         """Send the body as it comes in. An origin that closes early ends it; its response says why."""
@@ -97,8 +111,16 @@ class Upload:
             return
 
     async def _chunk(self) -> bytes:
+        """The next piece; nothing at the end, and where the visitor's side fails."""
         try:
-            return await self.content.readany()
+            while True:
+                try:
+                    async with asyncio.timeout(None if self.answered else self._stall_s):
+                        return await self.content.readany()
+                except TimeoutError:
+                    if not self.answered:
+                        self.broken = self.stalled = True
+                        return b""
         except (ConnectionError, RequestPayloadError):
             self.broken = True
             return b""
@@ -156,6 +178,14 @@ Inform = Callable[[RawResponseMessage], None]
 """Told of each 1xx response but 100 and 101."""
 
 
+class _Connector(aiohttp.TCPConnector):
+    """aiohttp's pool of connections, of our own protocol."""
+
+    def __init__(self, limits: HeadLimits, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = partial(OriginProtocol, self._loop, limits)
+
+
 class Upstream:
     """The origin. Made and used on one event loop."""
 
@@ -165,6 +195,7 @@ class Upstream:
         self.authority = _authority(url)
         """Host and port as a Host field has them."""
         self._response_s = settings.upstream_response_s
+        self._limits = HeadLimits(settings.upstream_fields_max, settings.upstream_field_bytes_max)
         self._timeout = aiohttp.ClientTimeout(
             total=None, connect=settings.upstream_connect_s, sock_connect=settings.upstream_connect_s
         )
@@ -172,9 +203,9 @@ class Upstream:
         tls = _tls(settings.upstream_ca_file) if url.scheme == "https" else True
         limit, idle_s = settings.upstream_connections, settings.upstream_idle_s
         self._connector = (
-            aiohttp.TCPConnector(limit=limit, ssl=tls, keepalive_timeout=idle_s)
+            _Connector(self._limits, limit=limit, ssl=tls, keepalive_timeout=idle_s)
             if idle_s
-            else aiohttp.TCPConnector(limit=limit, ssl=tls, force_close=True)
+            else _Connector(self._limits, limit=limit, ssl=tls, force_close=True)
         )
         self._address = aiohttp.ClientRequest("GET", url, loop=self._loop)
         """Tells the connector where to; never sent."""
@@ -194,7 +225,7 @@ class Upstream:
             return await self._send(method, head, upload, inform)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             if upload is not None and upload.broken:
-                raise BrokenUploadError from error
+                raise (StalledUploadError if upload.stalled else BrokenUploadError) from error
             if upload is not None or method not in _REPEATABLE:
                 raise UpstreamError(Trouble.DISCONNECTED, str(error)) from error
         try:
@@ -214,8 +245,8 @@ class Upstream:
                 auto_decompress=False,
                 read_bufsize=READ_BYTES,
                 max_line_size=LINE_BYTES_MAX,
-                max_field_size=FIELD_BYTES_MAX,
-                max_headers=FIELDS_MAX,
+                max_field_size=self._limits.field_bytes,
+                max_headers=self._limits.fields,
             )
             writer = StreamWriter(protocol, self._loop)
             await writer.write(head)
@@ -230,7 +261,8 @@ class Upstream:
             raise UpstreamError(Trouble.RESPONSE_TIMEOUT, f"no response within {self._response_s:g} s") from error
         except HttpProcessingError as error:
             _drop(connection, task)
-            raise UpstreamError(Trouble.BAD_RESPONSE, _one_line(error.message)) from error
+            trouble = Trouble.HEAD_TOO_LARGE if isinstance(error, HeadTooLargeError) else Trouble.BAD_RESPONSE
+            raise UpstreamError(trouble, _one_line(error.message)) from error
         except BaseException:
             _drop(connection, task)
             raise
@@ -258,9 +290,11 @@ class Upstream:
 async def _head(
     protocol: ResponseHandler, upload: Upload | None, inform: Inform
 ) -> tuple[RawResponseMessage, StreamReader]:
-    while True:
+    for _ in range(INTERIM_MAX + 1):
         message, content = await protocol.read()
         if message.code == 101 or message.code >= 200:
+            if upload is not None:
+                upload.answered = True
             return message, content
         if message.code < 100:
             raise UpstreamError(Trouble.BAD_RESPONSE, f"status {message.code:03}")
@@ -268,6 +302,7 @@ async def _head(
             inform(message)
         elif upload is not None:
             upload.continued.set()
+    raise UpstreamError(Trouble.BAD_RESPONSE, f"more than {INTERIM_MAX} responses of 1xx")
 
 
 def _check_transfer_coding(message: RawResponseMessage) -> None:

@@ -1,0 +1,153 @@
+"""What an origin sends on one connection: heads are looked at whole, and bytes that nobody asked for end the connection.
+
+aiohttp's parser reads a response with all that came in the same read, and keeps nothing of it where something behind the
+response is wrong. Here it gets the head by itself, so that a visitor has whatever is right of a response (RFC 9112 6.3);
+and the two things that it refuses or misreads are settled before: Content-Length twice, and heads beyond the limits.
+Counterpart: `upstream`, which sends requests and waits. Never: a byte of a body held back, or two readings of one head.
+"""
+
+import re
+from asyncio import AbstractEventLoop
+from typing import Any
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import HttpProcessingError, HttpVersion11, RawResponseMessage
+from aiohttp.streams import StreamReader
+from msgspec import Struct
+
+_HEAD_END = re.compile(rb"\n\r?\n")
+_LENGTH_LINE = re.compile(rb"(?im)^content-length:([^\r\n]*)\r?\n")
+_FIELD_LINE = re.compile(rb"(?m)^[^ \t\r\n]")
+_BODILESS = frozenset({204, 304})
+
+
+class HeadLimits(Struct, frozen=True):
+    """How large a response's head may be; the names of the settings are for whoever has to raise them."""
+
+    fields: int
+    field_bytes: int
+
+
+class HeadTooLargeError(HttpProcessingError):
+    """A head beyond the limits."""
+
+
+class OriginProtocol(ResponseHandler):
+    """One connection to the origin. A response is begun with `set_response_params`, as aiohttp does."""
+
+    def __init__(self, loop: AbstractEventLoop, limits: HeadLimits) -> None:
+        super().__init__(loop)
+        self._limits = limits
+        self._head = b""
+        self._answered = False
+        self._over = False
+        """Nothing more is due: the response is complete."""
+
+    def set_response_params(self, **options: Any) -> None:
+        """Expect the response to one request."""
+        self._head, self._answered, self._over = b"", False, False
+        super().set_response_params(**options)
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        """A head that the parser has read, on its way to who waits for it."""
+        message = data[0]
+        if message.code >= 200 or message.code == 101:
+            self._answered = True
+            if self._skip_payload or message.code in _BODILESS:
+                self._over, self._payload = True, None
+            elif message.chunked and message.version < HttpVersion11:
+                self.force_close()  # RFC 9112 6.1: its framing is faulty
+        super().feed_data(data, size)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the origin's; none at all when the parser is to go on after a pause."""
+        if self._upgraded or self._payload_parser is not None or self._parser is None:
+            super().data_received(data)
+        elif self._answered:
+            self._body(data)
+        else:
+            self._heads(data)
+
+    def _heads(self, data: bytes) -> None:
+        """Give the parser every head that is whole, up to the final one, and then what follows that."""
+        begun = max(len(self._head) - 3, 0)
+        self._head = self._head + data if self._head else data
+        try:
+            while not self._answered:
+                end = _HEAD_END.search(self._head, begun)
+                if end is None:
+                    _check_size(self._head, self._limits)
+                    if not _may_be_http(self._head):
+                        super().data_received(self._head)  # which says what is wrong with it
+                    return
+                head, self._head, begun = self._head[: end.end()], self._head[end.end() :], 0
+                _check_size(head, self._limits)
+                super().data_received(_with_one_length(head))
+                if self._exception is not None:
+                    return
+        except HttpProcessingError as error:
+            self._end()
+            self.set_exception(error)
+            return
+        rest, self._head = self._head, b""
+        if rest:
+            self.data_received(rest)
+
+    def _body(self, data: bytes) -> None:
+        if self._over:
+            if data:
+                self._end()
+            return
+        super().data_received(data)
+        payload = self._payload
+        if payload is None:
+            return
+        if self._exception is not None:
+            if not payload.is_eof() and payload.exception() is None:
+                payload.set_exception(aiohttp.ClientPayloadError(str(self._exception)))
+        elif payload.is_eof():
+            self._over = True
+            if self._parser is not None and self._parser.feed_eof() is not None:
+                self._end()  # the parser has begun to read another response
+
+    def _end(self) -> None:
+        """Neither this response nor another one is read on."""
+        self.force_close()
+        if self.transport is not None:
+            self.transport.close()
+
+
+def _check_size(head: bytes, limits: HeadLimits) -> None:
+    """Refuse a head, complete or not, beyond the limits. A line that is folded belongs to the field before it."""
+    if head.count(b"\n") > limits.fields + 2 and len(_FIELD_LINE.findall(head)) > limits.fields + 1:
+        raise HeadTooLargeError(message=f"more than {limits.fields} header fields (SIDECAR_UPSTREAM_FIELDS_MAX)")
+    if len(head) > limits.field_bytes and max(map(len, head.splitlines())) > limits.field_bytes:
+        text = f"a header field of more than {limits.field_bytes} bytes (SIDECAR_UPSTREAM_FIELD_BYTES_MAX)"
+        raise HeadTooLargeError(message=text)
+
+
+def _may_be_http(head: bytes) -> bool:
+    begun = head.lstrip(b"\r\n")[:5]
+    return b"HTTP/".startswith(begun)
+
+
+def _with_one_length(head: bytes) -> bytes:
+    """The head with one Content-Length where it says the same one several times (RFC 9110 8.6).
+
+    Raises HttpProcessingError for different ones: who reads which is how responses are split. (Content-Length beside
+    Transfer-Encoding is refused by the parser.)
+    """
+    lower = head.lower()
+    mentioned = lower.count(b"length:")
+    if mentioned == 0 or (mentioned == 1 and b"," not in lower[(at := lower.find(b"length:")) : lower.find(b"\n", at)]):
+        return head
+    lines = list(_LENGTH_LINE.finditer(head))
+    values = {value.strip(b" \t") for line in lines for value in line[1].split(b",")}
+    if len(values) > 1:
+        raise HttpProcessingError(message="several Content-Lengths that differ")
+    if not lines:
+        return head
+    start, end = lines[0].span()
+    rest = _LENGTH_LINE.sub(b"", head[end:])
+    return b"%sContent-Length: %s\r\n%s" % (head[:start], values.pop(), rest)
