@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -65,9 +65,11 @@ class SigningKeys:
         self.public = base64.b64encode(self.private.public_key().public_bytes_raw()).decode()
         self.jwt_secret = secrets.token_hex(32)
 
-    def sealed(self, *mutations: Mapping[str, Any], version: int = 7) -> bytes:
+    def sealed(
+        self, *mutations: Mapping[str, Any], experiments: Sequence[Mapping[str, Any]] = (), version: int = 7
+    ) -> bytes:
         """A decision table as the control plane publishes it, with this key's signature."""
-        rules = decode_rules(msgspec.json.encode({"mutations": mutations}))
+        rules = decode_rules(msgspec.json.encode({"mutations": mutations, "experiments": experiments}))
         table = compile_table(rules, version=version, now=datetime.now(UTC))
         return seal(table, key_id=key_id(base64.b64decode(self.public)), sign=self.private.sign)
 

@@ -31,8 +31,8 @@ OPERATIONS = [{"verb": "setText", "target": {"selector": "h1"}, "content": {"tex
 
 
 @contextmanager
-def nginx(program: str, folder: Path, server: str) -> Iterator[int]:
-    """An nginx with one server; its port."""
+def nginx(program: str, folder: Path, server: str, *, probe: str = "/plain.html") -> Iterator[int]:
+    """An nginx with one server; its port, once it answers at all for `probe`."""
     port = free_port()
     folder.mkdir(mode=0o755)
     configuration = folder / "nginx.conf"
@@ -40,16 +40,16 @@ def nginx(program: str, folder: Path, server: str) -> Iterator[int]:
     with (folder / "nginx.log").open("wb") as log:
         process = subprocess.Popen([program, "-p", str(folder), "-c", str(configuration)], stdout=log, stderr=log)
     try:
-        until(lambda: _answers(port), what="nginx")
+        until(lambda: _answers(port, probe), what="nginx")
         yield port
     finally:
         process.terminate()
         process.wait()
 
 
-def _answers(port: int) -> bool:
+def _answers(port: int, path: str) -> bool:
     try:
-        return load(port, "/plain.html").status > 0
+        return load(port, path).status > 0
     except OSError:
         return False
 

@@ -66,13 +66,38 @@ class Line:
 
     def get(self, target: str = "/", *fields: str) -> Answer:
         """Load a page; raises OSError or BrokenAnswerError."""
-        lines = [f"GET {target} HTTP/1.1", "Host: shop.example", *fields, "", ""]
-        self._socket.sendall("\r\n".join(lines).encode("latin-1"))
+        return self.ask(target, *fields)
+
+    def ask(self, target: str, *fields: str, method: str = "GET", body: bytes = b"") -> Answer:
+        """Any request; `fields` say the length of a body, or how else it ends. Raises OSError or BrokenAnswerError."""
+        host = () if any(field.lower().startswith("host:") for field in fields) else ("Host: shop.example",)
+        lines = [f"{method} {target} HTTP/1.1", *host, *fields, "", ""]
+        self.send("\r\n".join(lines).encode("latin-1") + body)
+        return self.answer(bodiless=method == "HEAD")
+
+    def send(self, data: bytes) -> None:
+        """Bytes as they are."""
+        self._socket.sendall(data)
+
+    def answer(self, *, bodiless: bool = False) -> Answer:
+        """The next response, be it one of 1xx; `bodiless` for one to HEAD."""
+        head = self.head()
+        body = b"" if bodiless or head.status in {204, 304} or head.status < 200 else self._body(head)
+        self.over = self.over or (head.get(b"Connection") or b"").lower() == b"close"
+        return Answer(head.line, head.fields, body)
+
+    def head(self) -> Answer:
+        """The head of the next response, as an answer without its body."""
         line, pairs = self._head()
-        answer = Answer(line, tuple(pairs), b"")
-        body = b"" if answer.status in {204, 304} else self._body(answer)
-        self.over = self.over or (answer.get(b"Connection") or b"").lower() == b"close"
-        return Answer(line, tuple(pairs), body)
+        return Answer(line, tuple(pairs), b"")
+
+    def rest(self) -> bytes:
+        """What comes until the connection ends."""
+        return self._file.read()
+
+    def half_close(self) -> None:
+        """Say that nothing more will be sent."""
+        self._socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """Hang up."""
@@ -106,28 +131,32 @@ class Line:
     def _body(self, answer: Answer) -> bytes:
         if (answer.get(b"Transfer-Encoding") or b"").lower() == b"chunked":
             pieces = []
-            while size := int(self._next_line(), 16):
-                pieces.append(self._exactly(size))
-                self._exactly(2)
-            self._exactly(2)
+            while piece := self.chunk():
+                pieces.append(piece)
             return b"".join(pieces)
         length = answer.get(b"Content-Length")
         if length is not None:
-            return self._exactly(int(length))
+            return self.exactly(int(length))
         self.over = True
         return self._file.read()
 
-    def _exactly(self, count: int) -> bytes:
+    def chunk(self) -> bytes:
+        """One chunk of a chunked body; empty for the last."""
+        size = int(self._next_line(), 16)
+        return self.exactly(size + 2)[:-2]
+
+    def exactly(self, count: int) -> bytes:
+        """So many bytes; BrokenAnswerError where the connection ends before."""
         data = self._file.read(count)
         if len(data) < count:
             raise BrokenAnswerError(f"the connection ended {count - len(data)} bytes too early")
         return data
 
 
-def load(port: int, target: str = "/", *fields: str) -> Answer:
-    """One page load on a connection of its own."""
+def load(port: int, target: str = "/", *fields: str, method: str = "GET", body: bytes = b"") -> Answer:
+    """One page load (or another request) on a connection of its own."""
     with Line(port) as line:
-        return line.get(target, *fields)
+        return line.ask(target, *fields, method=method, body=body)
 
 
 @dataclass(frozen=True)
