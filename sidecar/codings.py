@@ -32,23 +32,25 @@ class TooLargeError(ValueError):
 
 
 def undo(body: bytes, coding: str, *, bytes_max: int) -> bytes:
-    """The content of an encoded body; `coding` as in `eligibility.CODINGS` or `""`.
+    """The content of an encoded body; `coding` as `eligibility.coding_of` says it, the last one applied at the end.
 
     Raises:
         BrokenBodyError: it can't be undone.
-        TooLargeError: the content has more than `bytes_max` bytes.
+        TooLargeError: the content, or what a coding around another one holds, has more than `bytes_max` bytes.
     """
-    try:
-        content = _undo(body, coding, bytes_max + 1)
-    except (zlib.error, _IsalError, brotli.error, zstandard.ZstdError, EOFError) as error:
-        raise BrokenBodyError(f"not valid {coding}: {error}") from error
-    if len(content) > bytes_max:
-        raise TooLargeError(f"more than {bytes_max} bytes")
+    content = body
+    for one in reversed(coding.split(", ")):
+        try:
+            content = _undo(content, one, bytes_max + 1)
+        except (zlib.error, _IsalError, brotli.error, zstandard.ZstdError, EOFError) as error:
+            raise BrokenBodyError(f"not valid {one}: {error}") from error
+        if len(content) > bytes_max:
+            raise TooLargeError(f"more than {bytes_max} bytes")
     return content
 
 
 def redo(content: bytes, coding: str) -> bytes:
-    """`content` encoded; `coding` as in `undo`."""
+    """`content` encoded in one coding, or in none (`""`)."""
     match coding:
         case "":
             return content

@@ -20,6 +20,8 @@ DOCUMENT_TYPES = frozenset({"text/html"})
 what is written here is HTML."""
 CODINGS = frozenset({"gzip", "x-gzip", "br", "zstd", "deflate"})
 """Content codings (RFC 9110 8.4.1) that can be undone and redone here."""
+CODINGS_MAX = 2
+"""Content codings of one response, one around the other."""
 
 PARTIAL_FIELDS = ("HX-Request", "Turbo-Frame", "RSC", "X-Nextjs-Data", "X-PJAX", "X-Inertia", "X-Up-Target")
 """Request fields of client libraries that ask for a piece of a page."""
@@ -118,13 +120,15 @@ def is_partial(request: Headers) -> bool:
 
 
 def coding_of(response: Headers) -> str | None:
-    """The content coding: `""` for none, None for one (or a pile of several) that can't be undone here."""
+    """The content coding: `""` for none, `gzip, br` for two in the order they were applied, None for what can't be undone.
+
+    Two happen where an application and a server in front of it both compress; more is a way to make work.
+    """
     if "Content-Encoding" not in response:
         return ""
-    coding = ",".join(response.getall("Content-Encoding")).strip().lower()
-    if coding in {"", "identity"}:
-        return ""
-    return coding if coding in CODINGS else None
+    listed = (coding.strip() for coding in ",".join(response.getall("Content-Encoding")).lower().split(","))
+    stack = [coding for coding in listed if coding not in {"", "identity"}]
+    return ", ".join(stack) if len(stack) <= CODINGS_MAX and CODINGS.issuperset(stack) else None
 
 
 def declared_length(response: Headers) -> int:

@@ -149,7 +149,8 @@ class Pages:
         if answer.style_hashes:
             fields = content_security.allowing_styles(fields, answer.style_hashes, nonce)
         came_as = eligibility.coding_of(origin.headers) or ""
-        coding = headers.preferred_coding(exchange.request.headers.get("Accept-Encoding", ""), came_as)
+        last = came_as.rpartition(", ")[2]
+        coding = headers.preferred_coding(exchange.request.headers.get("Accept-Encoding", ""), last)
         if came_as:
             fields = headers.coded(fields, coding)
         body = answer.page

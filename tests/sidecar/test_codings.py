@@ -40,6 +40,18 @@ def test_a_zstd_bomb_that_hides_its_size() -> None:
         codings.undo(bomb, "zstd", bytes_max=100_000)
 
 
+def test_two_codings_are_undone_from_the_outside_in_each_within_the_bound() -> None:
+    twice = codings.redo(codings.redo(PAGE, "gzip"), "br")
+    assert codings.undo(twice, "gzip, br", bytes_max=len(PAGE)) == PAGE
+    with pytest.raises(codings.BrokenBodyError, match="not valid gzip"):
+        codings.undo(twice, "br, gzip", bytes_max=len(PAGE))
+    noise = codings.redo(bytes(range(256)) * 400, "gzip")
+    with pytest.raises(codings.TooLargeError):
+        codings.undo(codings.redo(bytes(200_000), "gzip"), "gzip, gzip", bytes_max=100_000)
+    with pytest.raises(codings.TooLargeError):
+        codings.undo(codings.redo(noise, "br"), "gzip, br", bytes_max=1000)
+
+
 def test_several_members_or_frames_are_one_content() -> None:
     assert codings.undo(gzip.compress(b"a") + gzip.compress(b"b") + b"\0\0", "gzip", bytes_max=9) == b"ab"
     writer = zstandard.ZstdCompressor().compressobj()

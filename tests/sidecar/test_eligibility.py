@@ -58,9 +58,9 @@ def test_partials(name: str) -> None:
 
 
 def test_content_codings() -> None:
-    for coding in ("gzip", "BR", "zstd", "deflate", "identity", ""):
+    for coding in ("gzip", "BR", "zstd", "deflate", "identity", "", "gzip, br", "gzip,GZIP", "identity, gzip"):
         assert refused({**HTML, "Content-Encoding": coding}) is None
-    for coding in ("compress", "gzip, br", "dcb"):
+    for coding in ("compress", "gzip, compress", "dcb", "gzip, br, gzip"):
         assert refused({**HTML, "Content-Encoding": coding}) is Reason.CONTENT_ENCODING
 
 
