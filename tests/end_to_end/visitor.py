@@ -141,9 +141,13 @@ class Line:
         return self._file.read()
 
     def chunk(self) -> bytes:
-        """One chunk of a chunked body; empty for the last."""
-        size = int(self._next_line(), 16)
-        return self.exactly(size + 2)[:-2]
+        """One chunk of a chunked body; empty for the last, with whose trailers the body ends."""
+        size = int(self._next_line().partition(b";")[0], 16)
+        if size:
+            return self.exactly(size + 2)[:-2]
+        while self._next_line():
+            pass
+        return b""
 
     def exactly(self, count: int) -> bytes:
         """So many bytes; BrokenAnswerError where the connection ends before."""

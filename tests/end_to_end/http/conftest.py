@@ -1,7 +1,8 @@
 """One sidecar in front of an origin that misbehaves on purpose, and one in front of nginx, for all tests of this folder.
 
 Every test serves a path of its own: below `/page/` a rule rewrites what is a page, below `/told/` one that asks for the
-visitor's language, below `/tested/` an experiment; `/free/` has none. What is tested stands in README.md.
+visitor's language, below `/tested/` an experiment, below `/styled/`, `/guarded/`, `/worded/` and `/linked/` one that makes
+the engine write what the name says; `/free/` has none. What is tested stands in README.md.
 """
 
 import shutil
@@ -31,8 +32,8 @@ SETTINGS = {
 EXPERIMENT = {"id": "try", "variations": [{"key": "control"}, {"key": "new", "weight": 1000}], "unit": "lm_uid"}
 
 
-def _headline(name: str, **fields: Any) -> dict[str, Any]:
-    operation = {"verb": "setText", "target": {"selector": "h1"}, "content": {"text": "New"}}
+def _headline(name: str, text: str = "New", **fields: Any) -> dict[str, Any]:
+    operation = {"verb": "setText", "target": {"selector": "h1"}, "content": {"text": text}}
     return {"id": name, "mutationType": "set", "mutationPayload": {"operations": [operation]}, **fields}
 
 
@@ -57,6 +58,17 @@ MUTATIONS = [
         "mutationPayload": {
             "experimentId": "try",
             "variations": {"control": {"operations": []}, "new": _headline("x")["mutationPayload"]},
+        },
+    },
+    _headline("worded", text="ж ☃", pageSlug="/worded/**"),
+    {
+        "id": "linked",
+        "pageSlug": "/linked/**",
+        "mutationType": "set",
+        "mutationPayload": {
+            "operations": [
+                {"verb": "setAttribute", "target": {"selector": "link"}, "name": "href", "value": "c.css"},
+            ]
         },
     },
     _styled("styled", "/styled/**"),
