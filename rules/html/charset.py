@@ -26,6 +26,8 @@ _CODECS = {
     "x-user-defined": "ascii",
 }
 """WHATWG name -> Python codec, where they differ."""
+_READ_DIFFERENTLY = frozenset({"Big5", "EUC-JP", "KOI8-U", "Shift_JIS", "gb18030"})
+"""Where Python writes some characters in bytes that stand for others in browsers: in Big5 all of Cyrillic."""
 _NOT_SUPPORTED = frozenset({"replacement", "ISO-2022-JP"})
 """`replacement` hides its content on purpose; ISO-2022-JP writes other text in bytes that look like markup."""
 
@@ -46,7 +48,9 @@ class Charset(Struct, frozen=True):
         return self.name.startswith("UTF-16")
 
     def encode(self, text: str) -> bytes:
-        """`text` as it stands in markup; character references for what the encoding lacks."""
+        """`text` as it stands in markup; character references for what the encoding lacks, or browsers read as another."""
+        if self.name in _READ_DIFFERENTLY and not text.isascii():
+            return b"".join(_written(self.name, self.codec, character) for character in text)
         return text.encode(self.codec, "xmlcharrefreplace")
 
     def breaks_off(self, text: bytes) -> bool:
@@ -77,6 +81,15 @@ class Charset(Struct, frozen=True):
             return character.encode(self.codec).decode("latin-1")
         except UnicodeError:
             return "\ufffd"  # no byte looks like this, so nothing matches
+
+
+@lru_cache(maxsize=16384)
+def _written(name: str, codec: str, character: str) -> bytes:
+    """One character in an encoding, if the parser reads it back as that."""
+    written = character.encode(codec, "xmlcharrefreplace")
+    if character.isascii() or turbohtml.parse(b"<b>%s</b>" % written, encoding=name).text == character:
+        return written
+    return character.encode("ascii", "xmlcharrefreplace")
 
 
 def _escaped(character: str) -> str:

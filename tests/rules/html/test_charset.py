@@ -1,6 +1,7 @@
 """Which encoding a page is in, and text in that encoding."""
 
 import pytest
+import turbohtml
 
 from rules.html.charset import Charset, charset_of
 
@@ -45,6 +46,21 @@ def test_a_byte_order_mark_has_a_length() -> None:
 
 def test_what_an_encoding_lacks_becomes_a_reference() -> None:
     assert Charset("GBK", "gbk", 0).encode("漢é😀") == "漢é".encode("gbk") + b"&#128512;"
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["big5", "euc-jp", "euc-kr", "gbk", "gb18030", "koi8-r", "koi8-u", "shift_jis", "windows-1251", "macintosh"],
+)
+def test_every_character_is_read_back_as_itself(label: str) -> None:
+    """By a parser that reads encodings as browsers do; Python's Big5 has Cyrillic where browsers have kana."""
+    found = charset_of(b"", label)
+    assert found is not None
+    text = "".join(
+        map(chr, [*range(0xA0, 0x3400), *range(0xE000, 0xE900), *range(0xF900, 0xFDD0), *range(0xFF00, 0xFFF0)])
+    )
+    assert turbohtml.parse(b"<b>%s</b>" % found.encode(text), encoding=label).text == text
+    assert found.encode("a") == b"a"
 
 
 def test_text_and_selectors_in_the_window() -> None:
