@@ -36,6 +36,9 @@ class HeadTooLargeError(HttpProcessingError):
 class OriginProtocol(ResponseHandler):
     """One connection to the origin. A response is begun with `set_response_params`, as aiohttp does."""
 
+    _payload_parser: Any
+    """Who reads after a change of protocol; aiohttp declares it as None."""
+
     def __init__(self, loop: AbstractEventLoop, limits: HeadLimits) -> None:
         super().__init__(loop)
         self._limits = limits
@@ -96,7 +99,7 @@ class OriginProtocol(ResponseHandler):
 
     def _body(self, data: bytes) -> None:
         if self._over:
-            if data:
+            if data.strip(b"\r\n"):  # an empty line too many is an old mistake, and harmless
                 self._end()
             return
         super().data_received(data)

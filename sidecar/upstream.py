@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 from aiohttp import hdrs
@@ -183,7 +183,7 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, limits: HeadLimits, **options: Any) -> None:
         super().__init__(**options)
-        self._factory = partial(OriginProtocol, self._loop, limits)
+        self._factory = cast("partial[ResponseHandler]", partial(OriginProtocol, self._loop, limits))
 
 
 class Upstream:

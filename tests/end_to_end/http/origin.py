@@ -5,6 +5,7 @@ Never: HTTP beyond the end of a head; a body is read, and an answer made, by the
 """
 
 import contextlib
+import io
 import socket
 import struct
 import threading
@@ -25,7 +26,7 @@ class Talk:
     head: bytes
     connection: int
     socket: socket.socket
-    reader: socket.SocketIO
+    reader: io.RawIOBase
     ended: threading.Event
     """The connection is over, at this end or the other."""
 
@@ -144,7 +145,7 @@ class Origin:
         ended.set()
 
 
-def _head(reader: socket.SocketIO) -> bytes:
+def _head(reader: io.RawIOBase) -> bytes:
     head = b""
     while not head.endswith(b"\r\n\r\n") and (byte := reader.read(1)):
         head += byte
