@@ -111,8 +111,15 @@ class OriginProtocol(ResponseHandler):
                 payload.set_exception(aiohttp.ClientPayloadError(str(self._exception)))
         elif payload.is_eof():
             self._over = True
-            if self._parser is not None and self._parser.feed_eof() is not None:
-                self._end()  # the parser has begun to read another response
+            if self._has_begun_another():
+                self._end()
+
+    def _has_begun_another(self) -> bool:
+        """Whether the parser has seen more than one response; it says so when it is told that nothing more comes."""
+        try:
+            return self._parser is not None and self._parser.feed_eof() is not None
+        except HttpProcessingError:
+            return True
 
     def _end(self) -> None:
         """Neither this response nor another one is read on."""

@@ -58,6 +58,7 @@ def cuts(data: bytes) -> Iterator[list[bytes]]:
         (OK + b"Content-Length: 3\r\nX: y\r\ncontent-LENGTH: 3\r\n\r\nabc", [200], b"abc", False),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", [200], b"abc", False),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nH", [200], b"abc", True),
+        (OK + b"Content-Length: 3\r\n\r\nabc" + OK + b"X: \0\r\n", [200], b"abc", True),
         (b"HTTP/1.1 204 No\r\n\r\n", [204], b"", False),
         (b"HTTP/1.1 304 No\r\nContent-Length: 9\r\n\r\n", [304], b"", False),
         (b"HTTP/1.1 304 No\r\n\r\n" + OK + b"Content-Length: 0\r\n\r\n", [304], b"", True),

@@ -22,12 +22,13 @@ PAGE = b"<!doctype html><html><head><title>t</title></head><body><h1>Old</h1><p>
 NEW = PAGE.replace(b"Old", b"New")
 
 SETTINGS = {
-    "SIDECAR_BUFFER_MS_MAX": "400",
-    "SIDECAR_UPLOAD_STALL_S": "0.5",
+    "SIDECAR_BUFFER_MS_MAX": "1000",
+    "SIDECAR_UPLOAD_STALL_S": "0.75",
     "SIDECAR_UPSTREAM_RESPONSE_S": "1.5",
     "SIDECAR_PAGE_BYTES_MAX": "300000",
+    "SIDECAR_REWRITE_MS_MAX": "10000",
 }
-"""Short waits and a small page, so that going beyond each takes a test no time."""
+"""Short waits and a small page, so that going beyond each takes a test little time; but time to rewrite on a busy machine."""
 
 EXPERIMENT = {"id": "try", "variations": [{"key": "control"}, {"key": "new", "weight": 1000}], "unit": "lm_uid"}
 
