@@ -25,6 +25,7 @@ from rules import limits
 from rules.decision import Outcome
 from rules.errors import TableError
 from rules.table import UNCHECKED, DecisionTable, key_id, unseal
+from service import user_agents
 from service.keys import Keys
 from sidecar import snapshot
 from sidecar.feed import Feed, Report
@@ -213,6 +214,7 @@ class Tables:
         """Verify, decode and compile; in a thread, for a large table takes its time. Raises TableError."""
         table = unseal(sealed, verify=self._verify, engine=self._engine, left_out=_left_out)
         assert table.digest  # computed here and kept, not later on the event loop
+        user_agents.prepare(sealed)  # so is this
         return table
 
     def _follows(self, table: DecisionTable) -> bool:

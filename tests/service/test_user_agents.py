@@ -1,5 +1,7 @@
 """User-Agents as browsers, machines and nobody at all send them."""
 
+import subprocess
+import sys
 import typing
 
 import pytest
@@ -83,3 +85,19 @@ def test_what_stands_behind_the_bound_is_not_looked_at() -> None:
 def test_no_text_is_an_exception(text: str, mobile: str, platform: str) -> None:
     odd = text.encode("utf-8", "surrogatepass").decode("utf-8", "surrogateescape") + "\udcff"
     assert agent_of(odd, mobile, platform).device in typing.get_args(Device)
+
+
+def test_the_parser_is_made_before_the_first_visit_where_a_table_may_ask() -> None:
+    script = """
+from datetime import UTC, datetime
+from rules.compiler import compile_table
+from rules.model import decode_rules
+from service import user_agents
+for asked in ({}, {"os.name": "iOS"}):
+    conditions = {"id": "a", "conditions": asked, "mutationType": "remove", "mutationPayload": {"target": {"selector": "p"}}}
+    rules = decode_rules(__import__("msgspec").json.encode({"mutations": [conditions]}))
+    user_agents.prepare(compile_table(rules, version=1, now=datetime(2026, 1, 1, tzinfo=UTC)).to_bytes())
+    print(user_agents._parser.cache_info().currsize)
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["0", "1"]
