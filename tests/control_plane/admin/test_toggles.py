@@ -54,7 +54,7 @@ async def test_a_toggle_from_its_form_to_its_end(admin: Person, services: Servic
     ("fields", "field", "fragment"),
     [
         ({"toggle.moduleId": "no spaces"}, "toggle.moduleId", "letters"),
-        ({"toggle.pageSlug": "not a path"}, "toggle.pageSlug", "begins with"),
+        ({"toggle.pageSlug": "not a path"}, "toggle.pageSlug", "path pattern"),
         ({}, "", "Say what is off"),
     ],
 )
@@ -99,3 +99,15 @@ async def test_a_switch_that_someone_else_was_faster_at_says_so(admin: Person) -
     late = await admin.submit(page, "form[action$=lift]")
     assert late.status == 409
     assert "at version 2" in late.words("[role=alert]")
+
+
+async def test_what_a_toggle_switches_off_is_off_in_the_preview(admin: Person, services: Services) -> None:
+    saved = await write(admin)
+    await admin.submit(saved.page, "details.turn form")
+    shown = await services.preview.page("/")
+    assert [one.reason for one in shown.outcomes] == ["applied"]
+    await admin.submit(await admin.open(TOGGLES), FORM, {"toggle.mutationId": saved.id}, button="save")
+    shown = await services.preview.page("/")
+    [outcome] = shown.outcomes
+    assert outcome.reason == "switched_off"
+    assert outcome.detail.startswith("toggle ")
