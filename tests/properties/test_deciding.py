@@ -182,7 +182,7 @@ EXPERIMENTS = [
 ATTRIBUTES = [
     {"id": "basket", "kind": "journey", "steps": [{"id": "cart", "pageSlug": "/a"}, {"id": "paid", "pageSlug": "/b"}]},
     {"id": "taste", "kind": "quiz", "questions": [{"id": "tea", "answers": ["green", "black"]}]},
-    {"id": "visits", "kind": "counter"},
+    {"id": "looks", "kind": "counter"},
     {
         "id": "emotion",
         "kind": "derived",
@@ -208,24 +208,17 @@ NAMED: list[dict[str, str]] = [
 TOGGLES = st.tuples(
     st.sampled_from(["t1", "t2", "t3", "t4"]), st.sampled_from(NAMED), st.sampled_from([True, True, False])
 ).map(lambda drawn: {"id": drawn[0], "isActive": drawn[2], **drawn[1]})
+COMPANY = {
+    "experiments": EXPERIMENTS,
+    "attributes": ATTRIBUTES,
+    "savedGroups": GROUPS,
+    "segments": [{"id": "germans", "conditions": {"language": "de"}}],
+    "modules": [{"id": "hero"}, {"id": "cta", "isActive": False}],
+}
 FILES = st.tuples(
     st.lists(MUTATIONS, max_size=6, unique_by=lambda mutation: mutation["id"]),
     st.lists(TOGGLES, max_size=3, unique_by=lambda toggle: toggle["id"]),
-).map(
-    lambda drawn: decode_rules(
-        msgspec.json.encode(
-            {
-                "mutations": drawn[0],
-                "toggles": drawn[1],
-                "experiments": EXPERIMENTS,
-                "attributes": ATTRIBUTES,
-                "savedGroups": GROUPS,
-                "segments": [{"id": "germans", "conditions": {"language": "de"}}],
-                "modules": [{"id": "hero"}, {"id": "cta", "isActive": False}],
-            }
-        )
-    )
-)
+).map(lambda drawn: decode_rules(msgspec.json.encode({**COMPANY, "mutations": drawn[0], "toggles": drawn[1]})))
 WORDS = ["hero", "*", "module:cta", "mutation:m1", "experiment:e1", "layer:micro", "page:/a/**", "z:1", "page:\udc80*"]
 CONTEXTS = st.builds(
     Context,
@@ -248,6 +241,19 @@ def compiled(rules_file: RulesFile, version: int = 1) -> DecisionTable | None:
         return compile_table(rules_file, version=version, now=NOW)
     except RulesError:
         return None
+
+
+def test_what_all_these_files_have_in_common_compiles() -> None:
+    triggered = [
+        {
+            "id": f"m{number}",
+            "trigger": trigger,
+            "mutationType": "remove",
+            "mutationPayload": {"target": {"selector": "p"}},
+        }
+        for number, trigger in enumerate([*TRIGGERS, IN_BROWSER])
+    ]
+    assert compiled(decode_rules(msgspec.json.encode({**COMPANY, "mutations": triggered}))) is not None
 
 
 @bounded
