@@ -7,7 +7,7 @@ Counterparts: `rules.model.Toggle` has the fields, `rules.switch_words` the word
 Never: an exception for any visit; a cost for a visit that nothing here concerns.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -38,28 +38,42 @@ class Toggled:
                 self.experiments.setdefault(toggle.experiment_id or "", why(toggle))
             else:
                 self._by.setdefault(_key(toggle), []).append(toggle)
+        self._fields = {field for field, _ in self._by}
 
     def fitting(self, mutation: LayoutMutation, modules: frozenset[str]) -> str:
         """Why the toggles switch the mutation off, by the first toggle's id; "" if none does. `modules`: those it touches."""
         if not self._by:
             return ""
-        experiments, layer = experiments_of(mutation), layer_of(mutation)
-        keys = [("", ""), ("mutation", mutation.id), ("layer", layer.value)]
-        keys += [("module", one) for one in modules] + [("experiment", one) for one in experiments]
-        found = [
-            toggle
-            for key in keys
-            for toggle in self._by.get(key, ())
-            if (toggle.layer is None or toggle.layer is layer)
-            and (toggle.module_id is None or toggle.module_id in modules)
-            and (toggle.experiment_id is None or toggle.experiment_id in experiments)
-        ]
+        near = [toggle for key in self._keys(mutation, modules) for toggle in self._by.get(key, ())]
+        found = [toggle for toggle in near if _fits(toggle, mutation, modules)]
         return why(min(found, key=lambda one: one.id)) if found else ""
+
+    def _keys(self, mutation: LayoutMutation, modules: frozenset[str]) -> Iterator[tuple[str, str]]:
+        """Under which toggles stand that could fit the mutation; none for a field that no toggle stands under."""
+        yield "", ""
+        if "mutation" in self._fields:
+            yield "mutation", mutation.id
+        if "layer" in self._fields:
+            yield "layer", layer_of(mutation).value
+        if "module" in self._fields:
+            yield from (("module", one) for one in modules)
+        if "experiment" in self._fields:
+            yield from (("experiment", one) for one in experiments_of(mutation))
 
 
 def why(toggle: Toggle) -> str:
     """What an outcome says of a toggle."""
     return f"toggle {toggle.id}"
+
+
+def _fits(toggle: Toggle, mutation: LayoutMutation, modules: frozenset[str]) -> bool:
+    """Whether each field that a toggle gives fits; those of its address are not looked at."""
+    return (
+        (toggle.mutation_id is None or toggle.mutation_id == mutation.id)
+        and (toggle.layer is None or toggle.layer is layer_of(mutation))
+        and (toggle.module_id is None or toggle.module_id in modules)
+        and (toggle.experiment_id is None or toggle.experiment_id in experiments_of(mutation))
+    )
 
 
 def _is_enrolment(toggle: Toggle) -> bool:
@@ -94,6 +108,8 @@ class InForce(Struct, frozen=True):
         """Why a mutation is off for this visit; "" if it is not. `modules`: those it touches."""
         if self.toggled is not None and (found := self.toggled.fitting(mutation, modules)):
             return found
+        if not self.disabled.words and self.only is None:
+            return ""
         about = (mutation.id, layer_of(mutation), modules, experiments_of(mutation), self.path)
         if (word := self.disabled.fitting(*about, but=Kind.EXPERIMENT)) is not None:
             return f"by request: {word.text}"
