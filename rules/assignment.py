@@ -16,6 +16,7 @@ from msgspec import Struct
 from rules import limits
 from rules.bucketing import bucket_ranges, choose_variation, hash_unit, in_namespace
 from rules.context import PAGE_ATTRIBUTES, Context
+from rules.derivation import NOTHING_DERIVED, Derivation
 from rules.errors import RulesError
 from rules.experiments import Experiment
 from rules.ranges import covered, fault
@@ -174,12 +175,16 @@ def sticky_key(experiment_id: str, version: int) -> str:
 # ---------------------------------------------------------------- compiling
 
 
-def compile_experiments(experiments: Sequence[Experiment], groups: Groups = NO_GROUPS) -> dict[str, CompiledExperiment]:
+def compile_experiments(
+    experiments: Sequence[Experiment], groups: Groups = NO_GROUPS, derivation: Derivation = NOTHING_DERIVED
+) -> dict[str, CompiledExperiment]:
     """All experiments of a file by id; raises RulesError with the path from `$.experiments`."""
     places = {experiment.id: index for index, experiment in enumerate(experiments)}
     compiled: dict[str, CompiledExperiment] = {}
     for index in _in_order(experiments, places):
-        compiled[experiments[index].id] = _compiled(experiments[index], f"$.experiments[{index}]", compiled, groups)
+        one, path = experiments[index], f"$.experiments[{index}]"
+        sticks = not one.disable_sticky_bucketing and not _is_the_pages(one.unit, derivation)
+        compiled[one.id] = _compiled(one, path, compiled, groups, sticks=sticks)
     return {experiment.id: compiled[experiment.id] for experiment in experiments}
 
 
@@ -196,8 +201,18 @@ def arms_of(experiment: Experiment, share: float = 1.0) -> Arms:
     return tuple((since, until, key) for key, (since, until) in zip(keys, ranges, strict=True))
 
 
+def _is_the_pages(unit: str, derivation: Derivation) -> bool:
+    """Whether a unit is the same for everybody at an address. Then a visitor has nothing to remember: caches share the page."""
+    return derivation.behind(frozenset({unit})) - derivation.rules.keys() <= PAGE_ATTRIBUTES
+
+
 def _compiled(
-    experiment: Experiment, path: str, others: Mapping[str, CompiledExperiment], groups: Groups
+    experiment: Experiment,
+    path: str,
+    others: Mapping[str, CompiledExperiment],
+    groups: Groups,
+    *,
+    sticks: bool,
 ) -> CompiledExperiment:
     _check(experiment, path)
     conditions = shared_condition(experiment.conditions, path=f"{path}.conditions", groups=groups)
@@ -210,8 +225,6 @@ def _compiled(
             problem = f"the experiment has no variation {unknown[0]!r}; it has {', '.join(other.keys)}"
             raise RulesError(problem, f"{path}.prerequisites[{index}].variations")
     units = {experiment.unit} | ({experiment.fallback_unit} if experiment.fallback_unit is not None else set())
-    # A unit that is the same for everybody at this address has nothing that a visitor could remember.
-    sticks = not experiment.disable_sticky_bucketing and experiment.unit not in PAGE_ATTRIBUTES
     return CompiledExperiment(
         experiment=experiment,
         keys=tuple(variation.key for variation in experiment.variations),

@@ -334,6 +334,23 @@ def test_a_decision_says_what_to_remember_and_only_what_is_new() -> None:
     assert decide(by_page, visit(attributes={"path": "/"})).remember == {}
 
 
+def test_a_unit_that_follows_from_the_page_alone_is_not_remembered() -> None:
+    """Its page is the same for everybody and stays in shared caches, so what one visitor remembers may not change it."""
+    moods = {"kind": "derived", "id": "mood", "givenBy": "page.mood", "otherwise": "calm"}
+    tones = {"kind": "derived", "id": "tone", "cases": [{"value": "loud", "conditions": {"mood": "angry"}}]}
+    for unit, attributes in (("mood", {}), ("tone", {"page": {"mood": "angry"}})):
+        found = table(variant("v"), experiments=[experiment(unit=unit)], attributes=[moods, tones])
+        decided = [decide(found, visit(attributes=attributes, assigned=one)) for one in ({}, {"e__0": "new"})]
+        decided.append(decide(found, visit(attributes=attributes, assigned={"e__0": "control"})))
+        assert [(one.private, one.remember) for one in decided] == [(False, {})] * 3
+        assert len({one.key for one in decided}) == 1
+        assert found.memory.is_empty
+    by_visitor = [{"kind": "derived", "id": "who", "givenBy": "lm_uid"}]
+    sticks = table(variant("v"), experiments=[experiment(unit="who")], attributes=by_visitor)
+    first = decide(sticks, known())
+    assert (first.private, first.remember) == (True, {"e__0": first.assignments["e"]})
+
+
 def test_remembering_holds_who_is_enrolled_when_weights_change() -> None:
     before = everybody(experiment())
     compiled = compile_experiments(rules_file(experiments=[experiment(bandit={"weights": {"new": 1}})]).experiments)[
