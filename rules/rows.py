@@ -104,7 +104,8 @@ class Company(Struct, frozen=True):
         behind = (rule.reads for rule in self.derivation.rules.values())
         segments = (segment.reads for segment in self.declared.segments.values())
         experiments = (experiment.reads for experiment in self.declared.experiments.values())
-        return self.memory.reads.union(*behind, *segments, *experiments)
+        components = (component.reads for component in self.components.values() if component is not None)
+        return self.memory.reads.union(*behind, *segments, *experiments, *components)
 
     def off(self, mutation: LayoutMutation, modules: frozenset[str]) -> str:
         """What switches a mutation that touches these modules off for every visit; "" where nothing does."""

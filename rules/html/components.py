@@ -25,8 +25,16 @@ class Component(Struct, frozen=True):
     @property
     def props(self) -> dict[str, None]:
         """Names of its props, in the order in which the template has them."""
-        blanks = (part[0] for part in self.parts if not isinstance(part, str))
-        return dict.fromkeys(blank.steps[1] for blank in blanks if blank.steps[0] == PROPS)
+        return dict.fromkeys(steps[1] for steps in self._steps if steps[0] == PROPS)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Names of the attributes that it is filled from, whoever uses it."""
+        return frozenset(steps[0] for steps in self._steps if steps[0] != PROPS)
+
+    @property
+    def _steps(self) -> list[tuple[str, ...]]:
+        return [part[0].steps for part in self.parts if not isinstance(part, str)]
 
 
 Library = Mapping[str, Component | None]

@@ -166,6 +166,12 @@ def test_nothing_of_it_is_kept_where_no_rule_reads_it() -> None:
     assert attributes_of(state, declared) == {"looks": 1}
 
 
+GREETED = {
+    "id": "m",
+    "mutationType": "replace",
+    "mutationPayload": {"target": {"selector": "h1"}, "scope": "inner", "content": {"component": "greeting"}},
+}
+"""Reads the visits, and does not say so itself."""
 READERS: list[dict[str, Any]] = [
     {"mutations": [removing("m", conditions={"visits": 1})]},
     {
@@ -175,6 +181,7 @@ READERS: list[dict[str, Any]] = [
     {"mutations": [variant("m")], "experiments": [experiment(conditions={"visits": 1})]},
     {"mutations": [], "attributes": [{"kind": "counter", "id": "c", "conditions": {"visits": 1}}]},
     {"mutations": [], "attributes": [{"kind": "derived", "id": "c", "givenBy": "visits"}]},
+    {"mutations": [GREETED], "modules": [{"id": "greeting", "template": "<p>{{visits|1}}</p>"}]},
 ]
 
 
