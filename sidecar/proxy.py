@@ -248,6 +248,9 @@ class Proxy:
         if refused is not None and not (refused is Reason.METHOD and request.method == "HEAD"):
             if refused is Reason.PARTIAL:
                 self._keep_to_visitor(exchange, origin)
+            elif origin.status in {206, 304} and exchange.recollection is not None:
+                # They say of their page what it would say of itself (RFC 9110 15.3.7, 15.4.5).
+                exchange.private = exchange.recollection.adds
             return refused
         exchange.counts = exchange.counts and origin.status < 300
         exchange.table = table = self._tables.current

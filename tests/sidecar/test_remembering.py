@@ -357,6 +357,23 @@ async def test_a_page_that_the_browser_holds_is_sent_whole_where_it_has_somethin
         assert (again.status, again.all(b"Set-Cookie")) == (304, [])
 
 
+async def test_a_304_for_a_page_that_could_add_something_is_as_private_as_the_page() -> None:
+    """A cache in front may have kept the page before the journey was there, and asks with its ETag for all its visitors."""
+    etag = 'ETag: "a"'
+    script = answering(html(PAGE, etag, PUBLIC), response(b"", etag, PUBLIC, status="304 Not Modified"))
+    async with visiting(table(LOOKED, attributes=[BUYING]), script) as visits:
+        await visits.get("/product/tea")
+        confirmed = await visits.get("/product/tea", 'If-None-Match: "a"')
+        assert (confirmed.status, confirmed.get(b"Cache-Control")) == (304, b"private, max-age=60")
+        other = await visits.get("/about", 'If-None-Match: "a"')
+        assert (other.status, other.get(b"Cache-Control")) == (304, b"public, max-age=60")
+    part = html(PAGE[:9], "Content-Range: bytes 0-8/99", PUBLIC, status="206 Partial Content")
+    async with visiting(table(LOOKED, attributes=[BUYING]), answering(html(PAGE), part)) as visits:
+        await visits.get("/product/tea")
+        piece = await visits.get("/product/tea", "Range: bytes=0-8")
+        assert (piece.status, piece.get(b"Cache-Control")) == (206, b"private, max-age=60")
+
+
 async def test_so_is_one_of_ours() -> None:
     sees = headline(pageSlug="/product/*")
     async with visiting(table(sees, attributes=[BUYING]), revalidating()) as visits:
