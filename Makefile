@@ -38,7 +38,7 @@ check: ## What CI checks besides the tests: style, types, directions of imports,
 	@$(BIN)/python -m layout_mutation docs --check
 
 test: check ## Everything that CI runs: the checks, then all tests on real servers and a real browser
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(TESTS)
 
 soak: ## What takes long: fuzzers for ten minutes each, 100,000 pages, every verb on every real page (SOAK_SECONDS=60)
 	$(SET_UP) dev

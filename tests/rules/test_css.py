@@ -79,9 +79,9 @@ def test_several_declarations_keep_their_order() -> None:
 
 @pytest.mark.parametrize("style", ["(" * 4_096, "a:b;" * 1_024, "/*" * 2_048, "\\" * 4_096, "url(" * 1_024])
 def test_a_hostile_attribute_costs_little(style: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     declarations_in(style)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 @pytest.mark.parametrize(
