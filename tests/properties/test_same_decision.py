@@ -1,0 +1,133 @@
+"""One visit, decided from its request at the edge and from JSON that describes it: preview, `/apply` and the command line
+must say what the edge does.
+"""
+
+import random
+from typing import Any
+
+from rules.decision import Decision, decide
+from rules.table import DecisionTable
+from service.descriptions import described
+from sidecar.attributes import attributes_of
+from sidecar.contexts import Contexts, context_of_address
+from sidecar.settings import SidecarSettings
+from sidecar.visit import Visit
+from tests.rules.making import removing, table
+from tests.sidecar.visiting import NOW, visiting
+
+VISITS = 1_500
+SETTINGS = SidecarSettings(
+    upstream="http://127.0.0.1:1",
+    cookies="plan,seen",
+    headers="X-Tier",
+    country_header="X-Country",
+    region_header="X-Region",
+    city_header="X-City",
+    timezone_header="X-Zone",
+)
+SAID_BY_REQUESTS = frozenset(
+    "lm_uid returning locale referrer userAgent country region city timezone cookies headers".split()
+)
+"""What only a request has; the rest must follow from it in both places."""
+
+DECLARED: list[dict[str, Any]] = [
+    {"kind": "derived", "id": "emotion", "givenBy": "page.emotion", "cases": [
+        {"value": "hurry", "conditions": {"device": "mobile", "hour": {"$gte": 12}}},
+        {"value": "calm", "conditions": {"campaign.source": {"$exists": True}}},
+    ]},
+    {"kind": "derived", "id": "archetype", "otherwise": "guest", "cases": [
+        {"value": "patron", "conditions": {"cookies.plan": {"$inGroup": "plans"}}},
+        {"value": "finder", "conditions": {"emotion": "hurry", "query.q": {"$regex": "tea"}}},
+    ]},
+    {"kind": "derived", "id": "part", "givenBy": "slug"},
+]  # fmt: skip
+TRIGGERS: list[dict[str, Any]] = [
+    {"on": "pageLoad"},
+    {"on": "emotion", "emotions": ["hurry", "joy"]},
+    {"on": "device", "devices": ["mobile", "bot", "desktop"]},
+    {"on": "region", "regions": ["DE", "AT-9"]},
+    {"on": "locale", "locales": ["de", "en-US"]},
+    {"on": "referral", "referrers": ["*.news.example", "news.example"]},
+    {"on": "referral", "sources": ["Mail"], "campaigns": ["spring"]},
+    {"on": "segment", "segment": "patrons"},
+    {"on": "experiment", "experiment": "e", "variations": ["new"]},
+    {"on": "schedule", "schedule": {"timezone": "Europe/Berlin", "daysOfWeek": ["mon"]}},
+]
+CONDITIONS: list[dict[str, Any]] = [
+    {},
+    {"archetype": {"$in": ["patron", "guest"]}},
+    {"part": "tea", "host": "shop.example"},
+    {"layoutId": "wide"},
+    {"$or": [{"browser.major": {"$gte": 100}}, {"os.name": "iOS"}]},
+    {"dayOfWeek": "mon", "date": {"$gte": "2026-03-01"}},
+    {"headers.x-tier": {"$ini": ["GOLD"]}},
+    {"$not": {"language": "de"}},
+    {"mobile": True},
+    {"city": {"$notInGroup": "plans"}},
+    {"page.stock": {"$lt": 5}},
+    {"url": {"$regex": "q=tea"}},
+    {"lm_uid": {"$exists": True}, "returning": False},
+]
+FIELDS: dict[str, list[str]] = {
+    "User-Agent": ["", "curl/8.0", "Googlebot/2.1 (+http://www.google.com/bot.html)",
+                   "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+                   "Version/17.5 Mobile/15E148 Safari/604.1",
+                   "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"],
+    "Accept-Language": ["de-DE,de;q=0.9", "en-US", "*", "fr;q=0.1, pt-BR;q=nan, de;q=inf"],
+    "Referer": ["https://www.news.example/a", "https://NEWS.example", "http://[broken", ""],
+    "Cookie": ["plan=gold; seen=1", "plan=gold; plan=tin", "plan=\udce4", "plan="],
+    "X-Tier": ["gold", "GOLD\udcff", "x" * 600],
+    "X-Country": ["DE", "at", "XX"], "X-Region": ["BY", "AT-9", "?"], "X-City": ["Gr%C3%BCn", "gold"],
+    "X-Zone": ["Europe/Berlin", "Mars/Base", "America/New_York"],
+}  # fmt: skip
+TARGETS = ["/", "/tea", "/offers/tea/?q=tea&q=coffee", "/a?utm_source=mail&utm_campaign=spring", "/%74ea?utm_source="]
+PAGES: list[dict[str, Any] | None] = [None, {"emotion": "joy"}, {"stock": 3, "emotion": ""}, {"stock": "4"}]
+
+
+def drawn_table(dice: random.Random) -> DecisionTable:
+    rules = [
+        removing(
+            f"m{number}",
+            trigger=dice.choice(TRIGGERS),
+            conditions=dice.choice(CONDITIONS),
+            layoutId=dice.choice(["*", "*", "wide"]),
+            moduleId=dice.choice([None, "hero"]),
+        )
+        for number in range(8)
+    ]
+    unit = dice.choice(["lm_uid", "archetype", "path", "cookies"])
+    return table(
+        *rules,
+        attributes=DECLARED,
+        savedGroups=[{"id": "plans", "members": ["gold"]}],
+        segments=[{"id": "patrons", "conditions": {"archetype": "patron"}}],
+        experiments=[{"id": "e", "variations": [{"key": "control"}, {"key": "new"}], "unit": unit}],
+        toggles=[{"id": "t", "moduleId": "hero", "pageSlug": "/tea"}],
+    )
+
+
+def drawn_visit(dice: random.Random) -> Visit:
+    fields = {name: dice.choice(values) for name, values in FIELDS.items() if dice.random() < 0.7}
+    return visiting(dice.choice(TARGETS), unit=dice.choice([None, "unit-1234", "unit-5678"]), **fields)
+
+
+def told(decision: Decision) -> object:
+    return (decision.outcomes, decision.key, decision.private, decision.reads, dict(decision.assignments))
+
+
+def test_a_request_and_its_description_are_decided_alike() -> None:
+    dice = random.Random(41)
+    tables = [drawn_table(dice) for _ in range(40)]
+    contexts = Contexts(SETTINGS, refused=lambda _: None)
+    applied = 0
+    for _ in range(VISITS):
+        rules, visit = dice.choice(tables), drawn_visit(dice)
+        said = {"layoutId": dice.choice([None, "wide"]), "page": dice.choice(PAGES)}
+        at_edge = decide(rules, contexts.of(visit, rules, NOW, said=said, toggles=None, held=frozenset()))
+        known = attributes_of(visit, SETTINGS.attribute_sources, SAID_BY_REQUESTS, {}, NOW)
+        written = {name: value for name, value in known.items() if name in SAID_BY_REQUESTS}
+        written |= {name: value for name, value in said.items() if value is not None}
+        in_json = described(context_of_address(visit.url, written, NOW), rules)
+        assert told(decide(rules, in_json)) == told(at_edge), (visit, said)
+        applied += bool(at_edge.groups)
+    assert applied > VISITS / 4
