@@ -91,9 +91,9 @@ def lint_conditions(rows: Iterable[tuple[Row, str]], rules: RulesFile, declared:
                 yield _warning(f"{path}.conditions", f"nobody can meet this: {heard}{where}")
 
 
-def lint_unused(rows: Sequence[Row], rules: RulesFile) -> Iterator[Finding]:
-    """Segments, saved groups and declared attributes that nothing uses."""
-    reads = frozenset[str]().union(*(row.reads for row in rows))
+def lint_unused(rows: Sequence[Row], rules: RulesFile, remembering: frozenset[str]) -> Iterator[Finding]:
+    """Segments, saved groups and declared attributes that nothing uses. `remembering`: what steps and counters read."""
+    reads = remembering.union(*(row.reads for row in rows))
     for index, attribute in enumerate(rules.attributes):
         if attribute.id not in reads:
             yield _warning(f"$.attributes[{index}]", "no mutation reads this attribute")

@@ -6,7 +6,7 @@ Counterpart: `rules.lint` calls it, `rules.assignment` refuses what can't be ass
 from collections.abc import Iterator, Mapping
 
 from rules.findings import Finding, Severity
-from rules.model import Experiment, RulesFile, VariantMutation
+from rules.model import Experiment, InVariation, RulesFile, VariantMutation
 from rules.sample_size import Traffic, units_needed
 
 DAYS_MAX = 56
@@ -33,11 +33,15 @@ def lint_experiments(rules: RulesFile, traffic: Traffic | None = None) -> Iterat
 def _use(experiment: Experiment, path: str, rules: RulesFile, needed: set[str]) -> Iterator[Finding]:
     variants = [mutation for mutation in rules.mutations if isinstance(mutation, VariantMutation)]
     users = [variant for variant in variants if variant.mutation_payload.experiment_id == experiment.id]
-    if not users:
+    triggers = [one.trigger for one in rules.mutations if isinstance(one.trigger, InVariation)]
+    awaited = [trigger for trigger in triggers if trigger.experiment == experiment.id]
+    if not users and not awaited:
         if experiment.id not in needed:
-            yield _warning(path, "no mutation of type variant uses this experiment")
+            yield _warning(path, "no mutation of type variant uses this experiment, and no trigger names it")
         return
     changed = {key for user in users for key, v in user.mutation_payload.variations.items() if v.operations}
+    keys = [variation.key for variation in experiment.variations]
+    changed.update(key for trigger in awaited for key in trigger.variations or keys)
     for position, variation in enumerate(experiment.variations[1:], 1):
         if variation.key not in changed:
             message = f"variation `{variation.key}` changes nothing: it is a second control"

@@ -43,7 +43,7 @@ def lint(
     placed = [(row, places[row.mutation.id]) for row in rows]
     findings += lint_conditions(placed, rules, table.company.declared)
     findings += lint_attributes(placed, rules)
-    findings += lint_unused(rows, rules)
+    findings += lint_unused(rows, rules, table.memory.reads)
     for row in rows:
         findings += _row(row, places[row.mutation.id])
         for name, page in (pages or {}).items():

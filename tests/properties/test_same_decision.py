@@ -70,8 +70,7 @@ CONDITIONS: list[dict[str, Any]] = [
 ]
 FIELDS: dict[str, list[str]] = {
     "User-Agent": ["", "curl/8.0", "Googlebot/2.1 (+http://www.google.com/bot.html)",
-                   "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
-                   "Version/17.5 Mobile/15E148 Safari/604.1",
+                   "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) Version/17.5 Mobile/15E148 Safari/604.1",
                    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"],
     "Accept-Language": ["de-DE,de;q=0.9", "en-US", "*", "fr;q=0.1, pt-BR;q=nan, de;q=inf"],
     "Referer": ["https://www.news.example/a", "https://NEWS.example", "http://[broken", ""],

@@ -89,6 +89,13 @@ def test_what_somebody_can_meet_is_not(conditions: dict[str, Any], fields: dict[
     assert [one for one in impossible(conditions, **fields) if "angry" not in one] == []
 
 
+def test_an_attribute_that_only_a_counter_asks_for_is_used() -> None:
+    patrons = {"kind": "derived", "id": "patron", "otherwise": "yes"}
+    looks = {"kind": "counter", "id": "looks", "conditions": {"patron": "yes"}}
+    assert lint(table(removing("m", conditions={"looks": 3}), attributes=[patrons, looks])) == ()
+    assert len(lint(table(removing("m", conditions={"patron": "yes"}), attributes=[patrons, looks]))) == 1
+
+
 def test_the_conditions_of_an_experiment_count_too() -> None:
     rules = table(variant("v", conditions={"language": "de"}), experiments=[experiment(conditions={"language": "fr"})])
     [finding] = lint(rules)

@@ -6,7 +6,7 @@ import pytest
 
 from rules.lint import lint
 from rules.sample_size import Traffic
-from tests.rules.making import experiment, table, variant
+from tests.rules.making import experiment, removing, table, variant
 
 STEP = {"at": "2026-03-01T00:00:00Z", "share": 0.5}
 
@@ -39,6 +39,18 @@ def test_units_of_experiments_are_known() -> None:
 def test_a_prerequisite_is_used() -> None:
     found = lint(table(variant("v"), experiments=[experiment(prerequisites=[{"experimentId": "f"}]), experiment("f")]))
     assert found == ()
+
+
+@pytest.mark.parametrize(
+    ("variations", "position"), [([], None), (["new", "lazy"], None), (["control", "new"], 2), (["lazy"], 1)]
+)
+def test_an_experiment_that_triggers_name_is_used(variations: list[str], position: int | None) -> None:
+    three = experiment(variations=[{"key": "control"}, {"key": "new"}, {"key": "lazy"}])
+    trigger = {"on": "experiment", "experiment": "e", "variations": variations}
+    found = lint(table(removing("m", trigger=trigger), experiments=[three]))
+    assert [finding.path for finding in found] == (
+        [] if position is None else [f"$.experiments[0].variations[{position}]"]
+    )
 
 
 def test_one_holdout_has_one_share() -> None:
