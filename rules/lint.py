@@ -4,7 +4,7 @@ Counterpart: `rules.compiler` refuses what can't be served; this only advises. W
 asked, so that what is said is what would happen.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from rules import model
 from rules.attribute_lint import lint_attributes
@@ -17,7 +17,7 @@ from rules.html.by_style import suited
 from rules.html.charset import charset_of
 from rules.html.document import Document
 from rules.html.frameworks import framework_of, roots_of
-from rules.model import Delivery, RedirectMutation
+from rules.model import Delivery, PageLoad, RedirectMutation
 from rules.page_lint import lint_change, lint_shifts
 from rules.reasons import Reason
 from rules.redirects import circles
@@ -109,22 +109,24 @@ def _hydrated(group: Group, path: str, name: str, page: bytes) -> Iterator[Findi
 
 def _shadowing(table: DecisionTable, places: Mapping[str, str]) -> Iterator[Finding]:
     """Mutations whose every operation another one does to the same target, on the same pages, without conditions."""
-    strongest: dict[tuple[str, str, str, str], Row] = {}
+    strongest: dict[tuple[str, ...], Row] = {}
     for row in table.rows:
         if row.group is None or not row.served or row.off:
             continue
+        mutation = row.mutation
         keys = {
-            (row.mutation.site, row.mutation.page_slug, type(operation).__name__, operation.target.selector or "")
+            (mutation.site, mutation.page_slug, type(operation).__name__, operation.target.selector or "")
             for operation in row.group.operations
             if type(operation).__name__ in _EXCLUSIVE
         }
-        winners = {strongest[key].mutation.id for key in keys if key in strongest}
-        if winners and len(keys) == len(row.group.operations) and all(key in strongest for key in keys):
+        found = [strongest.get((*key, "*")) or strongest.get((*key, mutation.layout_id)) for key in keys]
+        winners = {winner.mutation.id for winner in found if winner is not None}
+        if winners and len(keys) == len(row.group.operations) and None not in found:
             message = f"is always shadowed by {', '.join(sorted(winners))}"
-            yield Finding(Severity.WARNING, places[row.mutation.id], message)
+            yield Finding(Severity.WARNING, places[mutation.id], message)
         elif not row.conditions.clauses and row.occasion.is_always and row.schedule is None:
             for key in keys:
-                strongest.setdefault(key, row)
+                strongest.setdefault((*key, mutation.layout_id), row)
 
 
 def _circles(table: DecisionTable, places: Mapping[str, str]) -> Iterator[Finding]:
@@ -134,9 +136,19 @@ def _circles(table: DecisionTable, places: Mapping[str, str]) -> Iterator[Findin
         for row in table.rows
         if row.served and isinstance(row.mutation, RedirectMutation) and "*" not in row.mutation.page_slug
     ]
+    by_id = {mutation.id: mutation for mutation in fixed}
     for circle in circles(fixed):
+        if not _for_the_same_visits([by_id[name] for name in circle]):
+            continue
         way = " to ".join([*circle, circle[0]])
         yield Finding(Severity.WARNING, places[circle[0]], f"leads round in a circle: {way}")
+
+
+def _for_the_same_visits(redirects: Sequence[RedirectMutation]) -> bool:
+    """Whether what they ask of a visit is the same, or nothing: `/de` and `/en` may well send each other's visitors over."""
+    asked: list[tuple[object, ...]] = [(one.conditions, one.trigger, one.schedule, one.layout_id) for one in redirects]
+    demanding = [one for one in asked if one != ({}, PageLoad(), None, "*")]
+    return all(one == demanding[0] for one in demanding)
 
 
 _SURVIVES = (

@@ -56,6 +56,36 @@ def test_a_warning(mutations: list[dict[str, Any]], others: dict[str, Any], path
     assert part in message
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "shadowed"),
+    [("x", "y", False), ("*", "y", False), ("x", "x", True), ("y", "*", False)],
+)
+def test_a_mutation_of_another_layout_shadows_nothing(first: str, second: str, shadowed: bool) -> None:
+    found = messages(removing("b", layoutId=first), removing("a", layoutId=second, priority=1))
+    assert [message for _, message in found] == (["is always shadowed by a"] if shadowed else [])
+
+
+@pytest.mark.parametrize(
+    ("there", "back", "goes_round"),
+    [
+        ({"conditions": {"language": "en"}}, {"conditions": {"language": "de"}}, False),
+        (
+            {"trigger": {"on": "device", "devices": ["mobile"]}},
+            {"trigger": {"on": "device", "devices": ["tv"]}},
+            False,
+        ),
+        ({"layoutId": "wide"}, {"layoutId": "narrow"}, False),
+        ({"conditions": {"language": "de"}}, {"conditions": {"language": "de"}}, True),
+        ({"conditions": {"language": "de"}}, {}, True),
+    ],
+)
+def test_redirects_of_different_visits_do_not_go_round(
+    there: dict[str, Any], back: dict[str, Any], goes_round: bool
+) -> None:
+    found = messages(redirecting("a", "/b", "/a", **there), redirecting("b", "/a", "/b", **back))
+    assert [message for _, message in found] == (["leads round in a circle: a to b to a"] if goes_round else [])
+
+
 def test_a_second_control_is_noticed() -> None:
     three = experiment(variations=[{"key": "control"}, {"key": "new"}, {"key": "lazy"}])
     assert messages(variant("v"), experiments=[three]) == [
