@@ -16,6 +16,8 @@ from multidict import MultiMapping
 
 from control_plane.admin.form_fields import FormField, Kind
 from rules import model
+from rules.diagnosis import decode
+from rules.errors import RulesError
 
 Typed = dict[str, str | list[str]]
 """Field name -> what stands in the form: a string, or for check boxes of one name the values that are ticked."""
@@ -200,11 +202,16 @@ def _number(text: str) -> int:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        json.loads(text, parse_constant=_no_constant, parse_int=float)
     except json.JSONDecodeError as error:
         raise ValueError(f"Not JSON at line {error.lineno}, column {error.colno}: {error.msg}.") from None
     except RecursionError:
         raise ValueError("Nested too deeply to be a rule.") from None
+    try:
+        # A key that is there twice or a number beyond all numbers would be another rule than the one that was typed.
+        return decode(text.encode(), Any)
+    except RulesError as error:
+        raise ValueError(f"{error}.") from None
 
 
 def _no_constant(name: str) -> None:
