@@ -20,8 +20,9 @@ from service.keys import Keys
 from sidecar.connections import FIELD_BYTES_MAX, FIELDS_MAX, VisitorServer
 from sidecar.inspection import Inspection
 from sidecar.pages import PageRewriter
-from sidecar.proxy import Proxy, TableSource
+from sidecar.proxy import Proxy
 from sidecar.quarantine import MutationQuarantine
+from sidecar.question import TableSource
 from sidecar.rewriting import Isolation, OnRewritten, Rewriting
 from sidecar.settings import SidecarSettings
 from sidecar.tables import Tables

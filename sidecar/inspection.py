@@ -14,7 +14,7 @@ from rules.decision import decide
 from service.descriptions import described
 from sidecar.contexts import context_of_address
 from sidecar.pages import PageRewriter
-from sidecar.proxy import TableSource
+from sidecar.question import TableSource
 from sidecar.telemetry import Family, Telemetry
 from sidecar.verification import Verification
 

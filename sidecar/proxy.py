@@ -1,34 +1,32 @@
 """One request: forward, decide, rewrite, answer.
 
 Whatever fails between the origin's answer and the first byte to the visitor, the visitor gets the origin's response:
-`_guarded` is the one place that says so. Counterparts: `upstream` (the origin's end), `relay` (the visitor's end),
-`pages` (what happens to a page in between).
+`_guarded` is the one place that says so. Counterparts: `question` (what the origin is asked), `upstream` (its end),
+`relay` (the visitor's end), `pages` (what happens to a page in between).
 Never: a redirect followed, a cookie kept, a body buffered that will not be rewritten.
 """
 
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
-from functools import cache
 from http import HTTPStatus
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from aiohttp import web
 from aiohttp.http import HttpVersion11
 
-from rules.context import Context
 from rules.decision import Decision, decide
 from rules.reasons import Reason
 from rules.redirects import LASTING, Redirect
 from rules.table import DecisionTable
-from sidecar import browser_script, eligibility, headers, local_mode, toggles, upgrade, validators, visit
+from sidecar import browser_script, eligibility, headers, local_mode, question, upgrade, validators, visit
 from sidecar.contexts import Contexts
 from sidecar.exchange import Exchange, Page, Passing
-from sidecar.headers import Field, Forwarding
-from sidecar.local_mode import Place
+from sidecar.headers import Field
 from sidecar.pages import PageRewriter, Pages, revalidated
 from sidecar.quarantine import MutationQuarantine
+from sidecar.question import Questions, TableSource
 from sidecar.relay import CLOSE, Visitor, Written, end_to_end
-from sidecar.remembering import Remembering, consents
+from sidecar.remembering import Remembering
 from sidecar.settings import SidecarSettings
 from sidecar.telemetry import Telemetry
 from sidecar.toggles import Toggles
@@ -37,11 +35,9 @@ from sidecar.upstream import (
     OriginResponse,
     StalledUploadError,
     Trouble,
-    Upload,
     Upstream,
     UpstreamError,
 )
-from sidecar.visit import Visit
 
 Result = TypeVar("Result")
 
@@ -52,15 +48,6 @@ LASTING_CACHED = b"max-age=3600"
 """For how long a 301 or 308 may be kept: long enough to spare requests, short enough to be taken back."""
 _PASSED = {reason: f"passed; reason={reason.value}".encode() for reason in Reason}
 _HEADER = b"X-Layout-Mutation"
-
-
-class TableSource(Protocol):
-    """What `sidecar.tables.Tables` is to the proxy."""
-
-    @property
-    def current(self) -> DecisionTable | None: ...
-
-    def status(self) -> dict[str, object]: ...
 
 
 class Proxy:
@@ -85,11 +72,18 @@ class Proxy:
             rewriting, telemetry, bytes_max=settings.page_bytes_max, wait_s=settings.buffer_ms_max / 1000
         )
         self._telemetry = telemetry
-        self._quarantine = quarantine
-        self._now = now
-        self._new_unit = new_unit
         self._contexts = Contexts(settings, refused=telemetry.unit_token_refused)
         self._remembering = Remembering(settings, refused=telemetry.state_refused)
+        self._questions = Questions(
+            settings,
+            upstream=upstream,
+            tables=tables,
+            contexts=self._contexts,
+            quarantine=quarantine,
+            remembering=self._remembering,
+            now=now,
+            new_unit=new_unit,
+        )
         self.draining = False
         """Each connection ends with its present response."""
 
@@ -115,10 +109,10 @@ class Proxy:
     # ---- the question
 
     async def _forward(self, exchange: Exchange, visitor: Visitor) -> Written:
-        await self._guarded(exchange, self._prepare(exchange), None)
-        upload = _upload(exchange.request, visitor, self._settings.upload_stall_s)
+        await self._guarded(exchange, self._questions.prepare(exchange), None)
+        upload = question.upload(exchange.request, visitor, self._settings.upload_stall_s)
         try:
-            head = self._question(exchange, upload)
+            head = self._questions.head(exchange, upload)
         except ValueError:
             return await self._tell(exchange, visitor, 400, "The request is broken.", reason="refused")
         try:
@@ -138,74 +132,12 @@ class Proxy:
         finally:
             origin.close()
 
-    async def _prepare(self, exchange: Exchange) -> None:
-        """Read the operator's switches, and adapt the conditions to what the origin can know."""
-        given = exchange.request.headers
-        exchange.toggles = toggles.read(given, self._settings.ops_token)
-        if not any(name in given for name in validators.FIELDS):
-            return
-        table = self._tables.current
-        changes = eligibility.may_be_document(exchange.request.method, given, exchange.target)
-        visiting = self._visit(exchange)
-        off = exchange.toggles is not None and exchange.toggles.off
-        if table is None or off or not changes or self._settings.rollout == 0:
-            exchange.conditions = validators.adapt(given, None)
-            return
-        exchange.table = table
-        now = self._now()
-
-        @cache  # whether a page is owed is asked first, once for each layout
-        def decided(layout_id: str | None) -> Decision:
-            context = self._context(exchange, table, layout_id, now)
-            return decide(table, context)
-
-        def owes_page(layout_id: str | None) -> bool:
-            return self._asks_the_page(exchange, table) or self._remembering.owes_page(exchange, decided(layout_id))
-
-        inside = visit.in_rollout(self._settings.rollout, visiting)
-        exchange.conditions = validators.adapt(given, decided, rewrites=inside, owes_page=owes_page)
-
-    def _question(self, exchange: Exchange, upload: Upload | None) -> bytes:
-        """The head of the request to the origin. Raises ValueError where it can't be written safely."""
-        request, conditions = exchange.request, exchange.conditions
-        given = request.headers
-        dropped = conditions.dropped
-        if "Connection" in given:
-            dropped = dropped | headers.connection_names(",".join(given.getall("Connection")))
-        accepted = given.getall("Accept-Encoding", None)
-        fields: headers.Fields = request.raw_headers
-        host = exchange.authority.encode("utf-8", "surrogateescape") or self._upstream.authority
-        forwarding: Forwarding | None = None
-        if self._settings.local_mode:
-            fields = local_mode.request_fields(fields, self._place(exchange))
-            host = self._upstream.authority
-        else:
-            trusted = self._settings.trust_forwarded
-            forwarding = Forwarding(_peer(request), self._scheme(request), host, trusted)
-        result = headers.to_origin(
-            fields,
-            dropped=dropped,
-            host=host,
-            forwarding=forwarding,
-            accept_encoding=None if accepted is None else headers.codings_for_origin(", ".join(accepted)),
-        )
-        result.extend(conditions.added)
-        if upload is not None:
-            result.append((b"Transfer-Encoding", b"chunked") if upload.length is None else _length(upload.length))
-            if upload.invite is not None:
-                result.append((b"Expect", b"100-continue"))
-        elif request.method not in {"GET", "HEAD", "OPTIONS", "TRACE"}:
-            result.append(_length(0))
-        if _wants_websocket(request):
-            result += [(b"Connection", b"Upgrade"), (b"Upgrade", given["Upgrade"].encode("utf-8", "surrogateescape"))]
-        return headers.serialise(exchange.line, result)
-
     # ---- the answer
 
     async def _answer(self, exchange: Exchange, visitor: Visitor, origin: OriginResponse) -> Written:
         request = exchange.request
         if origin.status == 101:
-            if not _wants_websocket(request):
+            if not question.wants_websocket(request):
                 raise UpstreamError(Trouble.BAD_RESPONSE, "it changes to a protocol that was not asked for")
             self._responded(exchange, visitor, Reason.STATUS.value, 101)
             return await upgrade.splice(request, origin, [(_HEADER, _PASSED[Reason.STATUS])])
@@ -258,13 +190,13 @@ class Proxy:
             return Reason.NO_TABLE
         if exchange.toggles is not None and exchange.toggles.off:
             return Reason.SWITCHED_OFF
-        if self._asks_the_page(exchange, table):
+        if self._questions.asks_the_page(exchange, table):
             exchange.edited_head = refused is not None
             await self._pages.hear(exchange, origin, whole=refused is None)
         decision = self._decided(exchange, table, origin.headers.get("X-Layout-Id"))
         if not decision.applies:
             return exchange.content if isinstance(exchange.content, Reason) else Reason.NO_RULES
-        if not visit.in_rollout(self._settings.rollout, self._visit(exchange)):
+        if not visit.in_rollout(self._settings.rollout, self._questions.visiting(exchange)):
             return Reason.ROLLOUT
         if decision.redirect is not None:
             return self._redirected(exchange, origin, decision.redirect)
@@ -279,13 +211,13 @@ class Proxy:
         if (table := self._tables.current) is not None:
             exchange.counts = False
             decision = self._decided(exchange, table, origin.headers.get("X-Layout-Id"))
-            may_change = decision.applies or self._asks_the_page(exchange, table)
+            may_change = decision.applies or self._questions.asks_the_page(exchange, table)
             exchange.private, exchange.sets_unit = exchange.private or may_change, False
 
     def _decided(self, exchange: Exchange, table: DecisionTable, layout_id: str | None) -> Decision:
-        visiting = self._visit(exchange)
+        visiting = self._questions.visiting(exchange)
         with self._telemetry.decide_s.time():
-            context = self._context(exchange, table, layout_id, self._now())
+            context = self._questions.context(exchange, table, layout_id)
             decision = decide(table, context, redirects=exchange.request.method in {"GET", "HEAD"})
         exchange.decision = decision
         exchange.explanation.update((outcome.mutation_id, outcome.reason) for outcome in decision.outcomes)
@@ -293,7 +225,7 @@ class Proxy:
         # Who is in a partial rollout depends on the visitor, whatever the rules themselves look at.
         partial = self._settings.rollout < 1 and decision.applies
         exchange.private = decision.private or partial or exchange.sets_unit
-        self._remembering.settle(exchange, decision, secure=self._scheme(exchange.request) == "https")
+        self._remembering.settle(exchange, decision, secure=self._questions.scheme(exchange.request) == "https")
         return decision
 
     def _confirmed(self, exchange: Exchange, origin: OriginResponse) -> Page:
@@ -315,13 +247,13 @@ class Proxy:
         caching = (LASTING_CACHED if lasts else b"no-store") if redirect.status in LASTING else b"no-cache"
         fields = headers.redirecting(end_to_end(origin), redirect.location, caching)
         if self._settings.local_mode:
-            fields = local_mode.response_fields(fields, self._place(exchange))
+            fields = local_mode.response_fields(fields, self._questions.place(exchange))
         return Page(redirect.status, HTTPStatus(redirect.status).phrase.encode(), fields, b"", 1)
 
     def _end_to_end(self, exchange: Exchange, origin: OriginResponse) -> list[Field]:
         fields = end_to_end(origin)
         if self._settings.local_mode:
-            fields = local_mode.response_fields(fields, self._place(exchange))
+            fields = local_mode.response_fields(fields, self._questions.place(exchange))
         return fields
 
     def _dressed(self, exchange: Exchange, fields: list[Field], value: bytes) -> list[Field]:
@@ -381,55 +313,6 @@ class Proxy:
         if self._settings.access_log:
             self._telemetry.visited(exchange.request.method, exchange.path, reason, status, visitor.sent_bytes)
 
-    # ---- who asks
-
-    def _visit(self, exchange: Exchange) -> Visit:
-        if exchange.visit is None:
-            request, settings = exchange.request, self._settings
-            unit = visit.unit_of(request.headers)
-            local = settings.local_mode
-            exchange.visit = Visit(
-                scheme=self._upstream.scheme if local else self._scheme(request),
-                authority=self._upstream.authority.decode() if local else exchange.authority,
-                target=exchange.target,
-                headers=request.headers,
-                address=self._visitor_address(request),
-                unit=unit,
-                new_unit=self._new_unit() if unit is None and consents(settings, request.headers) else None,
-            )
-        return exchange.visit
-
-    def _context(self, exchange: Exchange, table: DecisionTable, layout_id: str | None, now: datetime) -> Context:
-        said = {"layoutId": layout_id, "page": exchange.page}
-        context = self._contexts.of(
-            self._visit(exchange), table, now, said=said, toggles=exchange.toggles, held=self._quarantine.held(table)
-        )
-        return self._remembering.recalled(exchange, table, context)
-
-    def _asks_the_page(self, exchange: Exchange, table: DecisionTable) -> bool:
-        """Whether rules of this address read what the origin says of its page: then nothing is decided without it."""
-        visiting = self._visit(exchange)
-        return "page" in table.asks(visiting.host, visiting.path)
-
-    def _scheme(self, request: web.BaseRequest) -> str:
-        if self._settings.trust_forwarded:
-            given = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower()
-            if given in {"http", "https"}:
-                return given
-        return "http"
-
-    def _visitor_address(self, request: web.BaseRequest) -> str:
-        """The peer; behind a trusted proxy the last address that it wrote down."""
-        chain = request.headers.getall("X-Forwarded-For", ()) if self._settings.trust_forwarded else ()
-        return ",".join(chain).rpartition(",")[2].strip() or _peer(request)
-
-    def _place(self, exchange: Exchange) -> Place:
-        return Place(
-            upstream_scheme=self._upstream.scheme.encode(),
-            upstream_authority=self._upstream.authority,
-            local_authority=exchange.authority.encode("utf-8", "surrogateescape"),
-        )
-
 
 _APOLOGIES = {
     502: "The site could not be reached.",
@@ -454,34 +337,3 @@ def _refusal(request: web.BaseRequest, exchange: Exchange) -> tuple[int, str] | 
     if codings is not None and (request.version < HttpVersion11 or ",".join(codings).strip().lower() != "chunked"):
         return 400, "The transfer coding is not chunked."
     return None
-
-
-def _upload(request: web.BaseRequest, visitor: Visitor, stall_s: float) -> Upload | None:
-    if not request.body_exists:
-        return None
-    length = request.headers.get("Content-Length")
-    waits = request.headers.get("Expect", "").strip().lower() == "100-continue" and request.version >= HttpVersion11
-    return Upload(
-        request.content,
-        length=None if length is None else int(length),
-        invite=visitor.invite if waits else None,
-        stall_s=stall_s,
-    )
-
-
-def _wants_websocket(request: web.BaseRequest) -> bool:
-    """Whether the request asks for the one protocol that can be switched to here (aiohttp's parser knows no other)."""
-    given = request.headers
-    if "Upgrade" not in given or given["Upgrade"].strip().lower() != "websocket":
-        return False
-    return request.version >= HttpVersion11 and b"upgrade" in headers.connection_names(
-        ",".join(given.getall("Connection", ()))
-    )
-
-
-def _peer(request: web.BaseRequest) -> str:
-    return request.remote or ""
-
-
-def _length(length: int) -> Field:
-    return b"Content-Length", str(length).encode()

@@ -74,7 +74,7 @@ async def test_deciding_that_raises_costs_no_page() -> None:
         serving(site.url, tables=table(headline())) as sidecar,
         client(sidecar.port) as visitor,
     ):
-        sidecar.application.proxy._now = broken_clock
+        sidecar.application.proxy._questions._now = broken_clock
         answer = await visitor.get("/", 'If-None-Match: "a"')
     assert (answer.body, answer.verdict) == (PAGE, b"passed; reason=decide_failed")
 
@@ -85,7 +85,7 @@ async def test_dressing_that_raises_costs_no_page() -> None:
         serving(site.url, tables=table(VARIANT, experiments=[EXPERIMENT])) as sidecar,
         client(sidecar.port) as visitor,
     ):
-        sidecar.application.proxy._new_unit = lambda: "\ud800" * 8  # can not be written into a cookie
+        sidecar.application.proxy._questions._new_unit = lambda: "\ud800" * 8  # can not be written into a cookie
         answer = await visitor.get("/")
     assert (answer.body, answer.verdict) == (PAGE, b"passed; reason=rewrite_failed")
 

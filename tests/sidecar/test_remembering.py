@@ -391,7 +391,7 @@ async def test_a_304_sets_no_cookie_even_if_time_passes_while_the_origin_is_aske
     async with visiting(table(sees, attributes=[BUYING]), revalidating()) as visits:
         etag = ((await visits.get("/product/tea")).get(b"ETag") or b"").decode()
         moments = iter([NOON, NOON + timedelta(minutes=limits.STATE_MINUTES_STALE)])
-        visits.sidecar.application.proxy._now = lambda: next(moments)
+        visits.sidecar.application.proxy._questions._now = lambda: next(moments)
         answer = await visits.get("/product/tea", f"If-None-Match: {etag}")
         assert (answer.status, answer.all(b"Set-Cookie")) == (304, [])
         assert next(moments, None) is None
@@ -424,7 +424,7 @@ async def test_a_clock_that_fails_costs_no_page() -> None:
         raise RuntimeError("no time")
 
     async with visiting(table(LOOKED, attributes=[BUYING])) as visits:
-        visits.sidecar.application.proxy._now = broken
+        visits.sidecar.application.proxy._questions._now = broken
         answer = await visits.get("/product/tea")
         assert (answer.body, answer.verdict) == (PAGE, b"passed; reason=decide_failed")
 

@@ -1,0 +1,216 @@
+"""A visitor's request as the question that the origin is asked, and who it is that asks.
+
+Counterparts: `proxy` sends the question and answers the visitor, `headers` and `validators` say what a question may carry,
+`contexts` what rules see of who asks.
+Never: a byte on the wire, or anything about a response.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache
+from typing import Protocol
+
+from aiohttp import web
+from aiohttp.http import HttpVersion11
+
+from rules.context import Context
+from rules.decision import Decision, decide
+from rules.table import DecisionTable
+from sidecar import eligibility, headers, local_mode, toggles, validators, visit
+from sidecar.contexts import Contexts
+from sidecar.exchange import Exchange
+from sidecar.headers import Field, Forwarding
+from sidecar.local_mode import Place
+from sidecar.quarantine import MutationQuarantine
+from sidecar.relay import Visitor
+from sidecar.remembering import Remembering, consents
+from sidecar.settings import SidecarSettings
+from sidecar.upstream import Upload, Upstream
+from sidecar.visit import Visit
+
+
+class TableSource(Protocol):
+    """What `sidecar.tables.Tables` is to the proxy."""
+
+    @property
+    def current(self) -> DecisionTable | None: ...
+
+    def status(self) -> dict[str, object]: ...
+
+
+class Questions:
+    """Makes the questions of one worker."""
+
+    def __init__(
+        self,
+        settings: SidecarSettings,
+        *,
+        upstream: Upstream,
+        tables: TableSource,
+        contexts: Contexts,
+        quarantine: MutationQuarantine,
+        remembering: Remembering,
+        now: Callable[[], datetime],
+        new_unit: Callable[[], str],
+    ) -> None:
+        self._settings = settings
+        self._upstream = upstream
+        self._tables = tables
+        self._quarantine = quarantine
+        self._remembering = remembering
+        self._now = now
+        self._new_unit = new_unit
+        self._contexts = contexts
+
+    async def prepare(self, exchange: Exchange) -> None:
+        """Read the operator's switches, and adapt the conditions to what the origin can know."""
+        given = exchange.request.headers
+        exchange.toggles = toggles.read(given, self._settings.ops_token)
+        if not any(name in given for name in validators.FIELDS):
+            return
+        table = self._tables.current
+        changes = eligibility.may_be_document(exchange.request.method, given, exchange.target)
+        visiting = self.visiting(exchange)
+        off = exchange.toggles is not None and exchange.toggles.off
+        if table is None or off or not changes or self._settings.rollout == 0:
+            exchange.conditions = validators.adapt(given, None)
+            return
+        exchange.table = table
+        now = self._now()
+
+        @cache  # whether a page is owed is asked first, once for each layout
+        def decided(layout_id: str | None) -> Decision:
+            return decide(table, self.context(exchange, table, layout_id, now))
+
+        def owes_page(layout_id: str | None) -> bool:
+            return self.asks_the_page(exchange, table) or self._remembering.owes_page(exchange, decided(layout_id))
+
+        inside = visit.in_rollout(self._settings.rollout, visiting)
+        exchange.conditions = validators.adapt(given, decided, rewrites=inside, owes_page=owes_page)
+
+    def head(self, exchange: Exchange, upload: Upload | None) -> bytes:
+        """The head of the request to the origin. Raises ValueError where it can't be written safely."""
+        request, conditions = exchange.request, exchange.conditions
+        given = request.headers
+        dropped = conditions.dropped
+        if "Connection" in given:
+            dropped = dropped | headers.connection_names(",".join(given.getall("Connection")))
+        accepted = given.getall("Accept-Encoding", None)
+        fields: headers.Fields = request.raw_headers
+        host = exchange.authority.encode("utf-8", "surrogateescape") or self._upstream.authority
+        forwarding: Forwarding | None = None
+        if self._settings.local_mode:
+            fields = local_mode.request_fields(fields, self.place(exchange))
+            host = self._upstream.authority
+        else:
+            trusted = self._settings.trust_forwarded
+            forwarding = Forwarding(_peer(request), self.scheme(request), host, trusted)
+        result = headers.to_origin(
+            fields,
+            dropped=dropped,
+            host=host,
+            forwarding=forwarding,
+            accept_encoding=None if accepted is None else headers.codings_for_origin(", ".join(accepted)),
+        )
+        result.extend(conditions.added)
+        if upload is not None:
+            result.append((b"Transfer-Encoding", b"chunked") if upload.length is None else _length(upload.length))
+            if upload.invite is not None:
+                result.append((b"Expect", b"100-continue"))
+        elif request.method not in {"GET", "HEAD", "OPTIONS", "TRACE"}:
+            result.append(_length(0))
+        if wants_websocket(request):
+            result += [(b"Connection", b"Upgrade"), (b"Upgrade", given["Upgrade"].encode("utf-8", "surrogateescape"))]
+        return headers.serialise(exchange.line, result)
+
+    # ---- who asks
+
+    def visiting(self, exchange: Exchange) -> Visit:
+        """The request as a visit, made when it is first asked for."""
+        if exchange.visit is None:
+            request, settings = exchange.request, self._settings
+            unit = visit.unit_of(request.headers)
+            local = settings.local_mode
+            exchange.visit = Visit(
+                scheme=self._upstream.scheme if local else self.scheme(request),
+                authority=self._upstream.authority.decode() if local else exchange.authority,
+                target=exchange.target,
+                headers=request.headers,
+                address=self._visitor_address(request),
+                unit=unit,
+                new_unit=self._new_unit() if unit is None and consents(settings, request.headers) else None,
+            )
+        return exchange.visit
+
+    def context(
+        self, exchange: Exchange, table: DecisionTable, layout_id: str | None, now: datetime | None = None
+    ) -> Context:
+        """What rules see of who asks, for a page of that layout; at the present time unless another is given."""
+        said = {"layoutId": layout_id, "page": exchange.page}
+        context = self._contexts.of(
+            self.visiting(exchange),
+            table,
+            now or self._now(),
+            said=said,
+            toggles=exchange.toggles,
+            held=self._quarantine.held(table),
+        )
+        return self._remembering.recalled(exchange, table, context)
+
+    def asks_the_page(self, exchange: Exchange, table: DecisionTable) -> bool:
+        """Whether rules of this address read what the origin says of its page: then nothing is decided without it."""
+        visiting = self.visiting(exchange)
+        return "page" in table.asks(visiting.host, visiting.path)
+
+    def scheme(self, request: web.BaseRequest) -> str:
+        """`http` or `https`, as the visitor sees it: what a trusted proxy says, else what is spoken here."""
+        if self._settings.trust_forwarded:
+            given = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower()
+            if given in {"http", "https"}:
+                return given
+        return "http"
+
+    def _visitor_address(self, request: web.BaseRequest) -> str:
+        """The peer; behind a trusted proxy the last address that it wrote down."""
+        chain = request.headers.getall("X-Forwarded-For", ()) if self._settings.trust_forwarded else ()
+        return ",".join(chain).rpartition(",")[2].strip() or _peer(request)
+
+    def place(self, exchange: Exchange) -> Place:
+        """Where the origin is and where the browser sees it, for local mode."""
+        return Place(
+            upstream_scheme=self._upstream.scheme.encode(),
+            upstream_authority=self._upstream.authority,
+            local_authority=exchange.authority.encode("utf-8", "surrogateescape"),
+        )
+
+
+def upload(request: web.BaseRequest, visitor: Visitor, stall_s: float) -> Upload | None:
+    """The request's body on its way to the origin, None without one; `stall_s` is how long its sender may pause."""
+    if not request.body_exists:
+        return None
+    length = request.headers.get("Content-Length")
+    waits = request.headers.get("Expect", "").strip().lower() == "100-continue" and request.version >= HttpVersion11
+    return Upload(
+        request.content,
+        length=None if length is None else int(length),
+        invite=visitor.invite if waits else None,
+        stall_s=stall_s,
+    )
+
+
+def wants_websocket(request: web.BaseRequest) -> bool:
+    """Whether the request asks for the one protocol that can be switched to here (aiohttp's parser knows no other)."""
+    given = request.headers
+    if "Upgrade" not in given or given["Upgrade"].strip().lower() != "websocket":
+        return False
+    return request.version >= HttpVersion11 and b"upgrade" in headers.connection_names(
+        ",".join(given.getall("Connection", ()))
+    )
+
+
+def _peer(request: web.BaseRequest) -> str:
+    return request.remote or ""
+
+
+def _length(length: int) -> Field:
+    return b"Content-Length", str(length).encode()

@@ -1,0 +1,60 @@
+"""What the origin is asked, and who is taken to ask."""
+
+from typing import Any
+
+import pytest
+
+from tests.sidecar.wire import answering, client, headline, html, origin, serving, table
+
+PAGE = b"<!doctype html><html><head></head><body><h1>Old</h1></body></html>"
+
+
+async def asked(request: bytes, **settings: Any) -> bytes:
+    """The head that the origin gets."""
+    async with origin(answering(html(PAGE))) as site:
+        async with serving(site.url, tables=table(headline()), **settings) as sidecar, client(sidecar.port) as visitor:
+            await visitor.send(request)
+            await visitor.answer()
+        return site.heads[0].replace(site.url.removeprefix("http://").encode(), b"origin")
+
+
+@pytest.mark.parametrize(
+    ("method", "framing"),
+    [(b"GET", None), (b"OPTIONS", None), (b"POST", b"Content-Length: 0\r\n"), (b"DELETE", b"Content-Length: 0\r\n")],
+)
+async def test_a_method_that_may_have_a_body_says_that_there_is_none(method: bytes, framing: bytes | None) -> None:
+    head = await asked(method + b" / HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+    assert (b"Content-Length" in head) is (framing is not None)
+    assert framing is None or framing in head
+
+
+async def test_a_body_goes_on_in_the_framing_that_it_came_in() -> None:
+    sized = await asked(b"POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 3\r\n\r\nabc")
+    assert b"\r\nContent-Length: 3\r\n" in sized
+    chunked = await asked(
+        b"POST / HTTP/1.1\r\nHost: shop.example\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    )
+    assert b"\r\nTransfer-Encoding: chunked\r\n" in chunked
+    assert b"Content-Length" not in chunked
+
+
+async def test_what_connection_names_stays_here_and_so_do_our_own_fields() -> None:
+    head = await asked(
+        b"GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: x-hop\r\nX-Hop: 1\r\nX-Layout-Mutation: off\r\nX-End: 2\r\n\r\n"
+    )
+    assert b"X-Hop" not in head
+    assert b"X-Layout-Mutation" not in head
+    assert b"\r\nX-End: 2\r\n" in head
+
+
+async def test_only_a_trusted_proxy_says_who_asks_over_what() -> None:
+    request = b"GET / HTTP/1.1\r\nHost: shop.example\r\nX-Forwarded-Proto: https\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n"
+    assert b"proto=http\r\n" in await asked(request)
+    assert b"proto=https\r\n" in await asked(request, trust_forwarded=True)
+
+
+async def test_in_local_mode_the_origin_is_asked_under_its_own_name() -> None:
+    head = await asked(b"GET / HTTP/1.1\r\nHost: localhost:1\r\nReferer: http://localhost:1/a\r\n\r\n", local_mode=True)
+    assert b"\r\nHost: origin\r\n" in head
+    assert b"\r\nReferer: http://origin/a\r\n" in head
+    assert b"Forwarded" not in head
