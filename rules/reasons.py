@@ -25,7 +25,8 @@ class Reason(StrEnum):
     CONTROL = "control"
     """In the experiment, in a variation without operations."""
     SWITCHED_OFF = "switched_off"
-    """By a module that it touches, by a toggle, or by the request; the detail says which. Of a page: by the request."""
+    """By a module that it touches, by a toggle, or by the request; the detail says which. Of a page: by the request, or for
+    everybody by the sidecar's file or a signal."""
     TARGET_NOT_FOUND = "target_not_found"
     TOO_MANY_MATCHES = "too_many_matches"
     SHADOWED = "shadowed"

@@ -6,10 +6,12 @@ used, 3 it could not run (a port is taken).
 
 import argparse
 import asyncio
+import os
 import signal
 import socket
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
 import uvloop
@@ -18,6 +20,7 @@ from aiohttp import web
 from service import logs
 from service.settings import SettingsError, environment, load
 from sidecar.admin import Admin
+from sidecar.control import SWITCH_OFF, SWITCH_ON
 from sidecar.settings import SidecarSettings, address
 from sidecar.supervisor import Supervisor
 from sidecar.workers import work
@@ -39,7 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         structlog.contextvars.bind_contextvars(worker=options.worker)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(
-                work(settings, number=options.worker, listen_fd=options.listen_fd, control_fd=options.control_fd)
+                work(
+                    settings,
+                    number=options.worker,
+                    listen_fd=options.listen_fd,
+                    control_fd=options.control_fd,
+                    switched_off=options.switched_off,
+                )
             )
         return 0
     logs.configure(level=settings.log_level, room="sidecar")
@@ -80,6 +89,8 @@ async def _supervise(settings: SidecarSettings, visitors: socket.socket, operato
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked)
+    for number, off in ((SWITCH_OFF, True), (SWITCH_ON, False)):
+        asyncio.get_running_loop().add_signal_handler(number, partial(supervisor.switch, off=off))
     runner = web.AppRunner(Admin(supervisor).application, access_log=None)
     await runner.setup()
     await web.SockSite(runner, operators).start()
@@ -88,7 +99,9 @@ async def _supervise(settings: SidecarSettings, visitors: socket.socket, operato
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait((started, stopped), return_when=asyncio.FIRST_COMPLETED)
     if started.done():
-        log.info("ready", listen=_name(visitors), admin=_name(operators), workers=settings.worker_count)
+        log.info(
+            "ready", listen=_name(visitors), admin=_name(operators), workers=settings.worker_count, pid=os.getpid()
+        )
     await stopped
     started.cancel()
     await supervisor.stop()
@@ -110,6 +123,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     for name in ("--worker", "--listen-fd", "--control-fd"):
         parser.add_argument(name, type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--switched-off", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
 

@@ -20,6 +20,8 @@ from sidecar.telemetry import Family
 
 NO_TABLE = "no decision table yet: pages pass unchanged, which is how it should be until one is published"
 
+SWITCHED_OFF = "everything is switched off: pages pass unchanged until the file is gone and SIGUSR2 has come"
+
 
 class Admin:
     """The pages of the internal listener."""
@@ -47,6 +49,9 @@ class Admin:
         document: dict[str, Any] = {"ready": ready, "workers": workers}
         if ready and not any(table.get("version") is not None for table in tables):
             document["note"] = NO_TABLE
+        if causes := sorted({cause for worker in workers for cause in worker.get("switchedOff", ())}):
+            document["switchedOff"] = causes
+            document["note"] = SWITCHED_OFF
         return _json(document, status=200 if ready else 503)
 
     async def _table(self, _request: web.Request) -> web.Response:

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import uuid_utils
@@ -19,6 +20,7 @@ from service.engine import engine
 from service.keys import Keys
 from sidecar.connections import FIELD_BYTES_MAX, FIELDS_MAX, VisitorServer
 from sidecar.inspection import Inspection
+from sidecar.kill_switch import KillSwitch
 from sidecar.pages import PageRewriter
 from sidecar.proxy import Proxy
 from sidecar.quarantine import MutationQuarantine
@@ -49,6 +51,9 @@ class Application:
         self.telemetry = Telemetry()
         self.telemetry.registry.register(StatusCollector(tables.status, rewriting.status))
         self.telemetry.registry.register(OpinionCollector(verification.status, verification.opinions))
+        self.switch = KillSwitch(settings.kill_switch_file)
+        for cause in ("file", "signal"):
+            self.telemetry.switched_off.labels(cause).set_function(partial(_is_a_cause, self.switch, cause))
         self.proxy = Proxy(
             settings,
             upstream=self._upstream,
@@ -58,8 +63,9 @@ class Application:
             quarantine=verification.quarantine,
             now=now,
             new_unit=new_unit,
+            switch=self.switch,
         )
-        self.inspection = Inspection(tables, rewriting, self.telemetry, verification, now)
+        self.inspection = Inspection(tables, rewriting, self.telemetry, verification, self.switch, now)
         self.server = VisitorServer(
             self.proxy.handle,
             telemetry=self.telemetry,
@@ -77,12 +83,17 @@ class Application:
         await self._drained()
         await self.server.shutdown(0.1)
         await self._upstream.close()
+        await self.switch.close()
 
     async def _drained(self) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.drain_s
         while self.server.connections and loop.time() < deadline:  # noqa: ASYNC110  aiohttp tells nobody of the last one
             await asyncio.sleep(0.02)
+
+
+def _is_a_cause(switch: KillSwitch, cause: str) -> float:
+    return float(cause in switch.causes)
 
 
 def tables_of(settings: SidecarSettings, instance: str, quarantine: MutationQuarantine) -> Tables:
@@ -114,11 +125,16 @@ def rewriting_of(settings: SidecarSettings, on_rewritten: OnRewritten | None = N
 
 @asynccontextmanager
 async def running(
-    settings: SidecarSettings, listening: socket.socket, number: int, announce: Announce = lambda _: None
+    settings: SidecarSettings,
+    listening: socket.socket,
+    number: int,
+    announce: Announce = lambda _: None,
+    *,
+    switched_off: bool = False,
 ) -> AsyncIterator[Application]:
     """A worker's whole application, serving on `listening` until the block ends, then drained and closed.
 
-    `announce` hears of mutations that a second opinion differed about.
+    `announce` hears of mutations that a second opinion differed about. `switched_off`: a signal did that before.
     """
     async with AsyncExitStack() as stack:
         quarantine = MutationQuarantine(time.monotonic)
@@ -140,6 +156,8 @@ async def running(
         verification.start()
         application = Application(settings, tables=tables, rewriting=rewriting, verification=verification)
         stack.push_async_callback(application.close)
+        application.switch.told(switched_off)
+        await application.switch.start()
         server = await asyncio.get_running_loop().create_server(application.server, sock=listening, backlog=4096)
         stack.callback(server.close)
         yield application

@@ -7,6 +7,7 @@ Counterparts: `supervisor` asks, `workers` answers. Never: anything from a netwo
 
 import asyncio
 import itertools
+import signal
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,9 @@ FRAME_BYTES_MAX = 64 * 1024 * 1024
 
 NEWS = -1
 """Number of an answer without a question: mutations, each with its version, that this worker holds from now on."""
+
+SWITCH_OFF, SWITCH_ON = signal.SIGUSR1, signal.SIGUSR2
+"""Signals to the supervisor, which asyncio, uvloop and aiohttp leave free: every page passes from now on, and no more."""
 
 _encode = msgspec.msgpack.Encoder().encode
 

@@ -13,6 +13,7 @@ import msgspec
 from rules.decision import decide
 from service.descriptions import described
 from sidecar.contexts import context_of_address
+from sidecar.kill_switch import KillSwitch
 from sidecar.pages import PageRewriter
 from sidecar.question import TableSource
 from sidecar.telemetry import Family, Telemetry
@@ -28,17 +29,20 @@ class Inspection:
         rewriting: PageRewriter,
         telemetry: Telemetry,
         verification: Verification,
+        switch: KillSwitch,
         now: Callable[[], datetime],
     ) -> None:
         self._verification = verification
         self._tables = tables
         self._rewriting = rewriting
         self._telemetry = telemetry
+        self._switch = switch
         self._now = now
 
     def status(self) -> dict[str, object]:
-        """The table's, the rewriter's and the second opinion's state."""
+        """The table's, the rewriter's and the second opinion's state, and what switches everything off."""
         return {
+            "switchedOff": self._switch.causes,
             "table": self._tables.status(),
             "rewriter": self._rewriting.status(),
             "verification": self._verification.status(),

@@ -22,6 +22,7 @@ from sidecar import browser_script, eligibility, headers, local_mode, question, 
 from sidecar.contexts import Contexts
 from sidecar.exchange import Exchange, Page, Passing
 from sidecar.headers import Field
+from sidecar.kill_switch import KillSwitch
 from sidecar.pages import PageRewriter, Pages, revalidated
 from sidecar.quarantine import MutationQuarantine
 from sidecar.question import Questions, TableSource
@@ -53,7 +54,7 @@ _HEADER = b"X-Layout-Mutation"
 class Proxy:
     """Answers the requests of one worker."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part, or what a test replaces
         self,
         settings: SidecarSettings,
         *,
@@ -64,8 +65,10 @@ class Proxy:
         quarantine: MutationQuarantine,
         now: Callable[[], datetime],
         new_unit: Callable[[], str],
+        switch: KillSwitch,
     ) -> None:
         self._settings = settings
+        self._switch = switch
         self._upstream = upstream
         self._tables = tables
         self._pages = Pages(
@@ -83,6 +86,7 @@ class Proxy:
             remembering=self._remembering,
             now=now,
             new_unit=new_unit,
+            switch=switch,
         )
         self.draining = False
         """Each connection ends with its present response."""
@@ -178,12 +182,14 @@ class Proxy:
             request.method, origin.status, request.headers, origin.headers, bytes_max=self._settings.page_bytes_max
         )
         if refused is not None and not (refused is Reason.METHOD and request.method == "HEAD"):
-            if refused is Reason.PARTIAL:
+            if refused is Reason.PARTIAL and not self._switch.off:
                 self._keep_to_visitor(exchange, origin)
             elif origin.status in {206, 304} and exchange.recollection is not None:
                 # They say of their page what it would say of itself (RFC 9110 15.3.7, 15.4.5).
                 exchange.private = exchange.recollection.adds
             return refused
+        if self._switch.off:
+            return Reason.SWITCHED_OFF
         exchange.counts = exchange.counts and origin.status < 300
         exchange.table = table = self._tables.current
         if table is None:

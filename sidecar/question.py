@@ -20,6 +20,7 @@ from sidecar import eligibility, headers, local_mode, toggles, validators, visit
 from sidecar.contexts import Contexts
 from sidecar.exchange import Exchange
 from sidecar.headers import Field, Forwarding
+from sidecar.kill_switch import KillSwitch
 from sidecar.local_mode import Place
 from sidecar.quarantine import MutationQuarantine
 from sidecar.relay import Visitor
@@ -41,7 +42,7 @@ class TableSource(Protocol):
 class Questions:
     """Makes the questions of one worker."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part, or what a test replaces
         self,
         settings: SidecarSettings,
         *,
@@ -52,8 +53,10 @@ class Questions:
         remembering: Remembering,
         now: Callable[[], datetime],
         new_unit: Callable[[], str],
+        switch: KillSwitch,
     ) -> None:
         self._settings = settings
+        self._switch = switch
         self._upstream = upstream
         self._tables = tables
         self._quarantine = quarantine
@@ -71,7 +74,7 @@ class Questions:
         table = self._tables.current
         changes = eligibility.may_be_document(exchange.request.method, given, exchange.target)
         visiting = self.visiting(exchange)
-        off = exchange.toggles is not None and exchange.toggles.off
+        off = self._switch.off or (exchange.toggles is not None and exchange.toggles.off)
         if table is None or off or not changes or self._settings.rollout == 0:
             exchange.conditions = validators.adapt(given, None)
             return

@@ -152,6 +152,13 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
     ] = 1.0
 
     rollout: Annotated[float, Meta(ge=0, le=1, description="Share of visits that may be mutated at all, 0 to 1")] = 1.0
+    kill_switch_file: Annotated[
+        str,
+        Meta(
+            description="While this file exists every page passes unchanged, whatever is in it; looked at once a second, also "
+            "without Redis. Empty: none. SIGUSR1 to the sidecar does the same, SIGUSR2 takes it back"
+        ),
+    ] = ""
     ops_token: Annotated[
         str,
         Meta(

@@ -53,6 +53,8 @@ class Slot:
         self.number = number
         self._on_news = on_news
         self.restarts = 0
+        self.switched_off = False
+        """What a signal said last, for the worker that is here and for those that come."""
         self.first_start = asyncio.Event()
         self._settings = settings
         self._listening = listening
@@ -103,7 +105,9 @@ class Slot:
     async def _live(self) -> int:
         """One worker, from its start to its end; its exit code."""
         ours, theirs = socket.socketpair()
-        arguments = ("--worker", str(self.number), "--listen-fd", str(self._listening.fileno()))
+        arguments: tuple[str, ...] = ("--worker", str(self.number), "--listen-fd", str(self._listening.fileno()))
+        if self.switched_off:
+            arguments += ("--switched-off",)
         fds = (self._listening.fileno(), theirs.fileno())
         try:
             process = await asyncio.create_subprocess_exec(
@@ -119,6 +123,7 @@ class Slot:
         finally:
             theirs.close()
         self._process, self._asker = process, Asker(await Channel.over(ours), partial(self._on_news, self))
+        self._asker.tell("switch", off=self.switched_off)  # a signal may have come since it was started
         if self._stop.is_set():
             self._asker.tell("stop")
         tasks = [asyncio.create_task(self._asker.run()), asyncio.create_task(self._watch(process, self._asker))]
@@ -171,6 +176,13 @@ class Supervisor:
         for slot in self.slots:
             if slot is not source:
                 slot.tell("hold", versions=versions)
+
+    def switch(self, *, off: bool) -> None:
+        """Have every page pass, or no more: the workers of now and those that replace them."""
+        _log.warning("signal_switches_off" if off else "signal_switches_on")
+        for slot in self.slots:
+            slot.switched_off = off
+            slot.tell("switch", off=off)
 
     def start(self) -> None:
         """Start every worker, and keep them."""

@@ -97,6 +97,12 @@ class Telemetry:
             "layout_mutation_bad_requests", "Requests that are not HTTP and were answered 400", registry=self.registry
         )
         self.in_progress = Gauge("layout_mutation_requests_in_progress", "Requests in progress", registry=self.registry)
+        self.switched_off = Gauge(
+            "layout_mutation_switched_off",
+            "Whether every page passes because the file or a signal says so",
+            ["by"],
+            registry=self.registry,
+        )
         ProcessCollector(registry=self.registry)
         self._log = structlog.get_logger("sidecar")
         self._quiet_until: dict[tuple[str, str], float] = {}

@@ -16,23 +16,26 @@ import msgspec
 import structlog
 
 from sidecar.app import Application, running
-from sidecar.control import NEWS, Answer, Channel, Question
+from sidecar.control import NEWS, SWITCH_OFF, SWITCH_ON, Answer, Channel, Question
 from sidecar.settings import SidecarSettings
 
 _log = structlog.get_logger("sidecar.workers")
 
 
-async def work(settings: SidecarSettings, *, number: int, listen_fd: int, control_fd: int) -> None:
+async def work(
+    settings: SidecarSettings, *, number: int, listen_fd: int, control_fd: int, switched_off: bool = False
+) -> None:
     """Run worker `number` on inherited sockets; returns when it has drained and closed everything."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    # Ctrl-C reaches the whole process group; the supervisor decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # These may reach the whole process group; the supervisor decides what they mean.
+    for ignored in (signal.SIGINT, SWITCH_OFF, SWITCH_ON):
+        signal.signal(ignored, signal.SIG_IGN)
     channel = await Channel.over(socket.socket(fileno=control_fd))
     listening = socket.socket(fileno=listen_fd)
     announce = partial(_announce, channel)
-    async with running(settings, listening, number, announce) as application:
+    async with running(settings, listening, number, announce, switched_off=switched_off) as application:
         channel.send(Answer(0))
         answering = loop.create_task(_answer(channel, application, stop))
         await stop.wait()
@@ -51,6 +54,8 @@ async def _answer(channel: Channel, application: Application, stop: asyncio.Even
             stop.set()
         elif question.ask == "hold":
             application.inspection.hold(question.arguments["versions"])
+        elif question.ask == "switch":
+            application.switch.told(question.arguments["off"])
         else:
             channel.send(Answer(question.number, _said(application, question)))
     if not stop.is_set():

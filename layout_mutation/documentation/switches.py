@@ -1,4 +1,4 @@
-"""The chapter on switches: toggles in the rules, and words by request.
+"""The chapter on switches: toggles in the rules, words by request, and everything off on one machine.
 
 Counterpart: `rules.switches` and `rules.switch_words`; the kinds of words are read off them.
 """
@@ -62,6 +62,28 @@ While a proxy does so every HTML response is `no-store`: a toggle of the rules i
 """
 
 
+_EVERYTHING = """
+**Everything at once, on one machine.** It works with Redis and the control plane away, and asks nothing of the rules: within
+a second every page of the sidecar passes as `switched_off`, header for header the origin's. Nothing is restarted.
+
+| what somebody on call types | it does |
+| --- | --- |
+| `touch "$SIDECAR_KILL_SWITCH_FILE"` | off while the file exists, also across restarts of the sidecar |
+| `rm "$SIDECAR_KILL_SWITCH_FILE"` | on again |
+| `kill -USR1 PID` | off, for as long as the sidecar runs; workers that are replaced start so |
+| `kill -USR2 PID` | on again |
+| `docker kill --signal USR1 NAME`, `docker compose kill -s USR1 sidecar` | the same in a container |
+| `systemctl kill --kill-whom=main -s USR1 UNIT` | the same under systemd |
+| `kubectl exec POD -- kill -USR1 1` | the same in a pod, if the sidecar is its process 1 |
+| `curl -s http://127.0.0.1:8090/readyz` | says `switchedOff` and by what: `file`, `signal` or both |
+
+`PID` is the supervisor's: the first process of the sidecar, `pid` in the log's line `ready`. While either of the two says off,
+it is off. The sidecar stays ready and keeps following tables; the log has a line for each change, `/table` the state of each
+worker, and `layout_mutation_switched_off{by="file"}` and `{by="signal"}` are 1. A file whose folder can't be read changes nothing and is
+an error in the log. Pages that browsers keep are asked for again when they are next revalidated.
+"""
+
+
 def chapter() -> str:
     """The chapter, with its heading."""
     rows = [f"| {word} | {meaning} |" for word, meaning in (_NAMES[kind] for kind in Kind)]
@@ -77,5 +99,6 @@ def chapter() -> str:
             "| word | it names |\n| --- | --- |",
             *rows,
             _LINES,
+            _EVERYTHING,
         )
     )

@@ -176,6 +176,54 @@ async def test_a_worker_that_dies_is_replaced_and_the_site_stays_up(tmp_path: Pa
         assert (await running.workers())[0]["restarts"] == 1
 
 
+async def test_a_signal_switches_everything_off_also_for_workers_that_come_later(tmp_path: Path) -> None:
+    settings = keep_snapshot(tmp_path / "kept", Ed25519PrivateKey.generate())
+    async with origin(answering(html(PAGE))) as site, sidecar(tmp_path, site.url, **settings) as running:
+        assert (await running.get()).verdict == b"applied; table=7; mutations=1"
+        running.process.send_signal(signal.SIGUSR1)
+        await everywhere(running, ["signal"])
+        for worker in await running.workers():
+            os.kill(worker["pid"], signal.SIGUSR2)  # as a signal to the whole group would; it is not a worker's to hear
+        victim = (await running.workers())[0]["pid"]
+        os.kill(victim, signal.SIGKILL)
+        await until(lambda: '"event": "worker_ended"' in running.log.read_text())
+        async with asyncio.timeout(PATIENCE_S):
+            while not all(worker["serves"] and worker["pid"] != victim for worker in await running.workers()):
+                assert (await running.get()).body == PAGE
+                await asyncio.sleep(0.02)
+        for _ in range(20):
+            assert (await running.get()).verdict == b"passed; reason=switched_off"
+        assert (await running.ask("/readyz"))["switchedOff"] == ["signal"]
+        async with client(running.admin) as operator:
+            metrics = (await operator.get("/metrics", "Connection: close")).body
+        assert b'layout_mutation_switched_off{by="signal",worker="0"} 1.0' in metrics
+        running.process.send_signal(signal.SIGUSR2)
+        await everywhere(running, [])
+        assert (await running.get()).verdict == b"applied; table=7; mutations=1"
+        assert [worker["restarts"] for worker in await running.workers()] == [1, 0]
+
+
+async def test_a_file_switches_everything_off_and_its_end_on(tmp_path: Path) -> None:
+    file = tmp_path / "off"
+    file.touch()
+    settings = keep_snapshot(tmp_path / "kept", Ed25519PrivateKey.generate(), kill_switch_file=str(file))
+    async with origin(answering(html(PAGE))) as site, sidecar(tmp_path, site.url, **settings) as running:
+        assert (await running.get()).verdict == b"passed; reason=switched_off"
+        file.unlink()
+        await everywhere(running, [])
+        assert (await running.get()).verdict == b"applied; table=7; mutations=1"
+        file.touch()
+        await everywhere(running, ["file"])
+        assert (await running.get()).body == PAGE
+
+
+async def everywhere(running: Running, causes: list[str]) -> None:
+    """Wait until every worker says that just this switches off."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not all(worker.get("switchedOff") == causes for worker in await running.workers()):
+            await asyncio.sleep(0.02)
+
+
 async def test_a_worker_that_hangs_is_killed_and_replaced(tmp_path: Path) -> None:
     async with origin(answering(html(b"<p>"))) as site, sidecar(tmp_path, site.url) as running:
         os.kill((await running.workers())[1]["pid"], signal.SIGSTOP)

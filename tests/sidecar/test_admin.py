@@ -7,7 +7,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
-from sidecar.admin import NO_TABLE, Admin
+from sidecar.admin import NO_TABLE, SWITCHED_OFF, Admin
 from sidecar.supervisor import Supervisor
 from sidecar.telemetry import Telemetry
 
@@ -58,6 +58,17 @@ async def test_one_worker_that_serves_is_ready_and_no_table_is_said() -> None:
         document = await answer.json()
     assert (answer.status, document["ready"], document["note"]) == (200, True, NO_TABLE)
     assert [(one["worker"], one["serves"]) for one in document["workers"]] == [(0, False), (1, True)]
+
+
+async def test_what_switches_everything_off_is_said_and_it_stays_ready() -> None:
+    off = worker(1, version=3)
+    off.answers["status"]["switchedOff"] = ["signal"]
+    async with asking(worker(0, version=3), off) as client:
+        answer = await client.get("/readyz")
+        document = await answer.json()
+        shown = (await (await client.get("/table")).json())["workers"]
+    assert (answer.status, document["switchedOff"], document["note"]) == (200, ["signal"], SWITCHED_OFF)
+    assert [one.get("switchedOff") for one in shown] == [None, ["signal"]]
 
 
 async def test_the_table_of_each_worker_and_the_mutations_in_force() -> None:

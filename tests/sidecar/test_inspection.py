@@ -1,12 +1,13 @@
 """What a worker answers about itself."""
 
 from sidecar.inspection import Inspection
+from sidecar.kill_switch import KillSwitch
 from sidecar.telemetry import Telemetry
 from tests.sidecar.wire import NOON, FixedTable, InlineRewriter, headline, table, unverified
 
 
 def inspection(source: FixedTable) -> Inspection:
-    return Inspection(source, InlineRewriter(), Telemetry(), unverified(source), lambda: NOON)
+    return Inspection(source, InlineRewriter(), Telemetry(), unverified(source), KillSwitch(""), lambda: NOON)
 
 
 def test_without_a_table() -> None:

@@ -3,6 +3,7 @@
 import socket
 
 import msgspec
+import pytest
 
 from sidecar.control import Asker, Channel, Question
 from sidecar.settings import SidecarSettings
@@ -48,3 +49,20 @@ async def test_what_one_worker_holds_is_told_to_all_others() -> None:
             assert slot._asker is not None
             slot._asker.close()
             channel.close()
+
+
+async def test_a_signal_is_told_to_every_worker_and_kept_for_the_next(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as listening:
+        supervisor = Supervisor(SETTINGS, listening)
+        ours, theirs = socket.socketpair()
+        supervisor.slots[0]._asker = asker = Asker(await Channel.over(ours))
+        channel = await Channel.over(theirs)
+        for off in (True, False):
+            supervisor.switch(off=off)
+            question = msgspec.msgpack.decode(await channel.receive() or b"", type=Question)
+            assert question == Question(0, "switch", {"off": off})
+            assert [slot.switched_off for slot in supervisor.slots] == [off, off]
+        asker.close()
+        channel.close()
+    said = capsys.readouterr().out
+    assert (said.count("signal_switches_off"), said.count("signal_switches_on")) == (1, 1)

@@ -38,3 +38,17 @@ async def test_what_one_worker_holds_the_others_hold_too() -> None:
         ours.close()
         await asyncio.wait_for(answering, 5)
         theirs.close()
+
+
+async def test_a_worker_is_told_that_everything_is_off() -> None:
+    ours, theirs = [await Channel.over(end) for end in socket.socketpair()]
+    async with serving("http://127.0.0.1:1", tables=table(headline())) as sidecar:
+        answering = asyncio.create_task(_answer(theirs, sidecar.application, asyncio.Event()))
+        for off in (True, False):
+            ours.send(Question(0, "switch", {"off": off}))
+            ours.send(Question(1, "status"))
+            said = msgspec.msgpack.decode(await ours.receive() or b"", type=Answer)
+            assert said.value["switchedOff"] == (["signal"] if off else [])
+        ours.close()
+        await asyncio.wait_for(answering, 5)
+        theirs.close()

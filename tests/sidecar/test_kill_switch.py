@@ -1,0 +1,135 @@
+"""Everything off: by a file, by the supervisor's word, and what a visitor gets then."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from sidecar.kill_switch import KillSwitch
+from tests.sidecar.waiting import until
+from tests.sidecar.wire import answering, client, headline, html, origin, response, serving, table
+
+PAGE = b"<!doctype html><html><head></head><body><h1>Old</h1></body></html>"
+NEW = PAGE.replace(b"Old", b"New")
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The lines of the log, by event."""
+    return [word for word in capsys.readouterr().out.split() if word.startswith("switched_")]
+
+
+@asynccontextmanager
+async def watching(file: Path | str) -> AsyncIterator[KillSwitch]:
+    switch = KillSwitch(str(file), every_s=0.01)
+    await switch.start()
+    try:
+        yield switch
+    finally:
+        await switch.close()
+
+
+async def test_it_is_off_while_the_file_exists(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "off"
+    async with watching(file) as switch:
+        for _ in range(2):
+            assert (switch.off, switch.causes) == (False, [])
+            file.touch()
+            await until(lambda: switch.off)
+            assert switch.causes == ["file"]
+            file.unlink()
+            await until(lambda: not switch.off)
+    assert said(capsys) == ["switched_off", "switched_on"] * 2
+
+
+async def test_a_file_that_is_there_counts_from_the_first_request(tmp_path: Path) -> None:
+    (tmp_path / "off").symlink_to("nowhere")
+    async with watching(tmp_path / "off") as switch:
+        assert switch.off
+
+
+async def test_off_by_one_of_two_is_off(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "off"
+    file.touch()
+    async with watching(file) as switch:
+        switch.told(True)
+        assert switch.causes == ["file", "signal"]
+        file.unlink()
+        await until(lambda: switch.causes == ["signal"])
+        assert switch.off
+        switch.told(False)
+        assert switch.causes == []
+    assert said(capsys) == ["switched_off", "switched_on"]
+
+
+async def test_what_can_not_be_told_changes_nothing_and_is_one_error(capsys: pytest.CaptureFixture[str]) -> None:
+    async with watching("/" + "x" * 5000) as switch:
+        await until(lambda: switch._readable is False)
+        await switch._look()
+        assert not switch.off
+        switch.told(True)
+        await switch._look()
+        assert switch.causes == ["signal"]
+    assert capsys.readouterr().out.count("kill_switch_unreadable") == 1
+
+
+async def test_a_file_in_a_folder_that_is_not_there_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    for file in (tmp_path / "no" / "off", tmp_path / "plain" / "off"):
+        async with watching(file) as switch:
+            assert (switch.off, switch._readable) == (False, True)
+
+
+VARIANT = {
+    "id": "v",
+    "mutationType": "variant",
+    "mutationPayload": {
+        "experimentId": "e",
+        "variations": {"control": {"operations": []}, "new": headline()["mutationPayload"]},
+    },
+}
+EXPERIMENT = {"id": "e", "variations": [{"key": "control", "weight": 0.5}, {"key": "new", "weight": 0.5}]}
+
+
+async def test_a_page_passes_as_it_came_and_comes_back_when_it_is_on() -> None:
+    rules = table(headline(), VARIANT, experiments=[EXPERIMENT])
+    page = html(PAGE, 'ETag: "a"', "Cache-Control: public, max-age=60")
+    async with (
+        origin(answering(page)) as site,
+        serving(site.url, tables=rules) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        assert (await visitor.get("/")).body == NEW
+        sidecar.application.switch.told(True)
+        for method in ("GET", "HEAD"):
+            answer = await visitor.get("/", 'If-None-Match: "a"', method=method)
+            head, _, _ = page.partition(b"\r\n\r\n")
+            assert answer.raw == head + b"\r\nX-Layout-Mutation: passed; reason=switched_off\r\n\r\n"
+            assert b'If-None-Match: "a"\r\n' in site.heads[-1]
+        answer = await visitor.get("/", "HX-Request: true")
+        assert answer.get(b"Cache-Control") == b"public, max-age=60"
+        sidecar.application.switch.told(False)
+        assert (await visitor.get("/", "HX-Request: true")).get(b"Cache-Control") == b"private, max-age=60"
+        assert (await visitor.get("/")).body == NEW
+
+
+async def test_our_own_validator_does_not_bring_a_changed_page_back() -> None:
+    async with (
+        origin(answering(html(PAGE, 'ETag: "a"'), response(b"", 'ETag: "a"', status="304 Not Modified"))) as site,
+        serving(site.url, tables=table(headline())) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        etag = ((await visitor.get("/")).get(b"ETag") or b"").decode()
+        sidecar.application.switch.told(True)
+        await visitor.get("/", f"If-None-Match: {etag}")
+        assert b"If-None-Match" not in site.heads[-1]
+
+
+async def test_it_needs_no_table() -> None:
+    async with origin(answering(html(PAGE))) as site, serving(site.url) as sidecar, client(sidecar.port) as visitor:
+        sidecar.application.switch.told(True)
+        answer = await visitor.get("/")
+        families = {family.name: family for family in sidecar.application.telemetry.families()}
+    assert (answer.body, answer.verdict) == (PAGE, b"passed; reason=switched_off")
+    shown = {sample.labels["by"]: sample.value for sample in families["layout_mutation_switched_off"].samples}
+    assert shown == {"file": 0.0, "signal": 1.0}
