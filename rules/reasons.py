@@ -67,6 +67,8 @@ class Reason(StrEnum):
     """This page killed or hung the rewriter before; or, of a mutation, a second opinion on a page differed."""
     ROLLOUT = "rollout"
     """Outside the share of visits that may be mutated."""
+    SHADOW = "shadow"
+    """The sidecar only tries its rules out: what would have become of the page is counted, and it is the origin's."""
     DECIDE_FAILED = "decide_failed"
     REWRITE_FAILED = "rewrite_failed"
     BROKEN_BODY = "broken_body"

@@ -100,7 +100,12 @@ async def _supervise(settings: SidecarSettings, visitors: socket.socket, operato
     await asyncio.wait((started, stopped), return_when=asyncio.FIRST_COMPLETED)
     if started.done():
         log.info(
-            "ready", listen=_name(visitors), admin=_name(operators), workers=settings.worker_count, pid=os.getpid()
+            "ready",
+            listen=_name(visitors),
+            admin=_name(operators),
+            workers=settings.worker_count,
+            pid=os.getpid(),
+            shadow=settings.shadow,
         )
     await stopped
     started.cancel()

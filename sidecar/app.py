@@ -82,6 +82,7 @@ class Application:
         self.server.pre_shutdown()
         await self._drained()
         await self.server.shutdown(0.1)
+        await self.proxy.shadow.close()
         await self._upstream.close()
         await self.switch.close()
 

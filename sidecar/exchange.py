@@ -1,7 +1,7 @@
 """One request while it is being answered: what came in, and what has been found out so far.
 
 Counterpart: `proxy` fills it in, step by step; whatever step fails, what is here is enough to send the origin's page.
-Never: behaviour; it only remembers.
+Never: a step of its own; it only remembers.
 """
 
 from typing import Any
@@ -15,6 +15,7 @@ from rules.remembering import Memory
 from rules.state import State
 from rules.table import DecisionTable
 from sidecar.headers import Field
+from sidecar.shadow import Copy
 from sidecar.toggles import Toggles
 from sidecar.validators import UNCHANGED, Conditions
 from sidecar.visit import Visit
@@ -27,7 +28,9 @@ class Exchange:
         "authority",
         "conditions",
         "content",
+        "copy",
         "counts",
+        "decide_s",
         "decision",
         "edited_head",
         "explanation",
@@ -36,6 +39,7 @@ class Exchange:
         "private",
         "recollection",
         "request",
+        "rewrite_s",
         "sets_unit",
         "stage",
         "state_cookie",
@@ -75,6 +79,16 @@ class Exchange:
         """The Set-Cookie value that tells the browser; None for nothing new."""
         self.explanation: dict[str, Reason] = {}
         """Mutation id -> what became of it."""
+        self.decide_s = 0.0
+        self.rewrite_s = 0.0
+        """What deciding and rewriting took, in seconds."""
+        self.copy: Copy | None = None
+        """What goes by of the body, where it is to be tried out afterwards."""
+
+    def untouched(self) -> None:
+        """Forget what a decision means for the response: it is the origin's."""
+        self.private = self.sets_unit = self.edited_head = False
+        self.state_cookie = None
 
     @property
     def path(self) -> str:

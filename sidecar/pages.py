@@ -7,6 +7,7 @@ Never: sends anything, or loses a byte that was read; until a `Page` is returned
 
 import asyncio
 from functools import partial
+from time import perf_counter
 from typing import Protocol
 
 import aiohttp
@@ -54,8 +55,10 @@ class Pages:
         script = _script_for(decision, fields)
         charset = eligibility.charset_of(origin.headers.get("Content-Type", ""))
         key = MemoKey(f"{exchange.authority}{exchange.target}", decision.key, charset, nonce, script)
-        with self._telemetry.rewrite_s.time():
-            answer = await self._rewriting.rewrite(key, content, decision.groups)
+        began = perf_counter()
+        answer = await self._rewriting.rewrite(key, content, decision.groups)
+        exchange.rewrite_s = perf_counter() - began
+        self._telemetry.rewrite_s.observe(exchange.rewrite_s)
         exchange.explanation.update((outcome.mutation_id, outcome.reason) for outcome in answer.outcomes)
         if isinstance(answer, PassedThrough):
             self._report(answer, exchange)
@@ -78,6 +81,11 @@ class Pages:
         for place in found.refused:
             self._telemetry.handed_over_refused(place, exchange.path)
 
+    async def heard_of(self, exchange: Exchange, origin: OriginResponse, body: bytes | None) -> None:
+        """The page that has gone by, as if it had been read; None: it was too large."""
+        exchange.prefix = body or b""
+        exchange.content = Reason.TOO_LARGE if body is None else await self._decoded(exchange, origin)
+
     async def _content(self, exchange: Exchange, origin: OriginResponse) -> bytes | Reason:
         """The page without its coding, or why not; read once, and what was read stays in `exchange.prefix`."""
         if exchange.content is None:
@@ -86,8 +94,10 @@ class Pages:
 
     async def _read(self, exchange: Exchange, origin: OriginResponse) -> bytes | Reason:
         refused = await self._gather(exchange, origin)
-        if refused is not None:
-            return refused
+        return refused if refused is not None else await self._decoded(exchange, origin)
+
+    async def _decoded(self, exchange: Exchange, origin: OriginResponse) -> bytes | Reason:
+        """The page in `exchange.prefix` without its coding, or why not."""
         coding = eligibility.coding_of(origin.headers) or ""
         try:
             return await self._undone(exchange.prefix, coding)

@@ -8,7 +8,9 @@ Never: a redirect followed, a cookie kept, a body buffered that will not be rewr
 
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
+from time import perf_counter
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -18,7 +20,7 @@ from rules.decision import Decision, decide
 from rules.reasons import Reason
 from rules.redirects import LASTING, Redirect
 from rules.table import DecisionTable
-from sidecar import browser_script, eligibility, headers, local_mode, question, upgrade, validators, visit
+from sidecar import browser_script, eligibility, headers, local_mode, question, timing, upgrade, validators, visit
 from sidecar.contexts import Contexts
 from sidecar.exchange import Exchange, Page, Passing
 from sidecar.headers import Field
@@ -29,6 +31,7 @@ from sidecar.question import Questions, TableSource
 from sidecar.relay import CLOSE, Visitor, Written, end_to_end
 from sidecar.remembering import Remembering
 from sidecar.settings import SidecarSettings
+from sidecar.shadow import Copy, Shadow
 from sidecar.telemetry import Telemetry
 from sidecar.toggles import Toggles
 from sidecar.upstream import (
@@ -88,6 +91,7 @@ class Proxy:
             new_unit=new_unit,
             switch=switch,
         )
+        self.shadow = Shadow()
         self.draining = False
         """Each connection ends with its present response."""
 
@@ -156,31 +160,38 @@ class Proxy:
             response = await self._guarded(exchange, self._passing(exchange, origin, exchange.stage), None)
         if response is None:
             response = Passing(exchange.stage, [*end_to_end(origin), (_HEADER, _PASSED[exchange.stage])])
+        visitor.copy = exchange.copy
         written = await visitor.relay(origin, response.fields, exchange.prefix)
         self._responded(exchange, visitor, response.reason.value, origin.status)
+        if exchange.copy is not None and not self.shadow.begin(partial(self._tried, exchange, origin, exchange.copy)):
+            self._telemetry.shadow_skipped.inc()
         return written
 
     async def _response(self, exchange: Exchange, origin: OriginResponse) -> Page | Passing:
         """What the visitor gets, complete but for framing."""
+        if self._settings.shadow and exchange.toggles is None:
+            return await self._passing(exchange, origin, self._copied(exchange, origin))
         outcome = await self._changed(exchange, origin)
+        if self._settings.shadow:
+            outcome = outcome if isinstance(outcome, Reason) else Reason.SHADOW
         if isinstance(outcome, Reason):
             return await self._passing(exchange, origin, outcome)
         table_version = exchange.table.version if exchange.table is not None else 0
         value = b"applied; table=%d; mutations=%d" % (table_version, outcome.mutations)
-        fields = self._dressed(exchange, outcome.fields, value)
+        fields = self._dressed(exchange, outcome.fields, value, Reason.APPLIED)
         return Page(outcome.status, outcome.reason, fields, outcome.body, outcome.mutations)
 
     async def _passing(self, exchange: Exchange, origin: OriginResponse, reason: Reason) -> Passing:
-        return Passing(reason, self._dressed(exchange, self._end_to_end(exchange, origin), _PASSED[reason]))
+        if self._settings.shadow:
+            exchange.untouched()
+        return Passing(reason, self._dressed(exchange, self._end_to_end(exchange, origin), _PASSED[reason], reason))
 
     async def _changed(self, exchange: Exchange, origin: OriginResponse) -> Page | Reason:
         """The response as the table wants it, or why it passes. Nothing has left for the visitor yet."""
         request = exchange.request
         if origin.status == 304 and exchange.conditions.revalidates:
             return self._confirmed(exchange, origin)
-        refused = eligibility.refusal(
-            request.method, origin.status, request.headers, origin.headers, bytes_max=self._settings.page_bytes_max
-        )
+        refused = self._refused(exchange, origin)
         if refused is not None and not (refused is Reason.METHOD and request.method == "HEAD"):
             if refused is Reason.PARTIAL and not self._switch.off:
                 self._keep_to_visitor(exchange, origin)
@@ -212,6 +223,11 @@ class Proxy:
         exchange.stage = Reason.REWRITE_FAILED
         return await self._pages.rewritten(exchange, origin, decision, self._end_to_end(exchange, origin))
 
+    def _refused(self, exchange: Exchange, origin: OriginResponse) -> Reason | None:
+        """Why the response is none to rewrite, by the two heads alone."""
+        given, bytes_max = exchange.request.headers, self._settings.page_bytes_max
+        return eligibility.refusal(exchange.request.method, origin.status, given, origin.headers, bytes_max=bytes_max)
+
     def _keep_to_visitor(self, exchange: Exchange, origin: OriginResponse) -> None:
         """A piece that a client library asked for must not come out of a shared cache as the page that others get."""
         if (table := self._tables.current) is not None:
@@ -222,9 +238,11 @@ class Proxy:
 
     def _decided(self, exchange: Exchange, table: DecisionTable, layout_id: str | None) -> Decision:
         visiting = self._questions.visiting(exchange)
-        with self._telemetry.decide_s.time():
-            context = self._questions.context(exchange, table, layout_id)
-            decision = decide(table, context, redirects=exchange.request.method in {"GET", "HEAD"})
+        began = perf_counter()
+        context = self._questions.context(exchange, table, layout_id)
+        decision = decide(table, context, redirects=exchange.request.method in {"GET", "HEAD"})
+        exchange.decide_s = perf_counter() - began
+        self._telemetry.decide_s.observe(exchange.decide_s)
         exchange.decision = decision
         exchange.explanation.update((outcome.mutation_id, outcome.reason) for outcome in decision.outcomes)
         exchange.sets_unit = visiting.new_unit is not None and visit.UNIT_COOKIE in decision.units
@@ -262,7 +280,7 @@ class Proxy:
             fields = local_mode.response_fields(fields, self._questions.place(exchange))
         return fields
 
-    def _dressed(self, exchange: Exchange, fields: list[Field], value: bytes) -> list[Field]:
+    def _dressed(self, exchange: Exchange, fields: list[Field], value: bytes, reason: Reason) -> list[Field]:
         """The fields with what the decision means for caches, the unit cookie, and our own header."""
         if exchange.edited_head:
             fields = headers.after_edit(fields)
@@ -277,9 +295,45 @@ class Proxy:
             fields.append((b"Set-Cookie", exchange.state_cookie))
         if exchange.toggles is not None and exchange.toggles.explain:
             fields.append((b"X-Layout-Mutation-Explain", _explained(exchange.toggles, exchange.explanation)))
+        if self._tells_time(exchange):
+            took = timing.told(reason.value, decide_s=exchange.decide_s, rewrite_s=exchange.rewrite_s)
+            fields.append((timing.FIELD, took))
         fields = [field for field in fields if field[0].lower() != b"x-layout-mutation"]
         fields.append((_HEADER, value))
         return fields
+
+    def _tells_time(self, exchange: Exchange) -> bool:
+        who = self._settings.server_timing
+        return exchange.decision is not None and (who == "always" or (who == "token" and exchange.toggles is not None))
+
+    # ---- shadow mode
+
+    def _copied(self, exchange: Exchange, origin: OriginResponse) -> Reason:
+        """Why the page passes: for what it is, or since the rules are only tried out, on a copy from now on."""
+        refused = self._refused(exchange, origin)
+        if refused is not None:
+            return refused
+        if self._tables.current is None:
+            return Reason.NO_TABLE
+        if self._switch.off:
+            return Reason.SWITCHED_OFF
+        exchange.copy = Copy(self._settings.page_bytes_max)
+        return Reason.SHADOW
+
+    async def _tried(self, exchange: Exchange, origin: OriginResponse, copy: Copy) -> None:
+        """What would have become of a page that has left."""
+
+        async def outcome_of_copy() -> Page | Reason:
+            await self._pages.heard_of(exchange, origin, copy.whole)
+            return await self._changed(exchange, origin)
+
+        outcome = await self._guarded(exchange, outcome_of_copy(), None)
+        if isinstance(outcome, Page):
+            self._telemetry.shadowed(Reason.APPLIED, len(exchange.prefix), len(outcome.body))
+        else:
+            self._telemetry.shadowed(outcome or exchange.stage)
+
+    # ---- the visitor's end
 
     async def _guarded(self, exchange: Exchange, step: Coroutine[Any, Any, Result], otherwise: Result) -> Result:
         """The fail-open seam: a step that fails for whatever reason is skipped, reported and counted."""

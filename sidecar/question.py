@@ -74,7 +74,7 @@ class Questions:
         table = self._tables.current
         changes = eligibility.may_be_document(exchange.request.method, given, exchange.target)
         visiting = self.visiting(exchange)
-        off = self._switch.off or (exchange.toggles is not None and exchange.toggles.off)
+        off = self._settings.shadow or self._switch.off or (exchange.toggles is not None and exchange.toggles.off)
         if table is None or off or not changes or self._settings.rollout == 0:
             exchange.conditions = validators.adapt(given, None)
             return

@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.http import HttpVersion11, RawResponseMessage, StreamWriter
 
 from sidecar.headers import HOP_BY_HOP, Field, connection_names, serialise, to_client, without
+from sidecar.shadow import Copy
 from sidecar.upstream import OriginResponse, Trouble, UpstreamError
 
 _BODILESS = frozenset({204, 304})
@@ -46,13 +47,15 @@ CLOSE = Written(keep_alive=False)
 class Visitor:
     """Writes one response to one visitor."""
 
-    __slots__ = ("_keep_alive", "_modern", "_request", "_stall_s")
+    __slots__ = ("_keep_alive", "_modern", "_request", "_stall_s", "copy")
 
     def __init__(self, request: web.BaseRequest, *, draining: bool, stall_s: float) -> None:
         self._request = request
         self._stall_s = stall_s
         self._modern = request.version >= HttpVersion11
         self._keep_alive = request.keep_alive and not draining
+        self.copy: Copy | None = None
+        """Gets what is relayed of a body, too."""
 
     @property
     def answered(self) -> bool:
@@ -140,11 +143,11 @@ class Visitor:
     async def _stream(self, origin: OriginResponse, head: bytes, prefix: bytes, *, chunked: bool) -> None:
         """Head and body, each piece as soon as it is there; what is there already leaves in one write."""
         content = origin.content
-        piece = prefix or _waiting(content)
+        piece = self._copied(prefix or _waiting(content))
         if not chunked:
             await self._write(head + piece)
             while not content.at_eof():
-                await self._write(await _next(content))
+                await self._write(self._copied(await _next(content)))
             return
         start = b"%s%x\r\n%s\r\n" % (head, len(piece), piece) if piece else head
         if content.at_eof():
@@ -152,9 +155,14 @@ class Visitor:
             return
         await self._write(start)
         while not content.at_eof():
-            if piece := await _next(content):
+            if piece := self._copied(await _next(content)):
                 await self._write(b"%x\r\n%s\r\n" % (len(piece), piece))
         await self._write(b"0\r\n\r\n")
+
+    def _copied(self, piece: bytes) -> bytes:
+        if self.copy is not None:
+            self.copy.take(piece)
+        return piece
 
     def _add_connection(self, fields: list[Field], *, delimited: bool) -> None:
         if not delimited:

@@ -151,6 +151,20 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
         ),
     ] = 1.0
 
+    shadow: Annotated[
+        bool,
+        Meta(
+            description="Try the rules out: pages are decided and rewritten, visitors get the origin's, and "
+            "layout_mutation_shadow_* count what would have changed. No cookie is set, and nothing is remembered"
+        ),
+    ] = False
+    server_timing: Annotated[
+        Literal["token", "always", "never"],
+        Meta(
+            description="Who gets Server-Timing, what deciding and rewriting took: `token` requests with X-Layout-Mutation-Token, "
+            "`always` everybody whose page was decided, `never` nobody"
+        ),
+    ] = "token"
     rollout: Annotated[float, Meta(ge=0, le=1, description="Share of visits that may be mutated at all, 0 to 1")] = 1.0
     kill_switch_file: Annotated[
         str,

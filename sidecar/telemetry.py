@@ -92,6 +92,23 @@ class Telemetry:
             buckets=_MILLISECONDS,
             registry=self.registry,
         )
+        self._shadowed = Counter(
+            "layout_mutation_shadow_responses",
+            "Pages that shadow mode tried, by what would have become of them",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._shadow_bytes = Counter(
+            "layout_mutation_shadow_bytes",
+            "Of pages that would have changed: bytes of the origin's and of those in their place, as they would leave",
+            ["page"],
+            registry=self.registry,
+        )
+        self.shadow_skipped = Counter(
+            "layout_mutation_shadow_skipped",
+            "Pages that shadow mode did not try, since others were waiting",
+            registry=self.registry,
+        )
         self._sent = Counter("layout_mutation_sent_bytes", "Bytes sent to visitors", registry=self.registry)
         self.bad_requests = Counter(
             "layout_mutation_bad_requests", "Requests that are not HTTP and were answered 400", registry=self.registry
@@ -116,6 +133,13 @@ class Telemetry:
             child = self._response_children[key] = self._responses.labels(reason, str(status))
         child.inc()
         self._sent.inc(sent_bytes)
+
+    def shadowed(self, reason: Reason, original: int = 0, changed: int = 0) -> None:
+        """Count a page that shadow mode tried; of one that would have changed also its sizes, in bytes."""
+        self._shadowed.labels(reason.value).inc()
+        if reason is Reason.APPLIED:
+            self._shadow_bytes.labels("original").inc(original)
+            self._shadow_bytes.labels("changed").inc(changed)
 
     def unit_token_refused(self, attribute: str) -> None:
         """Count a token that is no unit: a wrong key, or somebody trying."""

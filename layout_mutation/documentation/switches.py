@@ -1,4 +1,4 @@
-"""The chapter on switches: toggles in the rules, words by request, and everything off on one machine.
+"""The chapter on switches: toggles in the rules, words by request, everything off, rules tried out.
 
 Counterpart: `rules.switches` and `rules.switch_words`; the kinds of words are read off them.
 """
@@ -84,6 +84,29 @@ an error in the log. Pages that browsers keep are asked for again when they are 
 """
 
 
+_SHADOW = """
+**Rules tried out.** With `SIDECAR_SHADOW=1` every visitor gets the origin's page, byte for byte and field for field, with
+`X-Layout-Mutation: passed; reason=shadow` on pages that rules were asked for, whatever they said. No cookie is set, nothing is
+remembered, and the origin is asked as it would be without rules. A copy of each page is decided and rewritten after the page has
+left. These count:
+
+| metric | it counts |
+| --- | --- |
+| `layout_mutation_shadow_responses_total{reason}` | pages by what would have become of them: `applied`, or why not |
+| `layout_mutation_shadow_bytes_total{page}` | bytes of the `original` and of the `changed` page, where it would have changed |
+| `layout_mutation_shadow_skipped_total` | pages that were not tried, since 16 others were just being |
+| `layout_mutation_decide_seconds`, `layout_mutation_rewrite_seconds` | what it took |
+
+Answers of an origin to a validator (304), and HEAD, are not tried. Who visits without `lm_uid` counts with a new one each time. With the
+token, the page is tried first: the response is still the origin's page, and `X-Layout-Mutation-Explain` and `Server-Timing` say what
+would have become of it.
+
+**What it took.** With the token, a response whose page was decided has `Server-Timing`, which browsers show in their developer
+tools: `lm;desc="applied";dur=4.1, lm-decide;dur=0.2, lm-rewrite;dur=3.9`, in milliseconds. `SIDECAR_SERVER_TIMING` gives it to everybody,
+or to nobody. The origin's own stays.
+"""
+
+
 def chapter() -> str:
     """The chapter, with its heading."""
     rows = [f"| {word} | {meaning} |" for word, meaning in (_NAMES[kind] for kind in Kind)]
@@ -100,5 +123,6 @@ def chapter() -> str:
             *rows,
             _LINES,
             _EVERYTHING,
+            _SHADOW,
         )
     )
