@@ -193,11 +193,8 @@ class Proxy:
             return self._confirmed(exchange, origin)
         refused = self._refused(exchange, origin)
         if refused is not None and not (refused is Reason.METHOD and request.method == "HEAD"):
-            if refused is Reason.PARTIAL and not self._switch.off:
-                self._keep_to_visitor(exchange, origin)
-            elif origin.status in {206, 304} and exchange.recollection is not None:
-                # They say of their page what it would say of itself (RFC 9110 15.3.7, 15.4.5).
-                exchange.private = exchange.recollection.adds
+            if not self._switch.off:
+                self._keep_to_visitor(exchange, origin, refused)
             return refused
         if self._switch.off:
             return Reason.SWITCHED_OFF
@@ -228,9 +225,12 @@ class Proxy:
         given, bytes_max = exchange.request.headers, self._settings.page_bytes_max
         return eligibility.refusal(exchange.request.method, origin.status, given, origin.headers, bytes_max=bytes_max)
 
-    def _keep_to_visitor(self, exchange: Exchange, origin: OriginResponse) -> None:
-        """A piece that a client library asked for must not come out of a shared cache as the page that others get."""
-        if (table := self._tables.current) is not None:
+    def _keep_to_visitor(self, exchange: Exchange, origin: OriginResponse, refused: Reason) -> None:
+        """What is no page, and speaks for one: a piece that a client library asked for must not come out of a shared cache
+        as the page that others get; a 206 or 304 says of its page what that would say of itself (RFC 9110 15.3.7, 15.4.5)."""
+        if origin.status in {206, 304} and exchange.recollection is not None:
+            exchange.private = exchange.recollection.adds
+        elif refused is Reason.PARTIAL and (table := self._tables.current) is not None:
             exchange.counts = False
             decision = self._decided(exchange, table, origin.headers.get("X-Layout-Id"))
             may_change = decision.applies or self._questions.asks_the_page(exchange, table)
