@@ -16,7 +16,6 @@ from msgspec import Struct
 from rules import limits
 from rules.bucketing import bucket_ranges, choose_variation, hash_unit, in_namespace
 from rules.context import PAGE_ATTRIBUTES, Context
-from rules.derivation import NOTHING_DERIVED, Derivation
 from rules.errors import RulesError
 from rules.experiments import Experiment
 from rules.ranges import covered, fault
@@ -176,14 +175,18 @@ def sticky_key(experiment_id: str, version: int) -> str:
 
 
 def compile_experiments(
-    experiments: Sequence[Experiment], groups: Groups = NO_GROUPS, derivation: Derivation = NOTHING_DERIVED
+    experiments: Sequence[Experiment], groups: Groups = NO_GROUPS, *, of_the_page: frozenset[str] = PAGE_ATTRIBUTES
 ) -> dict[str, CompiledExperiment]:
-    """All experiments of a file by id; raises RulesError with the path from `$.experiments`."""
+    """All experiments of a file by id; raises RulesError with the path from `$.experiments`.
+
+    `of_the_page`: attributes that are the same for everybody at an address. By such a unit a visitor has nothing to remember,
+    and may not: shared caches have the page for all others.
+    """
     places = {experiment.id: index for index, experiment in enumerate(experiments)}
     compiled: dict[str, CompiledExperiment] = {}
     for index in _in_order(experiments, places):
         one, path = experiments[index], f"$.experiments[{index}]"
-        sticks = not one.disable_sticky_bucketing and not _is_the_pages(one.unit, derivation)
+        sticks = not one.disable_sticky_bucketing and one.unit not in of_the_page
         compiled[one.id] = _compiled(one, path, compiled, groups, sticks=sticks)
     return {experiment.id: compiled[experiment.id] for experiment in experiments}
 
@@ -199,11 +202,6 @@ def arms_of(experiment: Experiment, share: float = 1.0) -> Arms:
         )
     ranges = bucket_ranges(len(keys), coverage, experiment.weights)
     return tuple((since, until, key) for key, (since, until) in zip(keys, ranges, strict=True))
-
-
-def _is_the_pages(unit: str, derivation: Derivation) -> bool:
-    """Whether a unit is the same for everybody at an address. Then a visitor has nothing to remember: caches share the page."""
-    return derivation.behind(frozenset({unit})) - derivation.rules.keys() <= PAGE_ATTRIBUTES
 
 
 def _compiled(

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from rules import limits
-from rules.context import ATTRIBUTES
+from rules.context import ATTRIBUTES, PAGE_ATTRIBUTES
 from rules.errors import RulesError
 from rules.model import DeclaredAttribute, Derived
 from rules.targeting import Condition, Groups, shared_condition, value_at
@@ -50,6 +50,12 @@ class Derivation(Struct, frozen=True):
         while fresh := {name for one in fresh if one in self.rules for name in self.rules[one].reads} - found:
             found |= fresh
         return frozenset(found)
+
+    @property
+    def of_the_page(self) -> frozenset[str]:
+        """Attributes that are the same for everybody at an address: the registry's, and what follows from nothing else."""
+        derived = (name for name in self.rules if self.behind(frozenset({name})) - self.rules.keys() <= PAGE_ATTRIBUTES)
+        return PAGE_ATTRIBUTES.union(derived)
 
     def completed(self, attributes: Mapping[str, Any], needed: Iterable[str]) -> Mapping[str, Any]:
         """The attributes of a visit with those derived ones that are `needed` (and those behind them) and not there yet."""

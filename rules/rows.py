@@ -129,7 +129,7 @@ def company_of(rules_file: RulesFile) -> Company:
     check_unique("toggles", rules_file.toggles)
     groups = _groups_of(rules_file)
     derivation = compile_derivation(rules_file.attributes, groups, "$.attributes")
-    experiments = compile_experiments(rules_file.experiments, groups, derivation)
+    experiments = compile_experiments(rules_file.experiments, groups, of_the_page=derivation.of_the_page)
     for index, module in enumerate(rules_file.modules):
         if module.selector:
             check_operation(
