@@ -47,83 +47,55 @@ class Telemetry:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._responses = Counter(
-            "layout_mutation_responses",
-            "Responses by what became of the page (or why it passed) and status",
-            ["reason", "status"],
-            registry=self.registry,
+        self._responses = self._counter(
+            "responses", "Responses by what became of the page (or why it passed) and status", "reason", "status"
         )
         self._response_children: dict[tuple[str, int], Counter] = {}
-        self._failures = Counter(
-            "layout_mutation_failures",
-            "Pages that passed because something of ours failed",
-            ["reason"],
-            registry=self.registry,
-        )
+        self._failures = self._counter("failures", "Pages that passed because something of ours failed", "reason")
         for reason in (Reason.DECIDE_FAILED, Reason.REWRITE_FAILED):
             self._failures.labels(reason.value)
-        self._upstream_errors = Counter(
-            "layout_mutation_upstream_errors", "Requests that the origin failed", ["reason"], registry=self.registry
+        self._upstream_errors = self._counter("upstream_errors", "Requests that the origin failed", "reason")
+        self._unit_tokens_refused = self._counter(
+            "unit_tokens_refused", "Tokens of SIDECAR_UNITS that did not verify, by attribute", "attribute"
         )
-        self._unit_tokens_refused = Counter(
-            "layout_mutation_unit_tokens_refused",
-            "Tokens of SIDECAR_UNITS that did not verify, by attribute",
-            ["attribute"],
-            registry=self.registry,
-        )
-        self._states_refused = Counter(
-            "layout_mutation_states_refused",
-            "Cookies lm_state that did not count, and why",
-            ["reason"],
-            registry=self.registry,
-        )
-        self._handed_over_refused = Counter(
-            "layout_mutation_handed_over_refused",
+        self._states_refused = self._counter("states_refused", "Cookies lm_state that did not count, and why", "reason")
+        self._handed_over_refused = self._counter(
+            "handed_over_refused",
             "Attributes of a page that are no JSON object, or too large, by where the origin wrote them",
-            ["place"],
-            registry=self.registry,
+            "place",
         )
-        self.decide_s = Histogram(
-            "layout_mutation_decide_seconds", "Time to decide one visit", buckets=_MILLISECONDS, registry=self.registry
+        self.decide_s = self._histogram("decide_seconds", "Time to decide one visit")
+        self.rewrite_s = self._histogram("rewrite_seconds", "Time to rewrite one page, waiting and memo included")
+        self._shadowed = self._counter(
+            "shadow_responses", "Pages that shadow mode tried, by what would have become of them", "reason"
         )
-        self.rewrite_s = Histogram(
-            "layout_mutation_rewrite_seconds",
-            "Time to rewrite one page, waiting and memo included",
-            buckets=_MILLISECONDS,
-            registry=self.registry,
-        )
-        self._shadowed = Counter(
-            "layout_mutation_shadow_responses",
-            "Pages that shadow mode tried, by what would have become of them",
-            ["reason"],
-            registry=self.registry,
-        )
-        self._shadow_bytes = Counter(
-            "layout_mutation_shadow_bytes",
+        self._shadow_bytes = self._counter(
+            "shadow_bytes",
             "Of pages that would have changed: bytes of the origin's and of those in their place, as they would leave",
-            ["page"],
-            registry=self.registry,
+            "page",
         )
-        self.shadow_skipped = Counter(
-            "layout_mutation_shadow_skipped",
-            "Pages that shadow mode did not try, since others were waiting",
-            registry=self.registry,
+        self.shadow_skipped = self._counter(
+            "shadow_skipped", "Pages that shadow mode did not try, since others were waiting"
         )
-        self._sent = Counter("layout_mutation_sent_bytes", "Bytes sent to visitors", registry=self.registry)
-        self.bad_requests = Counter(
-            "layout_mutation_bad_requests", "Requests that are not HTTP and were answered 400", registry=self.registry
-        )
-        self.in_progress = Gauge("layout_mutation_requests_in_progress", "Requests in progress", registry=self.registry)
-        self.switched_off = Gauge(
-            "layout_mutation_switched_off",
-            "Whether every page passes because the file or a signal says so",
-            ["by"],
-            registry=self.registry,
+        self._sent = self._counter("sent_bytes", "Bytes sent to visitors")
+        self.bad_requests = self._counter("bad_requests", "Requests that are not HTTP and were answered 400")
+        self.in_progress = self._gauge("requests_in_progress", "Requests in progress")
+        self.switched_off = self._gauge(
+            "switched_off", "Whether every page passes because the file or a signal says so", "by"
         )
         ProcessCollector(registry=self.registry)
         self._log = structlog.get_logger("sidecar")
         self._quiet_until: dict[tuple[str, str], float] = {}
         self._suppressed: dict[tuple[str, str], int] = {}
+
+    def _counter(self, name: str, about: str, *labels: str) -> Counter:
+        return Counter(f"layout_mutation_{name}", about, labels, registry=self.registry)
+
+    def _gauge(self, name: str, about: str, *labels: str) -> Gauge:
+        return Gauge(f"layout_mutation_{name}", about, labels, registry=self.registry)
+
+    def _histogram(self, name: str, about: str) -> Histogram:
+        return Histogram(f"layout_mutation_{name}", about, buckets=_MILLISECONDS, registry=self.registry)
 
     def responded(self, reason: str, status: int, sent_bytes: int) -> None:
         """Count one response; `reason` is a `Reason`, or a `Trouble` of the origin."""
