@@ -132,8 +132,8 @@ class Questions:
         """The request as a visit, made when it is first asked for."""
         if exchange.visit is None:
             request, settings = exchange.request, self._settings
-            unit = visit.unit_of(request.headers)
-            local = settings.local_mode
+            may, local = consents(settings, request.headers), settings.local_mode
+            unit = visit.unit_of(request.headers) if may else None
             exchange.visit = Visit(
                 scheme=self._upstream.scheme if local else self.scheme(request),
                 authority=self._upstream.authority.decode() if local else exchange.authority,
@@ -141,7 +141,7 @@ class Questions:
                 headers=request.headers,
                 address=self._visitor_address(request),
                 unit=unit,
-                new_unit=self._new_unit() if unit is None and consents(settings, request.headers) else None,
+                new_unit=self._new_unit() if unit is None and may else None,
             )
         return exchange.visit
 

@@ -183,7 +183,7 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
     consent: Annotated[
         Literal["implied", "required"],
         Meta(
-            description="`required`: before the consent cookie is there no lm_uid cookie is set, and nothing is remembered "
+            description="`required`: before the consent cookie is there no lm_uid cookie is set or read, and nothing is remembered "
             "of a visitor"
         ),
     ] = "implied"

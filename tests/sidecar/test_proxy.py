@@ -193,6 +193,17 @@ async def test_without_the_consent_that_is_required_there_is_no_cookie() -> None
     assert len((await fetched("Cookie: ok=1", **settings)).all(b"Set-Cookie")) == 1
 
 
+async def test_without_consent_the_unit_that_a_visit_still_has_is_not_there() -> None:
+    """The visitor took the consent back: what is kept in the browser is not read either."""
+    known = headline(conditions={"lm_uid": {"$exists": True}})
+    back = headline(conditions={"returning": True})
+    settings: dict[str, Any] = {"consent": "required", "consent_cookie": "ok"}
+    for rules in (table(VARIANT, experiments=[EXPERIMENT]), table(known), table(back)):
+        for cookie, body in ((f"lm_uid={UNIT}", PAGE), (f"lm_uid={UNIT}; ok=1", NEW)):
+            answer = await fetched(f"Cookie: {cookie}", rules=rules, **settings)
+            assert (answer.body, answer.all(b"Set-Cookie")) == (body, [])
+
+
 async def test_one_user_on_two_devices_sees_one_variation() -> None:
     experiment = EXPERIMENT | {
         "unit": "user",
