@@ -16,9 +16,10 @@ from msgspec import Struct, to_builtins
 
 from rules.context import ATTRIBUTES
 from rules.findings import Finding, Severity
-from rules.model import Counter, Derived, InSegment, Journey, LayoutMutation, Quiz, RulesFile, VariantMutation
+from rules.model import Counter, Derived, InSegment, Journey, LayoutMutation, Quiz, RulesFile
 from rules.occasions import Declared, condition_of
 from rules.rows import Row
+from rules.switches import experiments_of
 from rules.targeting import evaluate
 
 Test = Callable[[Any], bool]
@@ -118,8 +119,7 @@ def _said_of(mutation: LayoutMutation, rules: RulesFile, declared: Declared) -> 
         yield from _flat(next(one.conditions for one in rules.segments if one.id == trigger.segment))
     else:
         yield from _flat(condition_of(trigger, declared, "$"))
-    if isinstance(mutation, VariantMutation):
-        wanted = mutation.mutation_payload.experiment_id
+    for wanted in experiments_of(mutation):
         yield from _flat(next(one.conditions for one in rules.experiments if one.id == wanted))
 
 
@@ -211,6 +211,8 @@ def _known_values(rules: RulesFile) -> dict[str, list[Any]]:
                 found[f"{one.id}.completed"] = [True, False]
             case Quiz():
                 found |= {f"{one.id}.{question.id}": [*question.answers] for question in one.questions}
+            case Counter() if one.max < _CANDIDATES_MAX:
+                found[one.id] = [*range(one.max + 1)]
             case Counter() | Derived():
                 pass
     return found
@@ -221,7 +223,14 @@ def _where(name: str, row: Row, known: Mapping[str, Sequence[Any]]) -> str:
         return f"; its pages are {row.mutation.page_slug}"
     if name == "host":
         return f"; its site is {row.mutation.site}"
-    return f"; it is one of {', '.join(map(str, known[name]))}" if name in known else ""
+    return f"; it is {_listed(known[name])}" if name in known else ""
+
+
+def _listed(values: Sequence[Any]) -> str:
+    """All values, for people."""
+    if len(values) > 2 and all(type(one) is int for one in values):
+        return f"a number from {values[0]} to {values[-1]}"
+    return f"one of {', '.join(map(str, values))}"
 
 
 def _is_operators(value: Any) -> bool:

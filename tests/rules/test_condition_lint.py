@@ -45,8 +45,8 @@ def impossible(conditions: dict[str, Any], **fields: Any) -> list[str]:
         ({"way.step": "last"}, {}, "; it is one of first"),
         ({"device": "phone"}, {}, "; it is one of desktop, mobile, tablet, tv, bot, other"),
         ({"dayOfWeek": {"$in": ["Mon", "monday"]}}, {}, "; it is one of mon, tue"),
-        ({"hour": {"$in": ["9"]}}, {}, "hour {'$in': ['9']}; it is one of 0, 1"),
-        ({"hour": {"$gt": 23}}, {}, "; it is one of 0, 1"),
+        ({"hour": {"$in": ["9"]}}, {}, "hour {'$in': ['9']}; it is a number from 0 to 23"),
+        ({"hour": {"$gt": 23}}, {}, "; it is a number from 0 to 23"),
         ({"mobile": "yes"}, {}, "; it is one of True, False"),
         ({"visits": {"$eq": "3"}}, {}, "; it is a number, sessions so far"),
         ({"browser.major": {"$in": ["126"]}}, {}, "; it is a number, for example 126"),
@@ -87,6 +87,24 @@ def test_what_nobody_can_meet_is_told(conditions: dict[str, Any], fields: dict[s
 )
 def test_what_somebody_can_meet_is_not(conditions: dict[str, Any], fields: dict[str, Any]) -> None:
     assert [one for one in impossible(conditions, **fields) if "angry" not in one] == []
+
+
+@pytest.mark.parametrize(("above", "can_be"), [(2, True), (3, False), (300, False)])
+def test_a_counter_counts_to_its_max(above: int, can_be: bool) -> None:
+    rules = table(
+        removing("m", conditions={"looks": {"$gt": above}}), attributes=[{"kind": "counter", "id": "looks", "max": 3}]
+    )
+    told = f"nobody can meet this: looks {{'$gt': {above}}}; it is a number from 0 to 3"
+    assert [finding.message for finding in lint(rules)] == ([] if can_be else [told])
+
+
+def test_the_conditions_of_an_experiment_that_a_trigger_names_count_too() -> None:
+    trigger = {"on": "experiment", "experiment": "e"}
+    rules = table(
+        removing("m", conditions={"language": "de"}, trigger=trigger),
+        experiments=[experiment(conditions={"language": "fr"})],
+    )
+    assert [one.message for one in lint(rules)] == ["nobody can meet this: language = 'de' and language = 'fr'"]
 
 
 def test_an_attribute_that_only_a_counter_asks_for_is_used() -> None:
