@@ -70,6 +70,8 @@ class Assignments:
         self._made: dict[str, Assignment] = {}
         self.units: set[str] = set()
         """Attributes that were asked for a unit, whether the visit had them or not."""
+        self.bucketed: dict[str, tuple[str, str]] = {}
+        """Experiment id -> (attribute, unit), where a unit was asked for and found; none for what is forced."""
         self.remember: dict[str, str] = {}
         """Sticky key -> variation key, for assignments that the visit does not remember yet."""
 
@@ -104,12 +106,12 @@ class Assignments:
         return excluded
 
     def _unit(self, definition: Experiment) -> str:
-        self.units.add(definition.unit)
-        unit = unit_text(self._context.attributes.get(definition.unit))
-        if unit or definition.fallback_unit is None:
-            return unit
-        self.units.add(definition.fallback_unit)
-        return unit_text(self._context.attributes.get(definition.fallback_unit))
+        for attribute in filter(None, (definition.unit, definition.fallback_unit)):
+            self.units.add(attribute)
+            if unit := unit_text(self._context.attributes.get(attribute)):
+                self.bucketed[definition.id] = (attribute, unit)
+                return unit
+        return ""
 
     def _excluded(self, experiment: CompiledExperiment, unit: str) -> Assignment | None:
         """Why the unit may not be enrolled; None if it may."""

@@ -72,6 +72,22 @@ class Outcome(Struct, frozen=True):
     detail: str = ""
 
 
+class Trial(Struct, frozen=True):
+    """A visit in a variation of an experiment came to a mutation that tells the variations apart.
+
+    Every unit of the experiment that comes there has one, whatever its variation, so that arms can be compared.
+    """
+
+    mutation_id: str
+    experiment_id: str
+    variation: str
+    attribute: str
+    """Name of the attribute that the visit is bucketed by."""
+    unit: str
+    changes: bool
+    """Whether the mutation does something for this variation; false for the control, and for those left as they are."""
+
+
 class Decision(Struct, frozen=True, kw_only=True):
     """What applies to one visit. Equal `key` means: the same page bytes become the same page."""
 
@@ -94,6 +110,8 @@ class Decision(Struct, frozen=True, kw_only=True):
     """Follows from what applies alone, so that a new table leaves pages alone that it does not change; "" if nothing does."""
     redirect: Redirect | None = None
     """Another address instead of the page; then there are no groups."""
+    trials: tuple[Trial, ...] = ()
+    """Which experiments this page is part of; none of what is forced."""
 
     @property
     def applies(self) -> bool:
@@ -119,6 +137,7 @@ def decide(table: "DecisionTable", context: Context, *, redirects: bool = True) 
     outcomes: list[Outcome] = []
     reads: set[str] = set()
     leading: list[Row] = []
+    trials: list[Trial] = []
     scheduled = False
     for row in rows:
         if isinstance(row, Outcome):  # of a rule that can't be used
@@ -126,6 +145,8 @@ def decide(table: "DecisionTable", context: Context, *, redirects: bool = True) 
             continue
         outcome, group = _consider(row, context, in_force, assignments, told, reads)
         outcomes.append(outcome)
+        if row.experiment is not None or row.occasion.enrolment is not None:
+            trials += _trials(row, outcome.reason, context, assignments)
         scheduled |= row.schedule is not None or row.occasion.schedule is not None
         if group is not None:
             groups.append(group.of_visit(context.attributes))
@@ -149,6 +170,7 @@ def decide(table: "DecisionTable", context: Context, *, redirects: bool = True) 
         private=private,
         key=_key(groups, redirect) if groups or redirect is not None else "",
         redirect=redirect,
+        trials=tuple(trials),
     )
 
 
@@ -228,6 +250,35 @@ def _untimely(occasion: "Occasion", context: Context, assignments: Assignments, 
         return _excluded(identifier, found)
     told[identifier] = found.key
     return None if found.key in enrolment.variations else f"{identifier}={found.key}"
+
+
+_REACHED = frozenset({Reason.APPLIED, Reason.CONTROL, Reason.NO_CHANGE})
+"""Outcomes of a mutation whose trigger and conditions hold."""
+
+
+def _trials(row: "Row", reason: Reason, context: Context, assignments: Assignments) -> list[Trial]:
+    """What the mutation tells apart for this visit. In a variation that the trigger does not name the visit sees the page
+    as it is; it counts where everything else about the mutation would hold, as it does for those who get it."""
+    reached = reason in _REACHED
+    asked: list[tuple[CompiledExperiment, bool]] = []
+    if row.experiment is not None and reached:
+        asked.append((row.experiment, reason is not Reason.CONTROL))
+    enrolment = row.occasion.enrolment
+    if enrolment is not None and (reached or (reason is Reason.TRIGGER and _would_hold(row, context))):
+        asked.append((enrolment.experiment, reached))
+    found: list[Trial] = []
+    for experiment, changes in asked:
+        identifier, assignment = experiment.experiment.id, assignments.of(experiment)
+        if assignment.exclusion is None and identifier in assignments.bucketed:
+            unit = assignments.bucketed[identifier]
+            found.append(Trial(row.mutation.id, identifier, assignment.key, *unit, changes))
+    return found
+
+
+def _would_hold(row: "Row", context: Context) -> bool:
+    if row.conditions.failing(context.attributes) is not None:
+        return False
+    return row.cases is None or _case(row.mutation.id, row.cases, context)[0].reason is not Reason.CONDITIONS
 
 
 def _excluded(identifier: str, found: Assignment) -> str:

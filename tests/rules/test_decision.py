@@ -296,3 +296,55 @@ def test_switches_hold_for_redirects() -> None:
     hero = redirecting("r", moduleId="hero")
     assert told(hero, disabled=frozenset({"hero"})) == (None, ["r: switched_off"])
     assert told(redirecting("r"), only=frozenset({"hero"})) == (None, ["r: switched_off"])
+
+
+UNITS = [f"u{number}" for number in range(40)]
+
+
+def trials(unit: str | None, one: dict[str, Any], attributes: dict[str, Any] | None = None, **fields: Any) -> list[Any]:
+    """(mutation, variation, changes) for each trial of a visit that this mutation makes in the experiment `e`."""
+    known = {"lm_uid": unit} | (attributes or {})
+    found = decide(table(one, experiments=[experiment()]), visit(attributes=known, **fields)).trials
+    assert {(trial.experiment_id, trial.attribute, trial.unit) for trial in found} <= {("e", "lm_uid", unit)}
+    return [(trial.mutation_id, trial.variation, trial.changes) for trial in found]
+
+
+def for_new(one: dict[str, Any]) -> dict[str, Any]:
+    """The mutation, for those in the variation `new` alone."""
+    return {**one, "trigger": {"on": "experiment", "experiment": "e", "variations": ["new"]}}
+
+
+@pytest.mark.parametrize("one", [variant("m"), for_new(removing("m"))], ids=["variant", "trigger"])
+def test_every_unit_that_comes_by_has_a_trial_whatever_it_gets(one: dict[str, Any]) -> None:
+    found = [trials(unit, one) for unit in UNITS]
+    assert {tuple(each) for each in found} == {(("m", "control", False),), (("m", "new", True),)}
+
+
+@pytest.mark.parametrize("one", [variant("m"), for_new(removing("m"))], ids=["variant", "trigger"])
+def test_who_could_not_get_the_mutation_has_no_trial_in_any_variation(one: dict[str, Any]) -> None:
+    german = {**one, "conditions": {"language": "de"}}
+    for unit in UNITS:
+        assert trials(unit, german, {"language": "fr"}) == []
+        assert len(trials(unit, german, {"language": "de"})) == 1
+        assert trials(unit, {**one, "isActive": False}) == []
+        assert trials(unit, {**one, "layoutId": "other"}) == []
+
+
+def test_a_case_that_the_visit_does_not_have_is_no_trial() -> None:
+    for unit in UNITS:
+        assert len(trials(unit, for_new(emotions()), {"emotion": "joy"})) == 1
+        assert len(trials(unit, for_new(emotions()), {"emotion": "calm"})) == 1
+        assert trials(unit, for_new(emotions()), {"emotion": "rage"}) == []
+
+
+def test_nothing_is_tried_on_what_is_forced_or_has_no_unit() -> None:
+    for one in (variant("m"), for_new(removing("m"))):
+        assert trials("u", one, forced={"e": "new"}) == []
+        assert trials(None, one) == []
+
+
+def test_a_trial_names_the_unit_that_was_bucketed() -> None:
+    found = table(variant("m"), experiments=[experiment(unit="account", fallbackUnit="lm_uid")])
+    for known, pair in (({"account": 17, "lm_uid": "u"}, ("account", "17")), ({"lm_uid": "u"}, ("lm_uid", "u"))):
+        (trial,) = decide(found, visit(attributes=known)).trials
+        assert (trial.attribute, trial.unit) == pair
