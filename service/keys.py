@@ -4,7 +4,12 @@ All names of one installation carry the same hash tag, so that they live on one 
 Never: any traffic; both planes bring their own client.
 """
 
+import zlib
+
 import msgspec
+
+EVENT_SHARDS = 4
+"""Streams that events are spread over, so that several readers can share them. A change loses sight of what is in others."""
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -31,3 +36,12 @@ class Keys(msgspec.Struct, frozen=True):
     def fleet(self) -> str:
         """Hash: sidecar instance -> JSON of what it runs, ACK or NACK with the reason."""
         return f"{{lm:{self.environment}}}:fleet"
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """Streams: batches of what happened (see `service.events`), one for each shard."""
+        return tuple(f"{{lm:{self.environment}}}:events:{shard}" for shard in range(EVENT_SHARDS))
+
+    def events_of(self, instance: str) -> str:
+        """The stream that a sidecar's worker writes to: always the same, so that what it tells stays in order."""
+        return self.events[zlib.crc32(instance.encode()) % EVENT_SHARDS]
