@@ -25,6 +25,7 @@ def fresh() -> dict[str, str]:
         "SIDECAR_TABLE_PUBLIC_KEYS": base64.b64encode(key.public_key().public_bytes_raw()).decode(),
         "SIDECAR_OPS_TOKEN": secrets.token_urlsafe(32),
         "SIDECAR_STATE_KEYS": secrets.token_urlsafe(32),
+        "SIDECAR_EVENTS_KEY": secrets.token_urlsafe(32),
     }
 
 

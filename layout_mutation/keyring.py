@@ -65,6 +65,7 @@ def complete(kept: Mapping[str, str]) -> dict[str, str]:
     known.setdefault("CONTROL_PLANE_JWT_SECRET", secrets.token_urlsafe(48))
     known.setdefault("SIDECAR_OPS_TOKEN", secrets.token_urlsafe(32))
     known.setdefault("SIDECAR_STATE_KEYS", secrets.token_urlsafe(32))
+    known.setdefault("SIDECAR_EVENTS_KEY", secrets.token_urlsafe(32))
     return known
 
 

@@ -155,7 +155,7 @@ class Services:
             "CONTROL_PLANE_ORIGINS": json.dumps(origins(self.options)),
             "CONTROL_PLANE_PUBLIC_URL": self.options.admin_url,
         }
-        environment = self._inherited() | dict(self.keys) | given
+        environment = without(self._inherited() | dict(self.keys), "SIDECAR_EVENTS_KEY") | given
         return self._service(
             "control plane", self.programs.control_plane, environment, f"{self.options.admin_url}/readyz"
         )

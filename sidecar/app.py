@@ -6,6 +6,7 @@ Never: a process, a signal or the internal listener; those are the supervisor's.
 
 import asyncio
 import random
+import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -19,16 +20,19 @@ import uuid_utils
 from service.engine import engine
 from service.keys import Keys
 from sidecar.connections import FIELD_BYTES_MAX, FIELDS_MAX, VisitorServer
+from sidecar.events import Events, Sink
 from sidecar.inspection import Inspection
 from sidecar.kill_switch import KillSwitch
+from sidecar.outbox import Outbox
 from sidecar.pages import PageRewriter
 from sidecar.proxy import Proxy
 from sidecar.quarantine import MutationQuarantine
 from sidecar.question import TableSource
 from sidecar.rewriting import Isolation, OnRewritten, Rewriting
 from sidecar.settings import SidecarSettings
+from sidecar.spool import SPOOL_BYTES_MIN, Spool
 from sidecar.tables import Tables
-from sidecar.telemetry import OpinionCollector, StatusCollector, Telemetry
+from sidecar.telemetry import EventCollector, OpinionCollector, StatusCollector, Telemetry
 from sidecar.upstream import LINE_BYTES_MAX, READ_BYTES, Upstream
 from sidecar.verification import INTERVAL_S, Announce, Verification
 
@@ -43,6 +47,7 @@ class Application:
         tables: TableSource,
         rewriting: PageRewriter,
         verification: Verification,
+        outbox: Sink | None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_unit: Callable[[], str] = lambda: str(uuid_utils.uuid4()),
     ) -> None:
@@ -54,6 +59,14 @@ class Application:
         self.switch = KillSwitch(settings.kill_switch_file)
         for cause in ("file", "signal"):
             self.telemetry.switched_off.labels(cause).set_function(partial(_is_a_cause, self.switch, cause))
+        self.events = Events(
+            settings,
+            outbox,
+            now=now,
+            entropy=random.Random(),  # noqa: S311 - which pages are told of
+            run=secrets.token_hex(8),
+        )
+        self.telemetry.registry.register(EventCollector(self.events.status))
         self.proxy = Proxy(
             settings,
             upstream=self._upstream,
@@ -64,8 +77,9 @@ class Application:
             now=now,
             new_unit=new_unit,
             switch=self.switch,
+            events=self.events,
         )
-        self.inspection = Inspection(tables, rewriting, self.telemetry, verification, self.switch, now)
+        self.inspection = Inspection(tables, rewriting, self.telemetry, verification, self.events, self.switch, now)
         self.server = VisitorServer(
             self.proxy.handle,
             telemetry=self.telemetry,
@@ -124,6 +138,20 @@ def rewriting_of(settings: SidecarSettings, on_rewritten: OnRewritten | None = N
     )
 
 
+def outbox_of(settings: SidecarSettings, instance: str) -> Outbox:
+    """Where events go, as the settings want it. There must be a Redis."""
+    spool = None
+    if settings.snapshot_dir and settings.events_spool_bytes_max >= SPOOL_BYTES_MIN:
+        spool = Spool(Path(settings.snapshot_dir) / "events", settings.events_spool_bytes_max)
+    return Outbox(
+        settings.redis_url,
+        Keys(settings.layout_mutation_environment).events_of(instance),
+        stream_entries_max=settings.events_stream_entries_max,
+        spool=spool,
+        entropy=random.Random(),  # noqa: S311 - jitter
+    )
+
+
 @asynccontextmanager
 async def running(
     settings: SidecarSettings,
@@ -139,7 +167,8 @@ async def running(
     """
     async with AsyncExitStack() as stack:
         quarantine = MutationQuarantine(time.monotonic)
-        tables = tables_of(settings, f"{socket.gethostname()}/{settings.listen}/{number}", quarantine)
+        instance = f"{socket.gethostname()}/{settings.listen}/{number}"
+        tables = tables_of(settings, instance, quarantine)
         verification = Verification(
             share=settings.verify_share,
             quarantine=quarantine,
@@ -155,7 +184,13 @@ async def running(
         await tables.start()
         await rewriting.start()
         verification.start()
-        application = Application(settings, tables=tables, rewriting=rewriting, verification=verification)
+        outbox = outbox_of(settings, instance) if settings.events and settings.redis_url else None
+        if outbox is not None:
+            stack.push_async_callback(outbox.close)
+            outbox.start()
+        application = Application(
+            settings, tables=tables, rewriting=rewriting, verification=verification, outbox=outbox
+        )
         stack.push_async_callback(application.close)
         application.switch.told(switched_off)
         await application.switch.start()

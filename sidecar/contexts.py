@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from multidict import MultiMapping
+
 from rules.context import Context
 from rules.inference import query_of
 from rules.table import DecisionTable
@@ -34,6 +36,11 @@ class Contexts:
             audience=settings.unit_jwt_audience,
         )
         self._units = Units(settings.unit_sources, tokens, refused=refused)
+        self._unit_names = frozenset(source.name for source in settings.unit_sources)
+
+    def units_of(self, headers: MultiMapping[str], now: datetime) -> dict[str, str]:
+        """Attribute -> unit, for all that the settings declare and the request has."""
+        return self._units.of(headers, now, self._unit_names)
 
     def of(
         self,

@@ -13,6 +13,7 @@ import msgspec
 from rules.decision import decide
 from service.descriptions import described
 from sidecar.contexts import context_of_address
+from sidecar.events import Events
 from sidecar.kill_switch import KillSwitch
 from sidecar.pages import PageRewriter
 from sidecar.question import TableSource
@@ -29,10 +30,12 @@ class Inspection:
         rewriting: PageRewriter,
         telemetry: Telemetry,
         verification: Verification,
+        events: Events,
         switch: KillSwitch,
         now: Callable[[], datetime],
     ) -> None:
         self._verification = verification
+        self._events = events
         self._tables = tables
         self._rewriting = rewriting
         self._telemetry = telemetry
@@ -40,12 +43,13 @@ class Inspection:
         self._now = now
 
     def status(self) -> dict[str, object]:
-        """The table's, the rewriter's and the second opinion's state, and what switches everything off."""
+        """The table's, the rewriter's, the second opinion's and the events' state, and what switches everything off."""
         return {
             "switchedOff": self._switch.causes,
             "table": self._tables.status(),
             "rewriter": self._rewriting.status(),
             "verification": self._verification.status(),
+            "events": self._events.status(),
         }
 
     def hold(self, versions: Mapping[str, int]) -> None:

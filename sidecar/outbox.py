@@ -122,6 +122,7 @@ class Outbox:
         self._adopt_at = 0.0
         self._complaints: set[str] = set()
         self._loop: asyncio.Task[None] | None = None
+        self._closed = False
 
     # ---- who has something to tell
 
@@ -162,18 +163,20 @@ class Outbox:
         self._loop = asyncio.create_task(self._for_ever())
 
     async def close(self) -> None:
-        """Send what is left, within a bound; keep the rest on disk, or drop it."""
-        while self._loop is not None and not self._loop.done():
-            # More than once: a client library under way to a timeout of its own may swallow a cancellation.
-            self._loop.cancel()
-            await asyncio.wait({self._loop}, timeout=CANCEL_AGAIN_S)
-        try:
-            self._seal()
-            if not self._failures:
+        """Send what is left, within a bound; keep the rest on disk, or drop it. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._ready.set()
+        if self._loop is not None:
+            await self._ended(self._loop)
+        self._seal()
+        if not self._failures:
+            try:
                 async with asyncio.timeout(CLOSE_S_MAX):
                     await self._send_sealed()
-        except Exception as error:  # noqa: BLE001 - what is not sent is kept below, whatever happened
-            self._lost(error)
+            except (RedisError, OSError, TimeoutError) as error:
+                self._lost(error)
         await self._put_away()
         self.drop(Drop.CLOSING, self._sealed_events)
         if self._spool is not None:
@@ -182,12 +185,24 @@ class Outbox:
         with suppress(RedisError, OSError, TimeoutError):
             await self._redis.aclose()
 
+    async def _ended(self, loop: asyncio.Task[None]) -> None:
+        """Wait for the round that is going on, and cancel one that takes too long: Redis hangs."""
+        _, late = await asyncio.wait({loop}, timeout=CLOSE_S_MAX)
+        if late and not self._failures:
+            self._lost(TimeoutError())
+        while late:
+            # More than once: a client library under way to a timeout of its own may swallow a cancellation.
+            loop.cancel()
+            _, late = await asyncio.wait(late, timeout=CANCEL_AGAIN_S)
+
     async def _for_ever(self) -> None:
         while True:
             try:
                 await self._round()
             except Exception:  # noqa: BLE001 - a loop that an exception can end would lose everything from then on
                 _log.exception("outbox_failed")
+            if self._closed:
+                return
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._flush_s * self._entropy.uniform(1 - JITTER, 1 + JITTER)):
                     await self._ready.wait()
@@ -239,7 +254,7 @@ class Outbox:
     async def _deliver(self) -> None:
         """What is new, then what is on disk, a little at a time with what is new in between. Raises when Redis is away."""
         await self._send_sealed()
-        while self._spool is not None and (batches := await self._on_disk(self._kept)):
+        while self._spool is not None and not self._closed and (batches := await self._on_disk(self._kept)):
             await self._send(batches)
             await self._on_disk(partial(self._spool.done, len(batches)))
             self._seal()

@@ -21,7 +21,9 @@ from rules.reasons import Reason
 from rules.redirects import LASTING, Redirect
 from rules.table import DecisionTable
 from sidecar import browser_script, eligibility, headers, local_mode, question, timing, upgrade, validators, visit
+from sidecar.beacons import Beacons
 from sidecar.contexts import Contexts
+from sidecar.events import Events
 from sidecar.exchange import Exchange, Page, Passing
 from sidecar.headers import Field
 from sidecar.kill_switch import KillSwitch
@@ -69,6 +71,7 @@ class Proxy:
         now: Callable[[], datetime],
         new_unit: Callable[[], str],
         switch: KillSwitch,
+        events: Events,
     ) -> None:
         self._settings = settings
         self._switch = switch
@@ -78,7 +81,9 @@ class Proxy:
             rewriting, telemetry, bytes_max=settings.page_bytes_max, wait_s=settings.buffer_ms_max / 1000
         )
         self._telemetry = telemetry
+        self._events = events
         self._contexts = Contexts(settings, refused=telemetry.unit_token_refused)
+        self._beacons = Beacons(settings, events, self._contexts.units_of, now=now)
         self._remembering = Remembering(settings, refused=telemetry.state_refused)
         self._questions = Questions(
             settings,
@@ -105,6 +110,10 @@ class Proxy:
                 own = browser_script.answer(exchange.path, ",".join(request.headers.getall("Accept-Encoding", ())))
                 if own is not None:
                     return await self._serve(exchange, visitor, *own)
+            if self._beacons.takes(exchange):
+                status, written = await self._beacons.answer(exchange, visitor)
+                self._responded(exchange, visitor, "beacon", status)
+                return written
             refused = _refusal(request, exchange)
             if refused is not None:
                 return await self._tell(exchange, visitor, *refused, reason="refused")
@@ -369,6 +378,7 @@ class Proxy:
         return written
 
     def _responded(self, exchange: Exchange, visitor: Visitor, reason: str, status: int) -> None:
+        self._events.visited(exchange, reason, status)
         self._telemetry.responded(reason, status, visitor.sent_bytes)
         if self._settings.access_log:
             self._telemetry.visited(exchange.request.method, exchange.path, reason, status, visitor.sent_bytes)

@@ -25,6 +25,9 @@ STATE_KEY_CHARACTERS_MIN = 32
 
 _ADDRESS = re.compile(r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):([0-9]{1,5})$")
 
+EVENTS_KEY_CHARACTERS_MIN = 32
+"""As a secret made by a machine has them."""
+
 
 class SidecarSettings(Struct, frozen=True, kw_only=True):
     """The data plane's settings. Durations are in the unit their name ends with."""
@@ -312,6 +315,52 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
         ),
     ] = 0.01
 
+    events: Annotated[
+        bool,
+        Meta(
+            description="Whether it is told through Redis what was done to pages (executions), who was in which variation "
+            "(exposures), and what pages say happened (conversions, by POST /.layout-mutation/events)"
+        ),
+    ] = True
+    events_share: Annotated[
+        float, Meta(ge=0, le=1, description="Share of pages whose execution is told, 0 to 1; exposures are all told")
+    ] = 1.0
+    events_key: Annotated[
+        str,
+        Meta(
+            description="Secret that makes pseudonyms of units, the same for all sidecars of an installation, at least 32 "
+            "characters. A new one makes other units of all visitors; empty: neither exposures nor conversions are told",
+            extra=SECRET,
+        ),
+    ] = ""
+    events_spool_bytes_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=64 * 1024**3,
+            description="Most disk space for events while Redis is away, per worker, in bytes, in a folder `events` of "
+            "SIDECAR_SNAPSHOT_DIR; the oldest make room. Below 1048576 or without that folder they wait in memory",
+        ),
+    ] = 64 * 1024 * 1024
+    events_stream_entries_max: Annotated[
+        int,
+        Meta(
+            ge=100,
+            le=10_000_000,
+            description="Longest that one of the four streams in Redis may get, in entries of at most 200 events (some 4 KB "
+            "on a busy site); Redis forgets the oldest, read or not",
+        ),
+    ] = 10_000
+    beacons_per_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=100_000,
+            description="Beacons (POST /.layout-mutation/events) that a worker takes in a second, and twice as many at once; "
+            "then 429",
+        ),
+    ] = 200.0
+
     def __post_init__(self) -> None:
         """Check what the types can't; ValueError names the variable and the fix."""
         _check_upstream(self.upstream)
@@ -321,6 +370,8 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
                 raise ValueError(f"{name} must be host:port, for example 127.0.0.1:8080 (got {value[:80]!r})")
         if self.ops_token and len(self.ops_token) < 16:
             raise ValueError("SIDECAR_OPS_TOKEN must have at least 16 characters")
+        if self.events_key and len(self.events_key) < EVENTS_KEY_CHARACTERS_MIN:
+            raise ValueError(f"SIDECAR_EVENTS_KEY must have at least {EVENTS_KEY_CHARACTERS_MIN} characters")
         for key in self.public_keys_base64:
             _check_key(key)
         if any(source.claim is not None for source in self.unit_sources) and not self.unit_keys:

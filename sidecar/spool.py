@@ -24,6 +24,8 @@ from service.events import BATCH_BYTES_MAX, BATCH_EVENTS_MAX
 
 MAGIC = b"lmspool1"
 SEGMENT_BYTES_MAX = 4 * 1024 * 1024
+SPOOL_BYTES_MIN = 1024 * 1024
+"""Less room than this is none: a batch may take a tenth of it."""
 SEGMENTS_MIN = 4
 """At least so many segments fill the room, so that dropping the oldest never drops most."""
 _HEAD = struct.Struct(">III")

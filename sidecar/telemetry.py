@@ -238,6 +238,33 @@ class OpinionCollector(Collector):
             yield CounterMetricFamily(f"layout_mutation_opinions_{name}", words, value=float(status[name]))
 
 
+class EventCollector(Collector):
+    """What became of the events that were told; nothing where none are."""
+
+    def __init__(self, status: Callable[[], Mapping[str, Any]]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterable[Metric]:
+        if not (status := self._status()):
+            return
+        yield CounterMetricFamily("layout_mutation_events_sent", "Events that Redis took", value=float(status["sent"]))
+        dropped = CounterMetricFamily(
+            "layout_mutation_events_dropped", "Events that nobody is told of", labels=["reason"]
+        )
+        for reason, count in status["dropped"].items():
+            dropped.add_metric([reason], float(count))
+        yield dropped
+        for name, key, words in (
+            ("waiting", "waiting", "Events in memory that are not sent yet"),
+            ("waiting_bytes", "waitingBytes", "What those take, in bytes"),
+            ("spooled", "spoolEvents", "Events on disk, for the time that Redis is away"),
+            ("spool_bytes", "spoolBytes", "What those take, in bytes"),
+        ):
+            family = GaugeMetricFamily(f"layout_mutation_events_{name}", words)
+            family.add_metric([], float(status[key]))
+            yield family
+
+
 def _numbers(prefix: str, status: Mapping[str, Any]) -> Iterable[Metric]:
     for name, value in status.items():
         if isinstance(value, Mapping):

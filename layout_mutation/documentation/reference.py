@@ -11,7 +11,7 @@ from msgspec import inspect
 
 from control_plane.api.routes import ROUTES
 from control_plane.settings import ControlPlaneSettings
-from layout_mutation.documentation import experiments, remembering, switches, visits
+from layout_mutation.documentation import events, experiments, remembering, switches, visits
 from layout_mutation.documentation.experiments import EXPERIMENT_STRUCTS
 from layout_mutation.documentation.source import notes, summary
 from rules import conflicts, limits, model, reasons, targeting, templates
@@ -34,6 +34,7 @@ flowchart LR
   visitor -->|request| sidecar -->|request| origin
   origin -->|page| sidecar -->|page with its mutations| visitor
   editor -->|admin, API| controlplane[control plane] -->|signed decision table| redis[(Redis)] --> sidecar
+  sidecar -->|events| redis
   controlplane --- postgres[(PostgreSQL)]
 ```
 """
@@ -98,6 +99,7 @@ def render() -> str:
         _reasons,
         visits.chapter,
         remembering.chapter,
+        events.chapter,
         _api,
         _settings,
     )

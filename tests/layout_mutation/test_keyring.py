@@ -9,7 +9,7 @@ import pytest
 from layout_mutation import keyring
 from layout_mutation.processes import RunError
 from service.settings import read_dotenv
-from sidecar.settings import STATE_KEY_CHARACTERS_MIN
+from sidecar.settings import EVENTS_KEY_CHARACTERS_MIN, STATE_KEY_CHARACTERS_MIN
 
 KEYS = {
     "LAYOUT_MUTATION_ENVIRONMENT",
@@ -20,6 +20,7 @@ KEYS = {
     "CONTROL_PLANE_JWT_SECRET",
     "SIDECAR_OPS_TOKEN",
     "SIDECAR_STATE_KEYS",
+    "SIDECAR_EVENTS_KEY",
 }
 
 
@@ -31,6 +32,7 @@ def test_every_key_has_its_form(tmp_path: Path) -> None:
     assert len(base64.urlsafe_b64decode(keys["CONTROL_PLANE_JWT_SECRET"])) >= 32
     assert len(keys["SIDECAR_STATE_KEYS"]) >= STATE_KEY_CHARACTERS_MIN
     assert "," not in keys["SIDECAR_STATE_KEYS"]
+    assert len(keys["SIDECAR_EVENTS_KEY"]) >= EVENTS_KEY_CHARACTERS_MIN
     assert read_dotenv(tmp_path / ".env") == keys
     assert [path.name for path in tmp_path.iterdir()] == [".env"]
 

@@ -19,7 +19,13 @@ from service.settings import read_dotenv
 from tests.layout_mutation.running_up import RunningUp, alive, family, wait_for
 
 PARTS = {"postgres", "valkey", "control-plane", "sidecar", "demo-site"}
-SECRETS = ("CONTROL_PLANE_SIGNING_KEY", "CONTROL_PLANE_JWT_SECRET", "SIDECAR_OPS_TOKEN", "SIDECAR_STATE_KEYS")
+SECRETS = (
+    "CONTROL_PLANE_SIGNING_KEY",
+    "CONTROL_PLANE_JWT_SECRET",
+    "SIDECAR_OPS_TOKEN",
+    "SIDECAR_STATE_KEYS",
+    "SIDECAR_EVENTS_KEY",
+)
 
 
 def everybody(up: RunningUp) -> set[int]:
@@ -92,7 +98,9 @@ def test_everybody_gets_the_keys_they_need_and_no_other(up: RunningUp) -> None:
     up.start()
     keys = read_dotenv(up.data / ".env")
     control_plane, sidecar, demo = (up.service(name)["environment"] for name in ("control_plane", "sidecar", "demo"))
-    assert keys.items() <= control_plane.items()
+    assert keys["SIDECAR_EVENTS_KEY"] == sidecar["SIDECAR_EVENTS_KEY"]
+    assert dict(keys.items() - control_plane.items()).keys() == {"SIDECAR_EVENTS_KEY"}
+    assert "SIDECAR_EVENTS_KEY" not in control_plane
     assert control_plane["CONTROL_PLANE_LISTEN"] == f"127.0.0.1:{up.ports[1]}"
     assert sidecar["SIDECAR_TABLE_PUBLIC_KEYS"] == keys["SIDECAR_TABLE_PUBLIC_KEYS"]
     assert sidecar["REDIS_URL"] == keys["REDIS_URL"]

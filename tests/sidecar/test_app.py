@@ -4,9 +4,12 @@ import asyncio
 import time
 from pathlib import Path
 
-from sidecar.app import rewriting_of, tables_of
+import pytest
+
+from sidecar.app import outbox_of, rewriting_of, tables_of
 from sidecar.quarantine import MutationQuarantine
 from sidecar.settings import SidecarSettings
+from tests.sidecar.waiting import until
 from tests.sidecar.wire import Conversation, answering, client, origin, response, serving
 
 
@@ -21,6 +24,25 @@ async def test_parts_are_made_as_the_settings_want_them(tmp_path: Path) -> None:
     assert rewriting.status()["isolation"] == "inline"
     await rewriting.close()
     await tables.close()
+
+
+@pytest.mark.parametrize(("folder", "room", "spools"), [(True, 2**20, True), (True, 0, False), (False, 2**20, False)])
+async def test_events_wait_on_disk_where_there_is_a_folder_and_room(
+    tmp_path: Path, folder: bool, room: int, spools: bool
+) -> None:
+    settings = SidecarSettings(
+        upstream="http://127.0.0.1:1",
+        redis_url="redis://127.0.0.1:1/0",
+        snapshot_dir=str(tmp_path) if folder else "",
+        events_spool_bytes_max=room,
+    )
+    outbox = outbox_of(settings, "here")
+    outbox.start()
+    await until(lambda: outbox.status()["redis"] == "none")
+    outbox.put(b"{}")
+    await outbox.close()
+    assert (tmp_path / "events").exists() == spools
+    assert outbox.status()["dropped"]["closing"] == (0 if spools else 1)  # type: ignore[index]
 
 
 async def test_stopping_lets_a_request_in_progress_finish() -> None:

@@ -3,11 +3,12 @@
 from sidecar.inspection import Inspection
 from sidecar.kill_switch import KillSwitch
 from sidecar.telemetry import Telemetry
-from tests.sidecar.wire import NOON, FixedTable, InlineRewriter, headline, table, unverified
+from tests.sidecar.wire import NOON, FixedTable, InlineRewriter, headline, table, telling, unverified
 
 
 def inspection(source: FixedTable) -> Inspection:
-    return Inspection(source, InlineRewriter(), Telemetry(), unverified(source), KillSwitch(""), lambda: NOON)
+    parts = (InlineRewriter(), Telemetry(), unverified(source), telling(), KillSwitch(""))
+    return Inspection(source, *parts, lambda: NOON)
 
 
 def test_without_a_table() -> None:

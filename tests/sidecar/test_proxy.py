@@ -118,7 +118,7 @@ async def test_smuggling_shapes_answer_400_and_never_reach_the_origin(request_by
 
 async def test_addresses_of_our_own_are_not_forwarded() -> None:
     async with origin(answering(response(b"x"))) as site, serving(site.url) as sidecar, client(sidecar.port) as visitor:
-        assert (await visitor.get("/.layout-mutation/events")).status == 404
+        assert (await visitor.get("/.layout-mutation/other")).status == 404
         await visitor.send(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n")
         assert (await visitor.answer()).status == 501
         assert site.heads == []

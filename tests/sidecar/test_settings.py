@@ -33,6 +33,13 @@ def test_an_address_to_listen_on_is_host_and_port(listen: str) -> None:
         load(SidecarSettings, {**UPSTREAM, "SIDECAR_LISTEN": listen})
 
 
+def test_a_short_key_for_events_is_refused_and_not_shown() -> None:
+    assert load(SidecarSettings, {**UPSTREAM, "SIDECAR_EVENTS_KEY": "k" * 32}).events_key == "k" * 32
+    with pytest.raises(SettingsError, match="SIDECAR_EVENTS_KEY must have at least 32 characters") as refusal:
+        load(SidecarSettings, {**UPSTREAM, "SIDECAR_EVENTS_KEY": "hunter2"})
+    assert "hunter2" not in str(refusal.value)
+
+
 def test_addresses() -> None:
     assert address("127.0.0.1:8080") == ("127.0.0.1", 8080)
     assert address("[::1]:0") == ("::1", 0)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from rules.reasons import Reason
-from sidecar.telemetry import Family, OpinionCollector, StatusCollector, Telemetry
+from sidecar.telemetry import EventCollector, Family, OpinionCollector, StatusCollector, Telemetry
 
 
 def values(telemetry: Telemetry, name: str) -> dict[str, float]:
@@ -65,3 +65,18 @@ def test_second_opinions_are_part_of_the_metrics() -> None:
 def test_metrics_travel_as_messagepack() -> None:
     families = Telemetry().families()
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(families), type=list[Family]) == families
+
+
+def test_events_are_part_of_the_metrics_where_they_are_told() -> None:
+    telemetry = Telemetry()
+    status: dict[str, object] = {}
+    telemetry.registry.register(EventCollector(lambda: status))
+    assert not any(family.name.startswith("layout_mutation_events") for family in telemetry.families())
+    status |= {"sent": 5, "waiting": 1, "waitingBytes": 200, "spoolEvents": 3, "spoolBytes": 900}
+    status |= {"dropped": {"full": 2, "torn": 0}}
+    assert values(telemetry, "layout_mutation_events_sent") == {"{}": 5.0}
+    assert values(telemetry, "layout_mutation_events_dropped") == {'{"reason": "full"}': 2.0, '{"reason": "torn"}': 0.0}
+    assert values(telemetry, "layout_mutation_events_waiting") == {"{}": 1.0}
+    assert values(telemetry, "layout_mutation_events_waiting_bytes") == {"{}": 200.0}
+    assert values(telemetry, "layout_mutation_events_spooled") == {"{}": 3.0}
+    assert values(telemetry, "layout_mutation_events_spool_bytes") == {"{}": 900.0}

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import random
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,7 +21,9 @@ from rules.decision import Group
 from rules.html import PassedThrough, Rewritten, apply_groups
 from rules.model import decode_rules
 from rules.table import DecisionTable
+from service.events import AnyEvent, entry, read, sealed
 from sidecar.app import Application
+from sidecar.events import Events, Sink
 from sidecar.memo import MemoKey
 from sidecar.quarantine import MutationQuarantine
 from sidecar.settings import SidecarSettings
@@ -263,10 +266,39 @@ def unverified(source: FixedTable) -> Verification:
     )
 
 
+def telling(sink: Sink | None = None, **settings: Any) -> Events:
+    """The events of a worker, in the order of their numbers."""
+    given = SidecarSettings(upstream="http://127.0.0.1:1", **settings)
+    return Events(given, sink, now=lambda: NOON, entropy=random.Random(1), run="run")
+
+
 def headline(text: str = "New", **fields: Any) -> dict[str, Any]:
     """A mutation that sets the text of every h1."""
     operation = {"verb": "setText", "target": {"selector": "h1"}, "content": {"text": text}}
     return {"id": "headline", "mutationType": "set", "mutationPayload": {"operations": [operation]}, **fields}
+
+
+class Told:
+    """Keeps what is told. `broken` makes it raise, as it never should."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.broken = broken
+        self.events: list[AnyEvent] = []
+        self.dropped: Counter[str] = Counter()
+
+    def put(self, line: bytes) -> None:
+        if self.broken:
+            raise RuntimeError("broken on purpose")
+        batch = read(entry(sealed([line])))
+        assert batch.unknown == 0, line
+        self.events += batch.events
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        self.dropped[reason] += count
+
+    def status(self) -> dict[str, object]:
+        zeros = dict.fromkeys(("sent", "waiting", "waitingBytes", "spoolEvents", "spoolBytes"), 0)
+        return {**zeros, "dropped": dict(self.dropped)}
 
 
 @dataclass
@@ -277,6 +309,7 @@ class Sidecar:
     application: Application
     rewriter: InlineRewriter
     tables: FixedTable
+    told: Told
 
 
 @asynccontextmanager
@@ -285,23 +318,25 @@ async def serving(
     *,
     tables: DecisionTable | None = None,
     rewriter: InlineRewriter | None = None,
+    told: Told | None = None,
     now: Callable[[], datetime] = lambda: NOON,
     **settings: Any,
 ) -> AsyncIterator[Sidecar]:
     """A sidecar in front of `upstream`, with doubles for the table's keeper and the page rewriter."""
-    source, pages = FixedTable(tables), rewriter or InlineRewriter()
+    source, pages, sink = FixedTable(tables), rewriter or InlineRewriter(), told or Told()
     given = SidecarSettings(upstream=upstream, **{"drain_s": 1.0, **settings})
     application = Application(
         given,
         tables=source,
         rewriting=pages,
         verification=unverified(source),
+        outbox=sink if given.events else None,
         now=now,
         new_unit=lambda: UNIT,
     )
     server = await asyncio.get_running_loop().create_server(application.server, "127.0.0.1", 0)
     try:
-        yield Sidecar(server.sockets[0].getsockname()[1], application, pages, source)
+        yield Sidecar(server.sockets[0].getsockname()[1], application, pages, source, sink)
     finally:
         server.close()
         await application.close()
