@@ -18,7 +18,7 @@ from layout_mutation.embedded.ports import free_port
 from layout_mutation.embedded.valkey import EmbeddedValkey
 from service.events import BATCH_EVENTS_MAX, EVENT_BYTES_MAX, Conversion, encode, read
 from service.keys import Keys
-from sidecar.outbox import Outbox
+from sidecar.outbox import ROUND_EVENTS, Outbox
 from sidecar.spool import Sealed, Spool
 from tests.sidecar.waiting import until
 from tests.sidecar.wire import NOON
@@ -99,12 +99,12 @@ async def test_what_is_put_arrives_in_order_and_once(open_outbox: Open, redis: R
     assert (dropped(outbox), outbox.status()["waiting"], outbox.status()["waitingBytes"]) == ({}, 0, 0)
 
 
-async def test_a_full_batch_does_not_wait(open_outbox: Open) -> None:
+async def test_many_events_do_not_wait(open_outbox: Open) -> None:
     outbox = open_outbox(flush_s=60.0)
     outbox.start()
     await asyncio.sleep(0)
-    put(outbox, range(BATCH_EVENTS_MAX))
-    await until(lambda: sent(outbox) == BATCH_EVENTS_MAX)
+    put(outbox, range(ROUND_EVENTS))
+    await until(lambda: sent(outbox) == ROUND_EVENTS)
 
 
 async def test_a_stream_is_as_long_as_it_may_be(open_outbox: Open, redis: Redis, stream: str) -> None:
