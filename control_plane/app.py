@@ -26,6 +26,7 @@ from control_plane.modules import Modules, Segments
 from control_plane.mutations import Mutations
 from control_plane.origin_pages import OriginPages
 from control_plane.preview import Preview
+from control_plane.preview_links import PreviewLinks
 from control_plane.publishing import Publishing
 from control_plane.rewriter import Rewriter
 from control_plane.rules_files import RulesFiles
@@ -83,6 +84,7 @@ def create(
         audit=Audit(store, clock=clock),
         publishing=publishing,
         preview=Preview(store, publishing, pages, rewriter, judge, clock=clock),
+        preview_links=PreviewLinks(store, signer, site_urls=settings.site_urls, clock=clock),
         rules_files=RulesFiles(store, publishing, documents),
         exchange=exchange,
         health=Health(store, exchange, publishing),

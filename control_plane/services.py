@@ -15,6 +15,7 @@ from control_plane.health import Health
 from control_plane.modules import Modules, Segments
 from control_plane.mutations import Mutations
 from control_plane.preview import Preview
+from control_plane.preview_links import PreviewLinks
 from control_plane.publishing import Publishing
 from control_plane.rules_files import RulesFiles
 from control_plane.settings import ControlPlaneSettings
@@ -38,6 +39,7 @@ class Services:
     audit: Audit
     publishing: Publishing
     preview: Preview
+    preview_links: PreviewLinks
     rules_files: RulesFiles
     exchange: Exchange
     health: Health

@@ -79,6 +79,13 @@ class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
             'the key * is the site of addresses without a host. For example {"shop.example": "http://10.0.0.5:3000"}.'
         ),
     ] = {}
+    site_urls: Annotated[
+        dict[str, str],
+        Meta(
+            description="JSON object: host of a site -> where visitors reach it, for preview links; the key * is for all others. "
+            'A site without an entry is at https://HOST. For example {"shop.example": "https://www.shop.example"}.'
+        ),
+    ] = {}
     database_pooled: Annotated[
         bool | None,
         Meta(description="Whether DATABASE_URL leads to a transaction pooler; found out from the URL where empty."),
@@ -92,7 +99,8 @@ class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
             raise ValueError(f"CONTROL_PLANE_JWT_SECRET needs at least {JWT_SECRET_CHARACTERS_MIN} characters")
         if urlsplit(self.public_url).scheme not in ("http", "https"):
             raise ValueError("CONTROL_PLANE_PUBLIC_URL must begin with http:// or https://")
-        _check_origins(self.origins)
+        _check_addresses("CONTROL_PLANE_ORIGINS: the origin", self.origins)
+        _check_addresses("CONTROL_PLANE_SITE_URLS: the address", self.site_urls)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -116,8 +124,8 @@ def _check_signing_key(text: str) -> None:
         raise ValueError("CONTROL_PLANE_SIGNING_KEY must be the base64 of 32 raw bytes of an Ed25519 private key")
 
 
-def _check_origins(origins: Mapping[str, str]) -> None:
-    for site, origin in origins.items():
+def _check_addresses(what: str, addresses: Mapping[str, str]) -> None:
+    for site, origin in addresses.items():
         parts = urlsplit(origin)
         if (
             parts.scheme not in ("http", "https")
@@ -126,6 +134,4 @@ def _check_origins(origins: Mapping[str, str]) -> None:
             or parts.fragment
             or parts.username
         ):
-            raise ValueError(
-                f"CONTROL_PLANE_ORIGINS: the origin of {site[:80]!r} must be an http(s) URL of host, port and path only"
-            )
+            raise ValueError(f"{what} of {site[:80]!r} must be an http(s) URL of host, port and path only")

@@ -9,6 +9,8 @@ import base64
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from rules import previews
+from rules.previews import Preview
 from rules.table import DecisionTable, key_id, seal, unseal
 
 
@@ -24,6 +26,10 @@ class Signer:
     def seal(self, table: DecisionTable) -> bytes:
         """The bytes that are stored and published."""
         return seal(table, key_id=self.key_id, sign=self._private.sign)
+
+    def seal_preview(self, preview: Preview) -> str:
+        """The token of a preview link; ValueError where it would be too long."""
+        return previews.seal(preview, key_id=self.key_id, sign=self._private.sign)
 
     def unseal(self, sealed: bytes) -> DecisionTable:
         """A table that this key has sealed; raises `rules.errors.TableError`."""

@@ -61,6 +61,12 @@ PREREQUISITE_DEPTH_MAX = 10
 BUCKET_VERSION_MAX = 1_000
 """Times that one experiment forgets what visits remember; each excluded version is looked up for a visit."""
 
+PREVIEW_TOKEN_CHARACTERS_MAX = 6_000
+"""What a preview link carries in its address: many servers in front take a line of 8 KB."""
+
+PREVIEW_BYTES_MAX = 64 * 1024
+"""The same decompressed: ten times as much as compresses into a link of ordinary rules."""
+
 PLACEHOLDERS_MAX = 50
 """Placeholders in one text: a component with more is a page of its own."""
 

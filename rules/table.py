@@ -160,6 +160,12 @@ class DecisionTable:
         return self._rules.whole() if isinstance(self._rules, _Written) else self._rules
 
     @property
+    def others(self) -> RulesFile:
+        """The rules without their mutations."""
+        written = self._rules
+        return written.others() if isinstance(written, _Written) else msgspec.structs.replace(written, mutations=[])
+
+    @property
     def rows(self) -> tuple[Row, ...]:
         """All mutations that can be used, highest precedence first; compiles those that no visit has met."""
         found = [self._rows[rank] for rank in range(self.size)]

@@ -90,9 +90,10 @@ class Events:
         return self._sink is not None
 
     def visited(self, exchange: Exchange, reason: str, status: int) -> None:
-        """A response has left; `reason` is what became of the page. Pages that were decided are told of."""
+        """A response has left; `reason` is what became of the page. Pages that were decided are told of,
+        but for those that a preview link shows."""
         decision = exchange.decision
-        if self._sink is None or decision is None:
+        if self._sink is None or decision is None or exchange.previewed:
             return
         try:
             if reason == _PARTIAL or exchange.request.method == "HEAD":  # decided for the sake of caches alone

@@ -10,6 +10,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from rules.decision import Decision
+from rules.previews import taken
 from rules.reasons import Reason
 from rules.remembering import Memory
 from rules.state import State
@@ -34,8 +35,11 @@ class Exchange:
         "decision",
         "edited_head",
         "explanation",
+        "own_table",
         "page",
         "prefix",
+        "preview_token",
+        "previewed",
         "private",
         "recollection",
         "request",
@@ -51,7 +55,13 @@ class Exchange:
 
     def __init__(self, request: web.BaseRequest, authority: str) -> None:
         self.request = request
-        self.target, self.authority = _target(request.raw_path, authority)
+        target, self.authority = _target(request.raw_path, authority)
+        self.target, self.preview_token = taken(target)
+        """Path and query as the site knows them, and what a preview link has beside them."""
+        self.previewed = False
+        """The page is for one person with such a link."""
+        self.own_table: DecisionTable | None = None
+        """Rules of this request alone, where the link has a draft."""
         self.visit: Visit | None = None
         self.toggles: Toggles | None = None
         self.conditions: Conditions = UNCHANGED

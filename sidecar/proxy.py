@@ -28,12 +28,14 @@ from sidecar.exchange import Exchange, Page, Passing
 from sidecar.headers import Field
 from sidecar.kill_switch import KillSwitch
 from sidecar.pages import PageRewriter, Pages, revalidated
+from sidecar.previews import Previews
 from sidecar.quarantine import MutationQuarantine
 from sidecar.question import Questions, TableSource
 from sidecar.relay import CLOSE, Visitor, Written, end_to_end
 from sidecar.remembering import Remembering
 from sidecar.settings import SidecarSettings
 from sidecar.shadow import Copy, Shadow
+from sidecar.tables import verifier
 from sidecar.telemetry import Telemetry
 from sidecar.toggles import Toggles
 from sidecar.upstream import (
@@ -95,6 +97,7 @@ class Proxy:
             now=now,
             new_unit=new_unit,
             switch=switch,
+            previews=Previews(verifier(settings.public_keys), telemetry, now=now),
         )
         self.shadow = Shadow()
         self.draining = False
@@ -178,10 +181,10 @@ class Proxy:
 
     async def _response(self, exchange: Exchange, origin: OriginResponse) -> Page | Passing:
         """What the visitor gets, complete but for framing."""
-        if self._settings.shadow and exchange.toggles is None:
+        if self._settings.shadow and exchange.toggles is None:  # who has a preview link has toggles
             return await self._passing(exchange, origin, self._copied(exchange, origin))
         outcome = await self._changed(exchange, origin)
-        if self._settings.shadow:
+        if self._settings.shadow and not exchange.previewed:
             outcome = outcome if isinstance(outcome, Reason) else Reason.SHADOW
         if isinstance(outcome, Reason):
             return await self._passing(exchange, origin, outcome)
@@ -208,7 +211,7 @@ class Proxy:
         if self._switch.off:
             return Reason.SWITCHED_OFF
         exchange.counts = exchange.counts and origin.status < 300
-        exchange.table = table = self._tables.current
+        exchange.table = table = exchange.own_table or self._tables.current
         if table is None:
             return Reason.NO_TABLE
         if exchange.toggles is not None and exchange.toggles.off:
@@ -219,7 +222,8 @@ class Proxy:
         decision = self._decided(exchange, table, origin.headers.get("X-Layout-Id"))
         if not decision.applies:
             return exchange.content if isinstance(exchange.content, Reason) else Reason.NO_RULES
-        if not visit.in_rollout(self._settings.rollout, self._questions.visiting(exchange)):
+        inside = exchange.previewed or visit.in_rollout(self._settings.rollout, self._questions.visiting(exchange))
+        if not inside:
             return Reason.ROLLOUT
         if decision.redirect is not None:
             return self._redirected(exchange, origin, decision.redirect)
@@ -254,7 +258,8 @@ class Proxy:
         self._telemetry.decide_s.observe(exchange.decide_s)
         exchange.decision = decision
         exchange.explanation.update((outcome.mutation_id, outcome.reason) for outcome in decision.outcomes)
-        exchange.sets_unit = visiting.new_unit is not None and visit.UNIT_COOKIE in decision.units
+        gets_unit = visiting.new_unit is not None and visit.UNIT_COOKIE in decision.units
+        exchange.sets_unit = gets_unit and not exchange.previewed
         # Who is in a partial rollout depends on the visitor, whatever the rules themselves look at.
         partial = self._settings.rollout < 1 and decision.applies
         exchange.private = decision.private or partial or exchange.sets_unit
@@ -312,8 +317,9 @@ class Proxy:
         return fields
 
     def _tells_time(self, exchange: Exchange) -> bool:
-        who = self._settings.server_timing
-        return exchange.decision is not None and (who == "always" or (who == "token" and exchange.toggles is not None))
+        who, asked = self._settings.server_timing, exchange.toggles
+        operator = asked is not None and asked.operator
+        return exchange.decision is not None and (who == "always" or (who == "token" and operator))
 
     # ---- shadow mode
 

@@ -13,8 +13,10 @@ from typing import Protocol
 from aiohttp import web
 from aiohttp.http import HttpVersion11
 
+from rules import previews
 from rules.context import Context
 from rules.decision import Decision, decide
+from rules.previews import PARAMETER
 from rules.table import DecisionTable
 from sidecar import eligibility, headers, local_mode, toggles, validators, visit
 from sidecar.contexts import Contexts
@@ -22,11 +24,13 @@ from sidecar.exchange import Exchange
 from sidecar.headers import Field, Forwarding
 from sidecar.kill_switch import KillSwitch
 from sidecar.local_mode import Place
+from sidecar.previews import Previews
 from sidecar.quarantine import MutationQuarantine
 from sidecar.relay import Visitor
 from sidecar.remembering import Remembering, consents
 from sidecar.settings import SidecarSettings
 from sidecar.upstream import Upload, Upstream
+from sidecar.validators import Conditions
 from sidecar.visit import Visit
 
 
@@ -37,6 +41,10 @@ class TableSource(Protocol):
     def current(self) -> DecisionTable | None: ...
 
     def status(self) -> dict[str, object]: ...
+
+
+WHOLE = Conditions(dropped=frozenset({b"if-none-match", b"if-modified-since", b"range", b"if-range"}))
+"""The whole page, whatever the browser has of it."""
 
 
 class Questions:
@@ -54,8 +62,10 @@ class Questions:
         now: Callable[[], datetime],
         new_unit: Callable[[], str],
         switch: KillSwitch,
+        previews: Previews,
     ) -> None:
         self._settings = settings
+        self._previews = previews
         self._switch = switch
         self._upstream = upstream
         self._tables = tables
@@ -69,6 +79,13 @@ class Questions:
         """Read the operator's switches, and adapt the conditions to what the origin can know."""
         given = exchange.request.headers
         exchange.toggles = toggles.read(given, self._settings.ops_token)
+        if exchange.preview_token is not None and not self._switch.off:
+            place = self.visiting(exchange)
+            table = self._tables.current
+            await self._previews.show(exchange, exchange.preview_token, table, site=place.host, path=place.path)
+            if exchange.previewed:
+                exchange.conditions = WHOLE
+                return
         if not any(name in given for name in validators.FIELDS):
             return
         table = self._tables.current
@@ -100,6 +117,8 @@ class Questions:
             dropped = dropped | headers.connection_names(",".join(given.getall("Connection")))
         accepted = given.getall("Accept-Encoding", None)
         fields: headers.Fields = request.raw_headers
+        if PARAMETER in given.get("Referer", ""):
+            fields = _without_token(fields)
         host = exchange.authority.encode("utf-8", "surrogateescape") or self._upstream.authority
         forwarding: Forwarding | None = None
         if self._settings.local_mode:
@@ -185,6 +204,15 @@ class Questions:
             upstream_authority=self._upstream.authority,
             local_authority=exchange.authority.encode("utf-8", "surrogateescape"),
         )
+
+
+def _without_token(fields: headers.Fields) -> list[Field]:
+    """The fields as they would be had the page before been visited without a preview link."""
+    return [(name, _taken(value) if name.lower() == b"referer" else value) for name, value in fields]
+
+
+def _taken(address: bytes) -> bytes:
+    return previews.taken(address.decode("utf-8", "surrogateescape"))[0].encode("utf-8", "surrogateescape")
 
 
 def upload(request: web.BaseRequest, visitor: Visitor, stall_s: float) -> Upload | None:

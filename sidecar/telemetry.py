@@ -74,6 +74,7 @@ class Telemetry:
             "Of pages that would have changed: bytes of the origin's and of those in their place, as they would leave",
             "page",
         )
+        self._previews = self._counter("previews", "Preview links, by what came of them", "outcome")
         self.shadow_skipped = self._counter(
             "shadow_skipped", "Pages that shadow mode did not try, since others were waiting"
         )
@@ -105,6 +106,12 @@ class Telemetry:
             child = self._response_children[key] = self._responses.labels(reason, str(status))
         child.inc()
         self._sent.inc(sent_bytes)
+
+    def previewed(self, outcome: str, detail: str = "", path: str = "") -> None:
+        """Count a preview link; of a draft that can't be used also say why, for whoever made the link."""
+        self._previews.labels(outcome).inc()
+        if detail:
+            self._say("preview_refused", outcome, level="info", path=path, detail=detail)
 
     def shadowed(self, reason: Reason, original: int = 0, changed: int = 0) -> None:
         """Count a page that shadow mode tried; of one that would have changed also its sizes, in bytes."""

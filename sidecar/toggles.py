@@ -33,6 +33,8 @@ class Toggles(Struct, frozen=True):
     forced: dict[str, str] = {}
     """Experiment id -> variation key."""
     explain: bool = False
+    operator: bool = True
+    """Who asked has the token; False for a preview link, which says what is forced and no more."""
 
     @property
     def not_understood(self) -> tuple[str, ...]:

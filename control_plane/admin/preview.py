@@ -86,6 +86,13 @@ class Asked(msgspec.Struct, frozen=True):
     forced: str
 
 
+class OnSite(msgspec.Struct, frozen=True):
+    """A link that shows the page on the site itself, or why there is none; neither where nobody asks for one."""
+
+    link: str = ""
+    why_not: str = ""
+
+
 async def show(request: web.Request) -> web.Response:
     """A page as the saved mutations leave it; `mutation` adds one that is not switched on."""
     services = request.app[SERVICES]
@@ -142,11 +149,12 @@ async def _compare(
     wanted: bool,
 ) -> web.Response:
     services = request.app[SERVICES]
-    previewed, problem, key = None, "", ""
+    previewed, problem, key, on_site = None, "", "", OnSite()
     if wanted:
         try:
             previewed = await services.preview.page(_url(asked), visit=_visit(asked), draft=draft, judged=True)
             key = _keep(request, previewed)
+            on_site = await _on_site(request, asked, draft)
         except (Refused, ValueError) as error:
             if isinstance(error, Refused) and error.refusal is Refusal.NOT_FOUND:
                 raise
@@ -162,9 +170,24 @@ async def _compare(
         names=await _names(services, draft),
         problem=problem,
         key=key,
+        on_site=on_site,
         kept=kept,
         back=back,
     )
+
+
+async def _on_site(request: web.Request, asked: Asked, draft: LayoutMutation | None) -> OnSite:
+    """A link to the page itself for those who may write; none where it would show what everybody sees."""
+    session = session_of(request)
+    forced = _visit(asked).forced
+    if session is None or not session.actor.may(Permission.WRITE) or (draft is None and not forced):
+        return OnSite()
+    address = f"/{asked.address.lstrip('/')}"
+    try:
+        links = request.app[SERVICES].preview_links
+        return OnSite(link=await links.link(asked.site, address, draft=draft, forced=forced))
+    except ValueError as error:
+        return OnSite(why_not=str(error))
 
 
 def _keep(request: web.Request, previewed: Previewed) -> str:

@@ -1,9 +1,11 @@
-"""The chapter on switches: toggles in the rules, words by request, everything off, rules tried out.
+"""The chapter on switches: toggles in the rules, words by request, preview links, everything off, rules tried out.
 
 Counterpart: `rules.switches` and `rules.switch_words`; the kinds of words are read off them.
 """
 
+from rules import limits
 from rules.model import Layer
+from rules.previews import PARAMETER, PREFIX, Refusal
 from rules.switch_words import Kind
 from sidecar import toggles
 
@@ -84,6 +86,19 @@ an error in the log. Pages that browsers keep are asked for again when they are 
 """
 
 
+_PREVIEWS = f"""
+**For one person.** `?{PARAMETER}=TOKEN` behind an address shows a draft there, or forces variations, to whoever has it. The
+admin's preview makes such links ("Open on the site") for those who may write; each holds for an hour. The token has all of it
+and is signed with the key of tables, so a sidecar needs nothing but `SIDECAR_TABLE_PUBLIC_KEYS`; a draft may take
+{limits.PREVIEW_TOKEN_CHARACTERS_MAX:,} characters of the address. It is checked like a table, takes the place of the published mutation with its id, and is
+called `{PREFIX}ID` where outcomes are named. Its conditions, its schedule and toggles count as always.
+
+The parameter never reaches the origin, nor in a Referer. The response is `no-store`, sets no cookie and remembers nothing;
+`SIDECAR_ROLLOUT` and shadow mode do not keep it away, but what switches everything off does. A link shows one page: links in it lead
+to what everybody sees. It shows no redirect. A token that is wrong or expired is the page that everybody sees, counted in
+`layout_mutation_previews_total{{outcome}}`: `shown`, {", ".join(f"`{refusal}`" for refusal in Refusal)}.
+"""
+
 _SHADOW = """
 **Rules tried out.** With `SIDECAR_SHADOW=1` every visitor gets the origin's page, byte for byte and field for field, with
 `X-Layout-Mutation: passed; reason=shadow` on pages that rules were asked for, whatever they said. No cookie is set, nothing is
@@ -122,6 +137,7 @@ def chapter() -> str:
             "| word | it names |\n| --- | --- |",
             *rows,
             _LINES,
+            _PREVIEWS,
             _EVERYTHING,
             _SHADOW,
         )

@@ -48,6 +48,7 @@ def test_what_is_given_counts() -> None:
         ("CONTROL_PLANE_ORIGINS", '{"shop.example": "file:///etc"}'),
         ("CONTROL_PLANE_ORIGINS", '{"shop.example": "http://user@h/"}'),
         ("CONTROL_PLANE_ORIGINS", "shop.example"),
+        ("CONTROL_PLANE_SITE_URLS", '{"shop.example": "shop.example"}'),
         ("CONTROL_PLANE_DATABASE_CONNECTIONS", "0"),
         ("LAYOUT_MUTATION_ENVIRONMENT", "a}b"),
     ],

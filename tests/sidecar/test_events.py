@@ -388,6 +388,7 @@ class Stub:
     """An exchange as far as it is told of."""
 
     method = "GET"
+    previewed = False
 
     def __init__(self, **explanation: Any) -> None:
         self.request = self

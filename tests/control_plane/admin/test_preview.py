@@ -131,3 +131,24 @@ async def test_a_redirect_is_told_above_the_page_it_stands_for(admin: Person) ->
     assert "sent to /elsewhere?a with status 307" in page.words()
     assert "redirects to /elsewhere?a" in page.words(".outcomes")
     assert "passes as it came" not in page.words()
+
+
+async def test_who_may_write_can_open_it_on_the_site(admin: Person, editor: Person, viewer: Person) -> None:
+    saved = await write(admin)
+    there = f"{PREFIX}/preview?mutation={saved.id}&previewSite=shop.example&previewAddress=/a?b"
+    for somebody in (admin, editor):
+        link = (await somebody.open(there)).tree.css_first("#on-site")
+        assert link is not None
+        assert (link.attributes["href"] or "").startswith("https://shop.example/a?b&layout-mutation-preview=")
+        assert link.attributes["rel"] == "noopener noreferrer"
+    assert (await viewer.open(there)).tree.css_first("#on-site") is None
+    nothing = f"{PREFIX}/preview?previewSite=shop.example&previewAddress=/a"
+    assert (await admin.open(nothing)).tree.css_first("#on-site") is None
+    forced = await admin.open(f"{nothing}&previewForced=e%3Dnew")
+    assert forced.words("#on-site") == "Open on the site"
+
+
+async def test_where_there_is_no_link_it_says_why(admin: Person) -> None:
+    saved = await write(admin)
+    shown = await admin.open(f"{PREFIX}/preview?mutation={saved.id}&previewSite=*&previewAddress=/")
+    assert "CONTROL_PLANE_SITE_URLS does not say" in shown.words("#on-site")
