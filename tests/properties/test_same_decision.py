@@ -1,9 +1,11 @@
 """One visit, decided from its request at the edge and from JSON that describes it: preview, `/apply` and the command line
-must say what the edge does.
+must say what the edge does. And many visits of one page: what caches may share is the same for all of them.
 """
 
 import random
 from typing import Any
+
+from msgspec import structs
 
 from rules.decision import Decision, decide
 from rules.table import DecisionTable
@@ -83,7 +85,7 @@ TARGETS = ["/", "/tea", "/offers/tea/?q=tea&q=coffee", "/a?utm_source=mail&utm_c
 PAGES: list[dict[str, Any] | None] = [None, {"emotion": "joy"}, {"stock": 3, "emotion": ""}, {"stock": "4"}]
 
 
-def drawn_table(dice: random.Random) -> DecisionTable:
+def drawn_table(dice: random.Random, most: int = 8) -> DecisionTable:
     rules = [
         removing(
             f"m{number}",
@@ -92,9 +94,9 @@ def drawn_table(dice: random.Random) -> DecisionTable:
             layoutId=dice.choice(["*", "*", "wide"]),
             moduleId=dice.choice([None, "hero"]),
         )
-        for number in range(8)
+        for number in range(most)
     ]
-    unit = dice.choice(["lm_uid", "archetype", "path", "cookies"])
+    unit = dice.choice(["lm_uid", "archetype", "path", "cookies", "part"])
     return table(
         *rules,
         attributes=DECLARED,
@@ -105,9 +107,9 @@ def drawn_table(dice: random.Random) -> DecisionTable:
     )
 
 
-def drawn_visit(dice: random.Random) -> Visit:
+def drawn_visit(dice: random.Random, target: str | None = None) -> Visit:
     fields = {name: dice.choice(values) for name, values in FIELDS.items() if dice.random() < 0.7}
-    return visiting(dice.choice(TARGETS), unit=dice.choice([None, "unit-1234", "unit-5678"]), **fields)
+    return visiting(target or dice.choice(TARGETS), unit=dice.choice([None, "unit-1234", "unit-5678"]), **fields)
 
 
 def told(decision: Decision) -> object:
@@ -130,3 +132,26 @@ def test_a_request_and_its_description_are_decided_alike() -> None:
         assert told(decide(rules, in_json)) == told(at_edge), (visit, said)
         applied += bool(at_edge.groups)
     assert applied > VISITS / 4
+
+
+def test_a_page_that_caches_may_share_is_the_same_for_all_visitors() -> None:
+    dice = random.Random(42)
+    contexts = Contexts(SETTINGS, refused=lambda _: None)
+    shared = enrolled = 0
+    for _ in range(300):
+        rules, target = drawn_table(dice, dice.randint(1, 2)), dice.choice(TARGETS)
+        said = {"layoutId": dice.choice([None, "wide"]), "page": dice.choice(PAGES)}
+        found = set()
+        for _ in range(12):
+            visit = drawn_visit(dice, target)
+            context = contexts.of(visit, rules, NOW, said=said, toggles=None, held=frozenset())
+            remembers = dice.choice([{}, {"e__0": "control"}, {"e__0": "new"}])
+            decision = decide(rules, structs.replace(context, assigned=remembers))
+            found.add((decision.private, decision.key))
+            enrolled += bool(decision.assignments) and not decision.private
+        # One visitor for whom it is public puts it into the cache, for all others.
+        if any(not private for private, _ in found):
+            assert len(found) == 1, (rules.rules, target, said)
+            shared += 1
+    assert shared > 30
+    assert enrolled > 20
