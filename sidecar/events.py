@@ -17,9 +17,10 @@ import structlog
 from rules.decision import Decision
 from rules.reasons import Reason
 from service import events
-from service.events import AnyEvent, Conversion, Execution, Exposure
+from service.events import AnyEvent, Conversion, Exposure
 from sidecar import visit
 from sidecar.exchange import Exchange
+from sidecar.executions import CARRIED_OUT, Executions, bounded
 from sidecar.outbox import Drop
 from sidecar.pseudonyms import Pseudonyms
 from sidecar.remembering import consents
@@ -31,22 +32,6 @@ EXPOSURE_S = 1800.0
 """For how long: a unit that goes on for longer is told of again, as a sign of life."""
 
 _APPLIED, _PARTIAL = Reason.APPLIED.value, Reason.PARTIAL.value
-CARRIED_OUT = frozenset({Reason.APPLIED, Reason.DELIVERED})
-FAILED = frozenset(
-    {
-        Reason.TARGET_NOT_FOUND,
-        Reason.TOO_MANY_MATCHES,
-        Reason.AMBIGUOUS_SPAN,
-        Reason.UNSAFE_TARGET,
-        Reason.LOOP,
-        Reason.NOT_DELIVERED,
-        Reason.UNUSABLE,
-        Reason.QUARANTINED,
-    }
-)
-"""Outcomes that somebody may want to look into; all others are the rules at work."""
-UNTRIED = frozenset({Reason.ROLLOUT.value, Reason.METHOD.value, Reason.SWITCHED_OFF.value, Reason.SHADOW.value})
-"""Reasons of a page that passed because nobody wanted to change it."""
 
 _log = structlog.get_logger("sidecar.events")
 
@@ -57,6 +42,9 @@ class Sink(Protocol):
     def put(self, line: bytes) -> None: ...
 
     def drop(self, reason: str, count: int = 1) -> None: ...
+
+    def draw_from(self, tell: Callable[[int], bool]) -> None:
+        """Call `tell(most)` again and again in each round, while it says that there is more."""
 
     def status(self) -> Mapping[str, object]: ...
 
@@ -83,6 +71,9 @@ class Events:
         self._numbers = count()
         self._told = _Recent(EXPOSURES_MAX, EXPOSURE_S, clock)
         self._complained = False
+        self._executions = Executions(settings.events_share, self._id)
+        if sink is not None:
+            sink.draw_from(self.tell)
 
     @property
     def on(self) -> bool:
@@ -99,12 +90,24 @@ class Events:
             if reason == _PARTIAL or exchange.request.method == "HEAD":  # decided for the sake of caches alone
                 return
             share = self._settings.events_share
-            if share >= 1 or self._entropy.random() < share:
-                self._sink.put(events.encode(self._execution(exchange, reason, status)))
+            told = share >= 1 or self._entropy.random() < share
+            if told and not self._executions.put_aside(exchange, reason, status, self._now()):
+                self._sink.drop(Drop.FULL)
             if decision.trials:
                 self._expose(self._sink, exchange, decision, reason)
         except Exception:  # noqa: BLE001 - law 1: what is told of a page costs nobody the next one
             self.failed()
+
+    def tell(self, most: int) -> bool:
+        """Make events of pages that have left, at most so many; whether there are more. Called from beside the requests."""
+        for _ in range(min(most, len(self._executions))):
+            try:
+                line = self._executions.next()
+                if self._sink is not None:
+                    self._sink.put(line)
+            except Exception:  # noqa: BLE001 - one page that can't be told of is no reason to lose the others
+                self.failed()
+        return len(self._executions) > 0
 
     def converted(
         self, exchange: Exchange, units: Mapping[str, str], said: list[tuple[str, float | None, str | None]]
@@ -117,7 +120,7 @@ class Events:
             self._sink.drop(why, len(said))
             return
         names = {attribute: self._pseudonyms.of(attribute, unit) for attribute, unit in units.items()}
-        site = _bounded(visit.host_of(exchange.authority), events.SITE_CHARACTERS_MAX)
+        site = bounded(visit.host_of(exchange.authority), events.SITE_CHARACTERS_MAX)
         for name, value, path in said:
             self._put(
                 self._sink,
@@ -139,45 +142,9 @@ class Events:
 
     def status(self) -> Mapping[str, object]:
         """For `/readyz` and metrics; empty where nobody is told."""
-        return {} if self._sink is None else {"units": self._pseudonyms.enabled, **self._sink.status()}
-
-    # ---- pages
-
-    def _execution(self, exchange: Exchange, reason: str, status: int) -> Execution:
-        applied: list[str] = []
-        failed: dict[str, str] = {}
-        shadowed: list[str] = []
-        unnamed = 0
-        for mutation, outcome in exchange.explanation.items():
-            if outcome in CARRIED_OUT:
-                if reason == _APPLIED:
-                    applied.append(mutation)
-                elif reason not in UNTRIED:
-                    failed[mutation] = reason
-            elif outcome is Reason.SHADOWED:
-                shadowed.append(mutation)
-            elif outcome in FAILED:
-                failed[mutation] = outcome.value
-        if len(exchange.explanation) > events.NAMED_MAX:
-            unnamed = sum(max(0, len(each) - events.NAMED_MAX) for each in (applied, failed, shadowed))
-            applied, shadowed = applied[: events.NAMED_MAX], shadowed[: events.NAMED_MAX]
-            failed = dict(list(failed.items())[: events.NAMED_MAX])
-        return Execution(
-            id=self._id(),
-            at=self._now(),
-            site=_bounded(visit.host_of(exchange.authority), events.SITE_CHARACTERS_MAX),
-            path=_bounded(exchange.path, events.PATH_CHARACTERS_MAX),
-            table=0 if exchange.table is None else exchange.table.version,
-            reason=reason,
-            status=status,
-            share=self._settings.events_share,
-            applied=tuple(applied),
-            failed=failed,
-            shadowed=tuple(shadowed),
-            unnamed=unnamed,
-            decide_us=int(exchange.decide_s * 1e6),
-            rewrite_us=int(exchange.rewrite_s * 1e6),
-        )
+        if self._sink is None:
+            return {}
+        return {"units": self._pseudonyms.enabled, "pages": len(self._executions), **self._sink.status()}
 
     # ---- experiments
 
@@ -211,7 +178,7 @@ class Events:
                 Exposure(
                     id=self._id(),
                     at=self._now(),
-                    site=_bounded(visit.host_of(exchange.authority), events.SITE_CHARACTERS_MAX),
+                    site=bounded(visit.host_of(exchange.authority), events.SITE_CHARACTERS_MAX),
                     table=0 if exchange.table is None else exchange.table.version,
                     experiment=experiment,
                     variation=variation,
@@ -248,9 +215,3 @@ class _Recent:
         if len(self._since) > self._size_max:
             del self._since[next(iter(self._since))]
         return is_new
-
-
-def _bounded(text: str, characters_max: int) -> str:
-    """Text of a request as JSON can have it: cut, and bytes that are no UTF-8 replaced."""
-    text = text[:characters_max]
-    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

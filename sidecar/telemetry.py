@@ -262,6 +262,7 @@ class EventCollector(Collector):
             dropped.add_metric([reason], float(count))
         yield dropped
         for name, key, words in (
+            ("pages", "pages", "Pages that have left and are not told of yet"),
             ("waiting", "waiting", "Events in memory that are not sent yet"),
             ("waiting_bytes", "waitingBytes", "What those take, in bytes"),
             ("spooled", "spoolEvents", "Events on disk, for the time that Redis is away"),

@@ -102,7 +102,7 @@ def sell(sidecar: Sidecar, *units: str) -> None:
 
 
 def in_memory(sidecar: Sidecar) -> float:
-    return sum(sidecar.metric("layout_mutation_events_waiting"))
+    return sum(sidecar.metric("layout_mutation_events_waiting") + sidecar.metric("layout_mutation_events_pages"))
 
 
 def on_disk(sidecar: Sidecar) -> float:

@@ -72,10 +72,11 @@ def test_events_are_part_of_the_metrics_where_they_are_told() -> None:
     status: dict[str, object] = {}
     telemetry.registry.register(EventCollector(lambda: status))
     assert not any(family.name.startswith("layout_mutation_events") for family in telemetry.families())
-    status |= {"sent": 5, "waiting": 1, "waitingBytes": 200, "spoolEvents": 3, "spoolBytes": 900}
+    status |= {"sent": 5, "pages": 4, "waiting": 1, "waitingBytes": 200, "spoolEvents": 3, "spoolBytes": 900}
     status |= {"dropped": {"full": 2, "torn": 0}}
     assert values(telemetry, "layout_mutation_events_sent") == {"{}": 5.0}
     assert values(telemetry, "layout_mutation_events_dropped") == {'{"reason": "full"}': 2.0, '{"reason": "torn"}': 0.0}
+    assert values(telemetry, "layout_mutation_events_pages") == {"{}": 4.0}
     assert values(telemetry, "layout_mutation_events_waiting") == {"{}": 1.0}
     assert values(telemetry, "layout_mutation_events_waiting_bytes") == {"{}": 200.0}
     assert values(telemetry, "layout_mutation_events_spooled") == {"{}": 3.0}

@@ -283,7 +283,8 @@ class Told:
 
     def __init__(self, *, broken: bool = False) -> None:
         self.broken = broken
-        self.events: list[AnyEvent] = []
+        self._events: list[AnyEvent] = []
+        self._tell: Callable[[int], bool] = lambda _: False
         self.dropped: Counter[str] = Counter()
 
     def put(self, line: bytes) -> None:
@@ -291,7 +292,17 @@ class Told:
             raise RuntimeError("broken on purpose")
         batch = read(entry(sealed([line])))
         assert batch.unknown == 0, line
-        self.events += batch.events
+        self._events += batch.events
+
+    @property
+    def events(self) -> list[AnyEvent]:
+        """All events so far, in the order of their ids."""
+        while self._tell(1):
+            continue
+        return self._events
+
+    def draw_from(self, tell: Callable[[int], bool]) -> None:
+        self._tell = tell
 
     def drop(self, reason: str, count: int = 1) -> None:
         self.dropped[reason] += count
