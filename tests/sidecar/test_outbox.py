@@ -295,6 +295,25 @@ async def test_closing_sends_what_is_there(open_outbox: Open, redis: Redis, stre
     assert await arrived(redis, stream) == list(range(150))
 
 
+async def test_what_is_put_aside_is_drawn_in_a_round_and_when_closing(
+    open_outbox: Open, redis: Redis, stream: str
+) -> None:
+    outbox = open_outbox(flush_s=60.0)
+    aside = list(range(700))
+
+    def tell(most: int) -> bool:
+        for _ in range(min(most, len(aside))):
+            outbox.put(line(aside.pop(0)))
+        return bool(aside)
+
+    outbox.draw_from(tell)
+    outbox.start()
+    await until(lambda: sent(outbox) == 700)
+    aside += range(700, 1500)
+    await outbox.close()
+    assert await arrived(redis, stream) == list(range(1500))
+
+
 async def test_closing_without_redis_keeps_it_on_disk_or_counts_it(
     open_outbox: Open, redis: Redis, stream: str
 ) -> None:

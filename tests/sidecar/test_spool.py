@@ -163,7 +163,7 @@ def test_a_full_disk_keeps_what_is_whole_and_takes_more_when_there_is_room(tmp_p
         "try:\n"
         "    while True: spool.append(Sealed(b'%06d' % kept * 1000, 1)); kept += 1\n"
         "except OSError as error: print(error.errno)\n"
-        "filler.unlink(); spool.append(Sealed(b'%06d' % kept * 1000, 1))\n"
+        "filler.unlink(); spool.append(Sealed(b'%06d' % kept * 10, 1))\n"
         "spool.close(); after = Spool(folder / 'events', 2**24); after.adopt()\n"
         "numbers = []\n"
         "while found := after.first(9): numbers += [int(one.payload[:6]) for one in found]; after.done(len(found))\n"
