@@ -403,6 +403,7 @@ async def test_an_exposure_is_told_again_after_a_while() -> None:
         table=None,
         toggles=None,
         sets_unit=False,
+        previewed=False,
         decide_s=0.0,
         rewrite_s=0.0,
     )
