@@ -132,6 +132,17 @@ def test_lint_finds_nothing(name: str) -> None:
             {"gift-givers": "conditions", "partners": "conditions", "unhurried": "trigger"},
             [],
         ),
+        (
+            "toggles",
+            {"lm_uid": "u"},
+            {
+                "button-size": "not_in_experiment",
+                "lively-checkout": "applied",
+                "one-page-only": "switched_off",
+                "sale-banner": "switched_off",
+            },
+            ['<body class="product lively">', '<section class="offer"><p>'],
+        ),
         ("redirect", QUINCE, {"quince-is-over": "applied", "headline": "shadowed", "german-shop": "other_page"}, []),
     ],
 )
@@ -175,6 +186,19 @@ def test_every_file_is_there_and_said() -> None:
     events = {type(mutation.trigger.when) for mutation in mutations if isinstance(mutation.trigger, InBrowser)}
     assert events == set(get_args(ClientEvent))
     assert {layer_of(mutation) for mutation in mutations} == set(Layer)
+
+
+def test_which_toggle_it_was() -> None:
+    table = example("toggles")
+    told = {
+        one.mutation_id: one.detail
+        for one in decide(table, visit("/checkout/pay", attributes={"lm_uid": "u"})).outcomes
+    }
+    assert told == {
+        "button-size": "toggle calm-till",
+        "lively-checkout": "toggle calm-till",
+        "sale-banner": "toggle not-yet",
+    }
 
 
 def test_where_the_redirects_lead() -> None:
