@@ -35,6 +35,7 @@ from sidecar.tables import Tables
 from sidecar.telemetry import EventCollector, OpinionCollector, StatusCollector, Telemetry
 from sidecar.upstream import LINE_BYTES_MAX, READ_BYTES, Upstream
 from sidecar.verification import INTERVAL_S, Announce, Verification
+from sidecar.visit import dated_unit
 
 
 class Application:
@@ -49,7 +50,7 @@ class Application:
         verification: Verification,
         outbox: Sink | None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        new_unit: Callable[[], str] = lambda: str(uuid_utils.uuid4()),
+        new_unit: Callable[[], str] = lambda: dated_unit(str(uuid_utils.uuid4()), datetime.now(UTC)),
     ) -> None:
         self._settings = settings
         self._upstream = Upstream(settings)

@@ -141,7 +141,7 @@ class Beacons:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _NoBeaconError(400, f"The body is no beacon: {' '.join(str(error).split())[:200]}") from error
         units = dict(list(self._units_of(given, self._now()).items())[: UNITS_MAX - 1])
-        if (unit := visit.unit_of(given)) is not None:
+        if (unit := visit.unit_of_today(given, self._now, self._settings.unit_days)) is not None:
             units[visit.UNIT_COOKIE] = unit
         self._events.converted(exchange, units, [(each.name, each.value, each.path) for each in said])
 

@@ -303,7 +303,8 @@ class Proxy:
         elif exchange.private:
             fields = headers.for_one_visitor(fields)
         if exchange.sets_unit and exchange.visit is not None and exchange.visit.new_unit is not None:
-            cookie = visit.unit_cookie(exchange.visit.new_unit, secure=exchange.visit.scheme == "https")
+            secure, days = exchange.visit.scheme == "https", self._settings.unit_days
+            cookie = visit.unit_cookie(exchange.visit.new_unit, secure=secure, days=days)
             fields.append((b"Set-Cookie", cookie))
         if exchange.state_cookie is not None:
             fields.append((b"Set-Cookie", exchange.state_cookie))

@@ -152,7 +152,7 @@ class Questions:
         if exchange.visit is None:
             request, settings = exchange.request, self._settings
             may, local = consents(settings, request.headers), settings.local_mode
-            unit = visit.unit_of(request.headers) if may else None
+            unit = visit.unit_of_today(request.headers, self._now, settings.unit_days) if may else None
             exchange.visit = Visit(
                 scheme=self._upstream.scheme if local else self.scheme(request),
                 authority=self._upstream.authority.decode() if local else exchange.authority,

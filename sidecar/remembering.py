@@ -24,9 +24,22 @@ from sidecar.exchange import Exchange, Recollection
 from sidecar.settings import SidecarSettings
 from sidecar.state_cookie import Refusal, StateCookies
 
+_HEEDED: dict[str, tuple[str, ...]] = {
+    "ignore": (),
+    "gpc": ("Sec-GPC",),
+    "dnt": ("DNT",),
+    "both": ("Sec-GPC", "DNT"),
+}
+
 
 def consents(settings: SidecarSettings, headers: MultiMapping[str]) -> bool:
-    """Whether the visitor may be given, and asked for, what stays in the browser."""
+    """Whether the visitor may be given, and asked for, what stays in the browser.
+
+    A signal that the settings heed goes before the consent cookie: Global Privacy Control (W3C, `Sec-GPC: 1`) and Do Not Track
+    (`DNT: 1`).
+    """
+    if any(headers.get(name, "").strip() == "1" for name in _HEEDED[settings.privacy_signals]):
+        return False
     return settings.consent == "implied" or visit.has_cookie(headers, settings.consent_cookie)
 
 

@@ -195,6 +195,22 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
         Meta(description="Name of the cookie whose presence means consent", pattern=r"^[A-Za-z0-9_.-]{0,64}$"),
     ] = ""
 
+    privacy_signals: Annotated[
+        Literal["ignore", "gpc", "dnt", "both"],
+        Meta(
+            description="Signals of browsers that count as no consent, whatever the consent cookie says: `gpc` Sec-GPC: 1, `dnt` "
+            "DNT: 1, `both`, or `ignore`"
+        ),
+    ] = "ignore"
+    unit_days: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=limits.STATE_DAYS_MAX,
+            description="How long a browser keeps its lm_uid, in days from when it was made; then it gets a new one",
+        ),
+    ] = 365
+
     state_keys: Annotated[
         str,
         Meta(

@@ -6,14 +6,17 @@ Never: I/O or a clock; the address and a new unit id arrive as arguments.
 
 import hashlib
 import re
+from collections.abc import Callable
+from datetime import datetime
 from functools import lru_cache
 
 from msgspec import Struct
 from multidict import MultiMapping
 
 UNIT_COOKIE = "lm_uid"
-UNIT_COOKIE_AGE_S = 365 * 24 * 3600
+DAY_S = 24 * 3600
 
+_DATED = re.compile(r"d([0-9]{5})-[0-9a-f-]{36}")
 _UNIT = re.compile(r"(?:^|;)\s*lm_uid=\"?([A-Za-z0-9_-]{8,64})\"?\s*(?:;|$)")
 
 
@@ -55,6 +58,27 @@ def unit_of(headers: MultiMapping[str]) -> str | None:
     return None
 
 
+def unit_of_today(headers: MultiMapping[str], now: Callable[[], datetime], days: int) -> str | None:
+    """The same, unless the id says that it was made more than `days` ago, or that it will be made yet.
+
+    One without a day counts for as long as the browser keeps it.
+    """
+    unit = unit_of(headers)
+    if unit is None or (dated := _DATED.fullmatch(unit)) is None:
+        return unit
+    age = _day(now()) - int(dated[1])
+    return unit if -1 <= age < days else None  # clocks of two machines may be on two sides of midnight
+
+
+def dated_unit(name: str, now: datetime) -> str:
+    """A unit id that says on which day it was made; `name` is a UUID."""
+    return f"d{_day(now):05}-{name}"
+
+
+def _day(now: datetime) -> int:
+    return int(now.timestamp()) // DAY_S
+
+
 def has_cookie(headers: MultiMapping[str], name: str) -> bool:
     """Whether the request brings a cookie of that name with something in it."""
     return any(
@@ -73,9 +97,9 @@ def in_rollout(share: float, visit: Visit) -> bool:
     return int.from_bytes(digest[:4], "big") < share * 2**32
 
 
-def unit_cookie(unit: str, *, secure: bool) -> bytes:
-    """The Set-Cookie value that gives the visitor a unit id for a year."""
-    text = f"{UNIT_COOKIE}={unit}; Max-Age={UNIT_COOKIE_AGE_S}; Path=/; HttpOnly; SameSite=Lax"
+def unit_cookie(unit: str, *, secure: bool, days: int) -> bytes:
+    """The Set-Cookie value that gives the visitor a unit id for so many days."""
+    text = f"{UNIT_COOKIE}={unit}; Max-Age={days * DAY_S}; Path=/; HttpOnly; SameSite=Lax"
     return (text + "; Secure" if secure else text).encode()
 
 

@@ -61,6 +61,13 @@ change them, put the new one first, and take the old one away after `SIDECAR_STA
 It is written when something changed. Where sessions matter it is also written when the last page in it is {stale} minutes old,
 so a session may end up to {stale} minutes early; else once a day. Two pages that load at once may lose what one of them adds.
 
+**Consent and age.** What is kept in a browser is `lm_state` and the unit id `lm_uid`. With `SIDECAR_PRIVACY_SIGNALS` a visit with
+`Sec-GPC: 1` (`gpc`), `DNT: 1` (`dnt`) or either (`both`) counts as one without consent, whatever the consent cookie says: neither is
+read or set, it is in no experiment by `lm_uid`, and nothing is counted for it. Pages whose rules read either are private to shared
+caches for everybody, so no cache needs to know the signal. Units of `SIDECAR_UNITS` and cookies of `SIDECAR_COOKIES` are the site's own and
+not touched by it. A browser keeps its `lm_uid` for `SIDECAR_UNIT_DAYS`, and gets a new one when the day that the id names is longer ago;
+an id without a day lasts as long as the browser keeps it.
+
 **Caching.** A page that could add something is private to shared caches, whoever visits it: out of a cache it would add nothing.
 That is: pages of steps and counters, addresses with an allowed answer, and *every page of the site* where any rule of the table
 reads `firstReferral`, `visits` or `pagesSeen`. Pages whose rules read what is remembered are private like all that look at the

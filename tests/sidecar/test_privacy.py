@@ -1,0 +1,74 @@
+"""Signals of browsers that count as no consent, and units that grow old; visitors as in test_remembering.py."""
+
+from typing import Any
+
+import pytest
+
+from sidecar.visit import dated_unit
+from tests.sidecar.test_remembering import BUYING, LOOKED, NEW, PAGE, VARIANT, visiting
+from tests.sidecar.wire import NOON, UNIT, headline, table
+
+NEW_ONLY = {"id": "e", "variations": [{"key": "control", "weight": 0.0}, {"key": "new", "weight": 1.0}]}
+
+
+BOTH = ("Sec-GPC: 1", "DNT: 1")
+
+
+@pytest.mark.parametrize(
+    ("signals", "fields", "heeded"),
+    [
+        ("ignore", BOTH, False),
+        ("gpc", ("Sec-GPC: 1",), True),
+        ("gpc", ("DNT: 1",), False),
+        ("dnt", ("DNT: 1",), True),
+        ("dnt", ("Sec-GPC: 1",), False),
+        ("both", ("Sec-GPC: 1",), True),
+        ("both", ("DNT: 1",), True),
+        ("both", ("Sec-GPC: 0", "DNT: 0"), False),
+        ("both", (), False),
+    ],
+)
+@pytest.mark.parametrize("consent", [{}, {"consent": "required", "consent_cookie": "ok"}], ids=["implied", "required"])
+async def test_a_signal_that_is_heeded_counts_as_no_consent(
+    signals: str, fields: tuple[str, ...], heeded: bool, consent: dict[str, Any]
+) -> None:
+    rules = table(VARIANT, LOOKED, experiments=[NEW_ONLY], attributes=[BUYING])
+    async with visiting(rules, privacy_signals=signals, **consent) as visits:
+        visits.browser.cookies["ok"] = "1"
+        answer = await visits.get("/product/tea", *fields)
+        assert (answer.body == NEW) is not heeded
+        assert len(answer.all(b"Set-Cookie")) == (0 if heeded else 2)
+        assert answer.get(b"Cache-Control") == b"private, max-age=60"
+
+
+async def test_what_was_kept_before_is_neither_read_nor_left() -> None:
+    rules = table(VARIANT, LOOKED, experiments=[NEW_ONLY], attributes=[BUYING])
+    async with visiting(rules, privacy_signals="gpc") as visits:
+        assert (await visits.get("/product/tea")).body == NEW
+        assert set(visits.browser.cookies) == {"lm_uid", "lm_state"}
+        answer = await visits.get("/offers", "Sec-GPC: 1")
+        assert answer.body == PAGE
+        [cookie] = answer.all(b"Set-Cookie")
+        assert cookie.startswith(b"lm_state=; Max-Age=0")
+
+
+async def test_a_page_that_reads_nothing_kept_is_the_same_with_and_without_the_signal() -> None:
+    async with visiting(table(headline()), privacy_signals="both") as visits:
+        plain = await visits.get("/")
+        assert (await visits.get("/", *BOTH)).raw == plain.raw
+        assert plain.get(b"Cache-Control") == b"public, max-age=60"
+
+
+async def test_a_unit_is_replaced_when_its_days_are_over_and_only_then() -> None:
+    rules = table(VARIANT, experiments=[NEW_ONLY])
+    async with visiting(rules, unit_days=30) as visits:
+        old = dated_unit("00000000-0000-4000-8000-000000000007", NOON)
+        visits.browser.cookies["lm_uid"] = old
+        visits.time.pass_by(29 * 24 * 60)
+        assert not any(b"lm_uid" in cookie for cookie in (await visits.get("/")).all(b"Set-Cookie"))
+        visits.time.pass_by(24 * 60)
+        cookies = (await visits.get("/")).all(b"Set-Cookie")
+        assert [cookie for cookie in cookies if cookie.startswith(b"lm_uid=")] == [
+            f"lm_uid={UNIT}; Max-Age={30 * 24 * 3600}; Path=/; HttpOnly; SameSite=Lax".encode()
+        ]
+        assert visits.browser.cookies["lm_uid"] == UNIT
