@@ -22,9 +22,9 @@ from rules.decision import Group
 from rules.html import PassedThrough, Rewritten, apply_groups
 from rules.model import decode_operations
 from rules.reasons import Reason
-from sidecar import rewriter
-from sidecar.memo import Memo, MemoKey
-from sidecar.rewriting import Isolation, Rewriting
+from sidecar.rewriting import rewriter
+from sidecar.rewriting.memo import Memo, MemoKey
+from sidecar.rewriting.rewriting import Isolation, Rewriting
 
 SIZES_KB = (10, 50, 100)
 OPERATIONS = b"""[

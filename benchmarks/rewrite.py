@@ -8,7 +8,7 @@ fastest round, so that what else the machine does falls out:
   needed that the parser makes of the new bytes what was meant.
 - *all but a token known*: the edits come from the page's skeleton (`rules.html.skeleton`), for a token not seen before. Where a
   page has no skeleton, it is the full path.
-- *memo*: the finished page from `sidecar.memo`, whose hit compares all bytes of a copy of the page.
+- *memo*: the finished page from `sidecar.rewriting.memo`, whose hit compares all bytes of a copy of the page.
 - *selectolax*, which has no source offsets, parses, changes its tree and writes the whole page anew: at the price of every
   byte that it writes differently.
 - *lol-html* streams through its Python binding, where that is installed (`benchmarks.rivals`). It knows no tree: what it
@@ -37,7 +37,7 @@ from rules.decision import decide
 from rules.html import Rewritten, apply_groups
 from rules.html.lessons import gaps_between, learn
 from rules.html.skeleton import Skeleton
-from sidecar.memo import Memo, MemoKey
+from sidecar.rewriting.memo import Memo, MemoKey
 
 CORPUS = Path(__file__).resolve().parent.parent.parent / "shared" / "corpus" / "pages"
 SELECTOLAX = "selectolax: parse, edit, serialise"

@@ -1,6 +1,6 @@
 """Redis, where the two planes meet: the decision table goes out, what each sidecar runs comes back.
 
-Counterpart: `sidecar.tables` follows what is offered here; `publishing.py` decides what to offer. Never: a table with a
+Counterpart: `sidecar.tables.tables` follows what is offered here; `publishing.py` decides what to offer. Never: a table with a
 lower version over a higher one, except over something that was judged not to be ours.
 """
 

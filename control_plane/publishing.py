@@ -3,7 +3,7 @@
 A change is one transaction: documents, audit and, where the active set altered, the next table, numbered and signed
 while every other writer waits. After the commit the table goes to Redis; if Redis is away the change stands, its answer
 says so, and the loop in `keep_published` brings the table there later.
-Counterpart: `exchange.py` carries tables out, `sidecar.tables` takes them in. Never: a table in Redis that is not saved.
+Counterpart: `exchange.py` carries tables out, `sidecar.tables.tables` takes them in. Never: a table in Redis that is not saved.
 """
 
 import asyncio

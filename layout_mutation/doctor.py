@@ -27,8 +27,8 @@ from rules.html.document import Document
 from rules.reasons import Reason
 from rules.table import unseal
 from service.keys import Keys
-from sidecar import codings, eligibility
-from sidecar.tables import verifier
+from sidecar.heads import codings, eligibility
+from sidecar.tables.tables import verifier
 
 ANSWER_S_MAX = 20.0
 MODULES_SHOWN_MAX = 20

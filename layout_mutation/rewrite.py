@@ -23,7 +23,7 @@ from rules.switch_words import allowed, not_understood
 from rules.table import DecisionTable
 from service.clock import now
 from service.descriptions import described
-from sidecar.browser_script import SCRIPT
+from sidecar.runtime.browser_script import SCRIPT
 
 EXAMPLES = """\
 examples:

@@ -1,6 +1,6 @@
 """What is known about one visit.
 
-Counterparts: `sidecar.attributes` makes what a request says, `rules.inference` what follows from that; preview, `/apply` and
+Counterparts: `sidecar.context.attributes` makes what a request says, `rules.inference` what follows from that; preview, `/apply` and
 the command line are given attributes as JSON.
 `ATTRIBUTES` is the registry: conditions may read these names, documentation and the condition builder list them, and
 caching follows from them.

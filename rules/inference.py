@@ -1,7 +1,7 @@
 """Attributes of the registry that follow from others of the same visit, made where rules read them.
 
 They are the same whoever makes a context: the edge from a request, preview and the command line from JSON.
-Counterparts: `rules.context` lists them, `sidecar.attributes` makes what only a request says. Who reads a User-Agent is
+Counterparts: `rules.context` lists them, `sidecar.context.attributes` makes what only a request says. Who reads a User-Agent is
 handed in (`service.user_agents`), and so is the time.
 Never: a value in place of one that the visit has; an exception for any value.
 """

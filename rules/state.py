@@ -1,6 +1,6 @@
 """What a visitor's browser keeps of earlier pages: one small frozen struct, with a bound in bytes.
 
-Counterparts: `rules.remembering` says what a page adds to it, `sidecar.state_cookie` signs it and lets it travel.
+Counterparts: `rules.remembering` says what a page adds to it, `sidecar.context.state_cookie` signs it and lets it travel.
 Never: an identifier of the visitor, or a text of theirs without a bound.
 """
 

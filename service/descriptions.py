@@ -1,7 +1,7 @@
 """A visit that somebody describes, in JSON, instead of making it: completed as the edge would.
 
 For `/explain`, preview, `/apply` and the command line. What is not described, and does not follow from what is, stays away.
-Counterpart: `sidecar.contexts`, which has a request. Never: a value in place of one that was given.
+Counterpart: `sidecar.context.contexts`, which has a request. Never: a value in place of one that was given.
 """
 
 from collections.abc import Sequence

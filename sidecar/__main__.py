@@ -19,11 +19,11 @@ from aiohttp import web
 
 from service import logs
 from service.settings import SettingsError, environment, load
-from sidecar.admin import Admin
-from sidecar.control import SWITCH_OFF, SWITCH_ON
+from sidecar.processes.admin import Admin
+from sidecar.processes.control import SWITCH_OFF, SWITCH_ON
+from sidecar.processes.supervisor import Supervisor
+from sidecar.processes.workers import work
 from sidecar.settings import SidecarSettings, address
-from sidecar.supervisor import Supervisor
-from sidecar.workers import work
 
 BACKLOG = 4096
 """Connections that wait to be accepted; the kernel may allow less."""
@@ -78,7 +78,7 @@ def listening_on(listen: str) -> socket.socket:
 
 
 async def _supervise(settings: SidecarSettings, visitors: socket.socket, operators: socket.socket) -> int:
-    log = structlog.get_logger("sidecar.supervisor")
+    log = structlog.get_logger("sidecar.processes.supervisor")
     supervisor = Supervisor(settings, visitors)
     stop = asyncio.Event()
 

@@ -19,23 +19,23 @@ import uuid_utils
 
 from service.engine import engine
 from service.keys import Keys
-from sidecar.connections import FIELD_BYTES_MAX, FIELDS_MAX, VisitorServer
-from sidecar.events import Events, Sink
+from sidecar.context.visit import dated_unit
+from sidecar.events.events import Events, Sink
+from sidecar.events.outbox import Outbox
+from sidecar.events.spool import SPOOL_BYTES_MIN, Spool
 from sidecar.inspection import Inspection
 from sidecar.kill_switch import KillSwitch
-from sidecar.outbox import Outbox
-from sidecar.pages import PageRewriter
+from sidecar.origin.upstream import LINE_BYTES_MAX, READ_BYTES, Upstream
 from sidecar.proxy import Proxy
-from sidecar.quarantine import MutationQuarantine
 from sidecar.question import TableSource
-from sidecar.rewriting import Isolation, OnRewritten, Rewriting
+from sidecar.rewriting.pages import PageRewriter
+from sidecar.rewriting.quarantine import MutationQuarantine
+from sidecar.rewriting.rewriting import Isolation, OnRewritten, Rewriting
+from sidecar.rewriting.verification import INTERVAL_S, Announce, Verification
 from sidecar.settings import SidecarSettings
-from sidecar.spool import SPOOL_BYTES_MIN, Spool
-from sidecar.tables import Tables
+from sidecar.tables.tables import Tables
 from sidecar.telemetry import EventCollector, OpinionCollector, StatusCollector, Telemetry
-from sidecar.upstream import LINE_BYTES_MAX, READ_BYTES, Upstream
-from sidecar.verification import INTERVAL_S, Announce, Verification
-from sidecar.visit import dated_unit
+from sidecar.visitor.connections import FIELD_BYTES_MAX, FIELDS_MAX, VisitorServer
 
 
 class Application:

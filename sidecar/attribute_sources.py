@@ -1,7 +1,7 @@
 """Which request fields attributes come from, as far as only an operator knows: what `SIDECAR_COUNTRY_HEADER` and its
 neighbours say, checked when the sidecar starts.
 
-Counterparts: `attributes` reads them off a request, `unit_sources` does the same for units of experiments.
+Counterparts: `context.attributes` reads them off a request, `unit_sources` does the same for units of experiments.
 Never: a request; a credential among the attributes.
 """
 

@@ -15,11 +15,11 @@ from rules.reasons import Reason
 from rules.remembering import Memory
 from rules.state import State
 from rules.table import DecisionTable
-from sidecar.headers import Field
+from sidecar.context.toggles import Toggles
+from sidecar.context.visit import Visit
+from sidecar.heads.headers import Field
+from sidecar.heads.validators import UNCHANGED, Conditions
 from sidecar.shadow import Copy
-from sidecar.toggles import Toggles
-from sidecar.validators import UNCHANGED, Conditions
-from sidecar.visit import Visit
 
 
 class Exchange:

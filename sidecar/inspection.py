@@ -1,6 +1,6 @@
 """What a worker answers about itself: its table, a decision and its reasons, its metrics.
 
-Counterparts: `workers` carries the questions over the control channel, `admin` shows the answers.
+Counterparts: `processes.workers` carries the questions over the control channel, `processes.admin` shows the answers.
 Never: anything about a visitor; addresses to explain come from operators.
 """
 
@@ -12,13 +12,13 @@ import msgspec
 
 from rules.decision import decide
 from service.descriptions import described
-from sidecar.contexts import context_of_address
-from sidecar.events import Events
+from sidecar.context.contexts import context_of_address
+from sidecar.events.events import Events
 from sidecar.kill_switch import KillSwitch
-from sidecar.pages import PageRewriter
 from sidecar.question import TableSource
+from sidecar.rewriting.pages import PageRewriter
+from sidecar.rewriting.verification import Verification
 from sidecar.telemetry import Family, Telemetry
-from sidecar.verification import Verification
 
 
 class Inspection:

@@ -2,7 +2,7 @@
 
 The file is looked at once a second, in a thread, since a disk may hang; a request reads one attribute. While either says
 so every page passes as `switched_off`.
-Counterparts: `proxy` asks before it looks at any rule, `supervisor` hears the signals and tells each worker, `admin` shows
+Counterparts: `proxy` asks before it looks at any rule, `processes.supervisor` hears the signals and tells each worker, `processes.admin` shows
 the state.
 Never: on by a failure; what can't be told of the file leaves things as they are.
 """

@@ -16,10 +16,10 @@ from rules import previews
 from rules.errors import RulesError
 from rules.previews import Refusal
 from rules.table import DecisionTable
+from sidecar.context.toggles import Toggles
 from sidecar.exchange import Exchange
-from sidecar.tables import Verify
+from sidecar.tables.tables import Verify
 from sidecar.telemetry import Telemetry
-from sidecar.toggles import Toggles
 
 SHOWN = "shown"
 NOBODYS = Toggles(operator=False)

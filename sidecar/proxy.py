@@ -1,8 +1,8 @@
 """One request: forward, decide, rewrite, answer.
 
 Whatever fails between the origin's answer and the first byte to the visitor, the visitor gets the origin's response:
-`_guarded` is the one place that says so. Counterparts: `question` (what the origin is asked), `upstream` (its end),
-`relay` (the visitor's end), `pages` (what happens to a page in between).
+`_guarded` is the one place that says so. Counterparts: `question` (what the origin is asked), `origin.upstream` (its end),
+`visitor.relay` (the visitor's end), `rewriting.pages` (what happens to a page in between).
 Never: a redirect followed, a cookie kept, a body buffered that will not be rewritten.
 """
 
@@ -20,25 +20,17 @@ from rules.decision import Decision, decide
 from rules.reasons import Reason
 from rules.redirects import LASTING, Redirect
 from rules.table import DecisionTable
-from sidecar import browser_script, eligibility, headers, local_mode, question, timing, upgrade, validators, visit
-from sidecar.beacons import Beacons
-from sidecar.contexts import Contexts
-from sidecar.events import Events
+from sidecar import question
+from sidecar.context import visit
+from sidecar.context.contexts import Contexts
+from sidecar.context.toggles import Toggles
+from sidecar.events.beacons import Beacons
+from sidecar.events.events import Events
 from sidecar.exchange import Exchange, Page, Passing
-from sidecar.headers import Field
+from sidecar.heads import eligibility, headers, local_mode, timing, validators
+from sidecar.heads.headers import Field
 from sidecar.kill_switch import KillSwitch
-from sidecar.pages import PageRewriter, Pages, revalidated
-from sidecar.previews import Previews
-from sidecar.quarantine import MutationQuarantine
-from sidecar.question import Questions, TableSource
-from sidecar.relay import CLOSE, Visitor, Written, end_to_end
-from sidecar.remembering import Remembering
-from sidecar.settings import SidecarSettings
-from sidecar.shadow import Copy, Shadow
-from sidecar.tables import verifier
-from sidecar.telemetry import Telemetry
-from sidecar.toggles import Toggles
-from sidecar.upstream import (
+from sidecar.origin.upstream import (
     BrokenUploadError,
     OriginResponse,
     StalledUploadError,
@@ -46,6 +38,18 @@ from sidecar.upstream import (
     Upstream,
     UpstreamError,
 )
+from sidecar.previews import Previews
+from sidecar.question import Questions, TableSource
+from sidecar.remembering import Remembering
+from sidecar.rewriting.pages import PageRewriter, Pages, revalidated
+from sidecar.rewriting.quarantine import MutationQuarantine
+from sidecar.runtime import browser_script
+from sidecar.settings import SidecarSettings
+from sidecar.shadow import Copy, Shadow
+from sidecar.tables.tables import verifier
+from sidecar.telemetry import Telemetry
+from sidecar.visitor import upgrade
+from sidecar.visitor.relay import CLOSE, Visitor, Written, end_to_end
 
 Result = TypeVar("Result")
 

@@ -18,24 +18,25 @@ from rules.context import Context
 from rules.decision import Decision, decide
 from rules.previews import PARAMETER
 from rules.table import DecisionTable
-from sidecar import eligibility, headers, local_mode, toggles, validators, visit
-from sidecar.contexts import Contexts
+from sidecar.context import toggles, visit
+from sidecar.context.contexts import Contexts
+from sidecar.context.visit import Visit
 from sidecar.exchange import Exchange
-from sidecar.headers import Field, Forwarding
+from sidecar.heads import eligibility, headers, local_mode, validators
+from sidecar.heads.headers import Field, Forwarding
+from sidecar.heads.local_mode import Place
+from sidecar.heads.validators import Conditions
 from sidecar.kill_switch import KillSwitch
-from sidecar.local_mode import Place
+from sidecar.origin.upstream import Upload, Upstream
 from sidecar.previews import Previews
-from sidecar.quarantine import MutationQuarantine
-from sidecar.relay import Visitor
 from sidecar.remembering import Remembering, consents
+from sidecar.rewriting.quarantine import MutationQuarantine
 from sidecar.settings import SidecarSettings
-from sidecar.upstream import Upload, Upstream
-from sidecar.validators import Conditions
-from sidecar.visit import Visit
+from sidecar.visitor.relay import Visitor
 
 
 class TableSource(Protocol):
-    """What `sidecar.tables.Tables` is to the proxy."""
+    """What `sidecar.tables.tables.Tables` is to the proxy."""
 
     @property
     def current(self) -> DecisionTable | None: ...

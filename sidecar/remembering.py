@@ -19,10 +19,10 @@ from rules.decision import Decision
 from rules.remembering import Memory, assigned, attributes_of, is_news, recalled, remember
 from rules.state import NOTHING_YET, State
 from rules.table import DecisionTable
-from sidecar import state_cookie, visit
+from sidecar.context import state_cookie, visit
+from sidecar.context.state_cookie import Refusal, StateCookies
 from sidecar.exchange import Exchange, Recollection
 from sidecar.settings import SidecarSettings
-from sidecar.state_cookie import Refusal, StateCookies
 
 _HEEDED: dict[str, tuple[str, ...]] = {
     "ignore": (),

@@ -1,7 +1,7 @@
 """What the data plane tells about itself: metrics and events.
 
 One `Telemetry` per worker process. The supervisor asks each worker for its samples and shows them side by side.
-Counterparts: `service.logs` formats the events, `admin` serves the metrics.
+Counterparts: `service.logs` formats the events, `processes.admin` serves the metrics.
 Never: personal data. Of an address only the path is logged, and a failure that repeats is one line a second with a count.
 """
 
@@ -125,7 +125,7 @@ class Telemetry:
         self._unit_tokens_refused.labels(attribute).inc()
 
     def state_refused(self, reason: str) -> None:
-        """Count a cookie that is no state; `reason` is a `Refusal` of `sidecar.state_cookie`."""
+        """Count a cookie that is no state; `reason` is a `Refusal` of `sidecar.context.state_cookie`."""
         self._states_refused.labels(reason).inc()
 
     def handed_over_refused(self, place: str, path: str) -> None:

@@ -1,6 +1,6 @@
 """What `SIDECAR_UNITS` and `SIDECAR_UNIT_JWT_KEYS` say, checked when the sidecar starts.
 
-Counterpart: `units` reads them off a request. Never: a request, or a key in an error message.
+Counterpart: `context.units` reads them off a request. Never: a request, or a key in an error message.
 """
 
 import base64

@@ -1,6 +1,6 @@
 """The chapter about events: what sidecars tell, what pages may say, and how to read a stream.
 
-Counterparts: `service.events` has the structs, `sidecar.beacons` the body of a beacon, `sidecar.outbox` the reasons. Never: a
+Counterparts: `service.events` has the structs, `sidecar.events.beacons` the body of a beacon, `sidecar.events.outbox` the reasons. Never: a
 field that they do not have.
 """
 
@@ -11,7 +11,7 @@ import msgspec
 from layout_mutation.documentation.source import notes, summary
 from service import events
 from service.keys import EVENT_SHARDS
-from sidecar import beacons, outbox
+from sidecar.events import beacons, outbox
 
 _STREAMS = """\
 ## Events

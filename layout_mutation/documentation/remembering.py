@@ -8,7 +8,7 @@ import msgspec
 
 from layout_mutation.documentation.source import notes
 from rules import limits
-from sidecar import state_cookie
+from sidecar.context import state_cookie
 
 _EXAMPLE = {
     "attributes": {

@@ -7,7 +7,7 @@ from rules import limits
 from rules.model import Layer
 from rules.previews import PARAMETER, PREFIX, Refusal
 from rules.switch_words import Kind
-from sidecar import toggles
+from sidecar.context import toggles
 
 _NAMES = {
     Kind.EVERYTHING: ("`*`", "everything"),

@@ -2,7 +2,7 @@
 
 `<script type="application/json">` holds data: no browser runs it, and no policy speaks of it. All of it is ASCII and has no
 `<`, so that nothing an author wrote can end it, whatever the page's encoding is.
-Counterpart: `sidecar/runtime/runtime.js` reads it; `sidecar.browser_script` knows its address, `sidecar.content_security`
+Counterpart: `sidecar/runtime/runtime.js` reads it; `sidecar.runtime.browser_script` knows its address, `sidecar.heads.content_security`
 whether the page's policy lets it in. Format: `ISLAND_FORMAT`; a script that does not know a format does nothing.
 Never: an address, a nonce or a file of its own.
 """

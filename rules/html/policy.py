@@ -2,7 +2,7 @@
 
 A nonce that the page already uses is reused; else the block's hash is added where inline styles are not allowed anyway,
 because there a hash would switch that off (CSP Level 3, "Does a source list allow all inline behavior").
-Counterpart: `sidecar.content_security` does it for the head of a response, `rules.html.workspace` for `<meta>`.
+Counterpart: `sidecar.heads.content_security` does it for the head of a response, `rules.html.workspace` for `<meta>`.
 Never: `unsafe-inline`, a script directive, or anything for what an author wrote.
 """
 

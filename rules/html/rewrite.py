@@ -1,6 +1,6 @@
 """Groups of operations on one page: all matched, each accepted or refused with a reason, spliced at once.
 
-Counterpart: `rules.decision` makes the groups; `sidecar.rewriting` adds budget, memo and deadline.
+Counterpart: `rules.decision` makes the groups; `sidecar.rewriting.rewriting` adds budget, memo and deadline.
 Never: an exception for any bytes; a page that can't be edited comes back as PassedThrough.
 """
 

@@ -3,7 +3,7 @@
 A nonce that the page already uses is reused; a policy that allows scripts of the page's own host needs nothing, for that is
 where the script is; else its hash is added, which lets in these very bytes (CSP Level 3, "external scripts by integrity").
 Where a hash would switch off inline scripts that the site allows, nothing is added and the script stays away.
-Counterpart: `sidecar.content_security` asks for the policies of a response's head, `rules.html.rewrite` for those in `<meta>`.
+Counterpart: `sidecar.heads.content_security` asks for the policies of a response's head, `rules.html.rewrite` for those in `<meta>`.
 Never: `unsafe-inline`, `'self'`, a host, or anything for what an author wrote.
 """
 

@@ -21,7 +21,7 @@ Why that is the page that parsing would give. Let P be the page that was learned
    so is what frameworks give themselves away by (`frameworks.INERT_SIGN`), since that decides how children are put in order.
 4. *The same charset*, which is asked anew where a gap stands among the bytes that can declare one.
 
-Counterpart: `rules.html.lessons` learns them, `sidecar.skeletons` keeps them. Never: a page that fits by likeness; one byte off, and it is parsed.
+Counterpart: `rules.html.lessons` learns them, `sidecar.rewriting.skeletons` keeps them. Never: a page that fits by likeness; one byte off, and it is parsed.
 """
 
 import re

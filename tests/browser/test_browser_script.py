@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from rules import model
-from sidecar.browser_script import SCRIPT
+from sidecar.runtime.browser_script import SCRIPT
 from tests.browser.conftest import Complaints
 from tests.browser.sites import site, table_of
 

@@ -1,6 +1,6 @@
 """Events over the whole way: real pages and beacons, a Redis that is killed, a worker that is killed, and a stop.
 
-Counterpart: `tests/sidecar/test_outbox.py` has the failures one by one.
+Counterpart: `tests/sidecar/events/test_outbox.py` has the failures one by one.
 """
 
 import os

@@ -7,8 +7,8 @@ import pytest
 
 from rules.decision import decide
 from rules.html import Rewritten, apply_groups
-from sidecar import codings
-from sidecar.contexts import context_of_address
+from sidecar.context.contexts import context_of_address
+from sidecar.heads import codings
 from tests.sidecar.wire import NOON, Conversation, Script, client, html, origin, serving, table
 
 PAGES = Path(__file__).resolve().parents[3] / "shared" / "corpus" / "pages"

@@ -20,7 +20,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rules.table import DecisionTable, key_id, seal
-from sidecar import snapshot
+from sidecar.tables import snapshot
 from tests.sidecar.wire import Answer, Conversation, answering, client, headline, html, origin, response, table
 
 CLONE = Path(__file__).resolve().parents[2]

@@ -11,7 +11,7 @@ from rules import limits
 from rules.context import Context
 from rules.remembering import assigned, attributes_of, is_news, recalled, remember
 from rules.state import NOTHING_YET, State, decoded, encoded, minute_of
-from sidecar.state_cookie import CHARACTERS_MAX, StateCookies
+from sidecar.context.state_cookie import CHARACTERS_MAX, StateCookies
 from tests.rules.making import experiment, removing, table
 
 NOW = datetime(2026, 3, 29, 12, 0, tzinfo=UTC)

@@ -10,10 +10,10 @@ from msgspec import structs
 from rules.decision import Decision, decide
 from rules.table import DecisionTable
 from service.descriptions import described
-from sidecar.attributes import attributes_of
-from sidecar.contexts import Contexts, context_of_address
+from sidecar.context.attributes import attributes_of
+from sidecar.context.contexts import Contexts, context_of_address
+from sidecar.context.visit import Visit
 from sidecar.settings import SidecarSettings
-from sidecar.visit import Visit
 from tests.rules.making import removing, table
 from tests.sidecar.visiting import NOW, visiting
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.rewriting import Rewriting
-from sidecar.tables import Tables
+from sidecar.rewriting.rewriting import Rewriting
+from sidecar.tables.tables import Tables
 from tests.sidecar.opened import Open, children
-from tests.sidecar.tables import Follow, Publisher
+from tests.sidecar.publisher import Follow, Publisher
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import psutil
 from rules.decision import Group
 from rules.html import PassedThrough, Rewritten
 from rules.model import decode_operations
-from sidecar.memo import MemoKey
-from sidecar.rewriting import Rewriting
+from sidecar.rewriting.memo import MemoKey
+from sidecar.rewriting.rewriting import Rewriting
 from tests.sidecar.waiting import until
 
 STAND_IN = (sys.executable, "-P", "-m", "tests.sidecar.stand_in")

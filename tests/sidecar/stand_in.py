@@ -1,4 +1,4 @@
-"""A rewriter whose pages say what happens to it; run as the child in the tests of `sidecar.isolation`.
+"""A rewriter whose pages say what happens to it; run as the child in the tests of `sidecar.rewriting.isolation`.
 
 A page is a word and a number, such as `sleep 0.05`, `die 9` (a signal) or `neither 1` (a request's number); see
 `BEHAVIOURS`; after the word `studied`, when it is marked to learn a skeleton from it. Any other page gets `[rewritten]`
@@ -15,8 +15,8 @@ import msgspec
 
 from rules.html import Edit, PassedThrough, Rewritten
 from rules.reasons import Reason
-from sidecar.confinement import framed
-from sidecar.rewriter import Changes, Reply, main
+from sidecar.rewriting.confinement import framed
+from sidecar.rewriting.rewriter import Changes, Reply, main
 
 MARK = b"[rewritten]"
 STUDIED = b"mL"

@@ -1,4 +1,4 @@
-"""A judge whose pages say what happens to it; run as the child in the tests of `sidecar.verification`.
+"""A judge whose pages say what happens to it; run as the child in the tests of `sidecar.rewriting.verification`.
 
 A rewritten page is a word and a number, such as `die 9` (a signal). Any other page is agreed with.
 """
@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from service.opinions import Case, Judged, Opinion, Verdict
-from sidecar.confinement import framed
-from sidecar.verifier import main
+from sidecar.rewriting.confinement import framed
+from sidecar.rewriting.verifier import main
 
 
 def run_out(_: bytes) -> NoReturn:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.app import outbox_of, rewriting_of, tables_of
-from sidecar.quarantine import MutationQuarantine
+from sidecar.rewriting.quarantine import MutationQuarantine
 from sidecar.settings import SidecarSettings
 from tests.sidecar.waiting import until
 from tests.sidecar.wire import Conversation, answering, client, origin, response, serving

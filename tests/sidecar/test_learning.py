@@ -7,7 +7,7 @@ import pytest
 
 from rules import limits
 from rules.html import apply_groups
-from sidecar.rewriting import Isolation, Rewriting
+from sidecar.rewriting.rewriting import Isolation, Rewriting
 from tests.sidecar.opened import GROUPS, STAND_IN, Open, ask, pid, reason
 from tests.sidecar.waiting import until
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.visit import dated_unit
+from sidecar.context.visit import dated_unit
 from tests.sidecar.test_remembering import BUYING, LOOKED, NEW, PAGE, VARIANT, visiting
 from tests.sidecar.wire import NOON, UNIT, headline, table
 

@@ -12,7 +12,7 @@ from rules.decision import decide
 from rules.model import decode_rules
 from rules.reasons import Reason
 from rules.table import DecisionTable
-from tests.sidecar.tables import MADE, Follow, Publisher, following, rules_json, version
+from tests.sidecar.publisher import MADE, Follow, Publisher, following, rules_json, version
 from tests.sidecar.waiting import until
 
 ENGINE = "this engine"

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from multidict import CIMultiDict
 
-from sidecar.visit import Visit
+from sidecar.context.visit import Visit
 
 NOW = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
 """A Sunday; in Berlin it is Monday already."""

@@ -23,11 +23,11 @@ from rules.model import decode_rules
 from rules.table import DecisionTable
 from service.events import AnyEvent, entry, read, sealed
 from sidecar.app import Application
-from sidecar.events import Events, Sink
-from sidecar.memo import MemoKey
-from sidecar.quarantine import MutationQuarantine
+from sidecar.events.events import Events, Sink
+from sidecar.rewriting.memo import MemoKey
+from sidecar.rewriting.quarantine import MutationQuarantine
+from sidecar.rewriting.verification import Verification
 from sidecar.settings import SidecarSettings
-from sidecar.verification import Verification
 
 PATIENCE_S = 5.0
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

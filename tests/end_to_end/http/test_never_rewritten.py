@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from sidecar import codings
+from sidecar.heads import codings
 from tests.end_to_end.http.conftest import NEW, PAGE
 from tests.end_to_end.http.origin import Origin, Talk
 from tests.end_to_end.site import page, response

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from sidecar import codings
+from sidecar.heads import codings
 from tests.end_to_end.http.conftest import PAGE
 from tests.end_to_end.http.origin import Origin, ending
 from tests.end_to_end.site import page, response

@@ -1,0 +1,167 @@
+"""Validators of rewritten pages: ETags that say which variant they name, and conditions turned back into the origin's.
+
+A rewritten page's ETag is `W/"lm.<variant>.<layout>.<kind>.<origin's>"`: the variant is a hash of the decision and of what
+the origin's page was, the layout is its X-Layout-Id (it took part in the decision), `kind` says whether the origin's own
+ETag, which follows, was strong, weak or not there. So nothing has to be remembered between requests.
+Pure. Counterpart: `proxy`. Never: a condition that lets an origin's 304 bring another variant back to life.
+"""
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+from multidict import MultiMapping
+
+from rules.decision import Decision
+from rules.reasons import Reason
+from sidecar.heads.headers import Field
+
+_TAG = re.compile(r'(W/)?"([^"]*)"')
+_OWN = "lm."
+
+
+class DerivedTag(Struct, frozen=True):
+    """What one of our own ETags says."""
+
+    variant: str
+    """16 hex digits."""
+    layout_id: str | None
+    origin: str | None
+    """The origin's own ETag, with quotes and `W/`; None where it sent none."""
+    text: str
+    """The whole ETag as it was sent."""
+
+
+def derive(*, decision_key: str, layout_id: str | None, origin: str | None, body: bytes) -> str:
+    """The ETag of a rewritten page. `origin` is the origin's ETag as it came; without one its `body` is hashed."""
+    match = _TAG.fullmatch(origin.strip()) if origin else None
+    layout = base64.urlsafe_b64encode((layout_id or "").encode("utf-8", "surrogateescape")).decode().rstrip("=")
+    if match is None:
+        seen = hashlib.sha256(body).hexdigest()
+        return f'W/"{_OWN}{_variant(decision_key, layout, seen)}.{layout}.n."'
+    kind = "w" if match.group(1) else "s"
+    seen = f"{kind}.{match.group(2)}"
+    return f'W/"{_OWN}{_variant(decision_key, layout, seen)}.{layout}.{seen}"'
+
+
+def _variant(decision_key: str, layout: str, seen: str) -> str:
+    text = f"{decision_key}\n{layout}\n{seen}"
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def entity_tags(value: str) -> list[str]:
+    """The ETags of an If-None-Match or If-Match field, as they stand; `*` is none of them."""
+    return [match.group(0) for match in _TAG.finditer(value)]
+
+
+def read(tag: str) -> DerivedTag | None:
+    """What one of our own ETags says; None for anybody else's."""
+    match = _TAG.fullmatch(tag.strip())
+    if match is None or not match.group(2).startswith(_OWN):
+        return None
+    parts = match.group(2)[len(_OWN) :].split(".", 3)
+    if len(parts) != 4 or parts[2] not in {"n", "s", "w"}:
+        return None
+    variant, layout, kind, opaque = parts
+    try:
+        decoded = base64.urlsafe_b64decode(layout + "=" * (-len(layout) % 4)).decode("utf-8", "surrogateescape")
+    except (binascii.Error, ValueError):
+        return None
+    origin = None if kind == "n" else f'W/"{opaque}"' if kind == "w" else f'"{opaque}"'
+    return DerivedTag(variant=variant, layout_id=decoded or None, origin=origin, text=match.group(0))
+
+
+def still_names(tag: DerivedTag, decision_key: str) -> bool:
+    """Whether the tag's page, should the origin still have it, would today be rewritten into the same bytes."""
+    if tag.origin is None:
+        return False
+    return derive(decision_key=decision_key, layout_id=tag.layout_id, origin=tag.origin, body=b"") == tag.text
+
+
+def names(if_none_match: str, etag: str) -> bool:
+    """Whether an If-None-Match field names this ETag, by weak comparison (RFC 9110 8.8.3.2)."""
+    opaque = etag.removeprefix("W/")
+    return any(tag.removeprefix("W/") == opaque for tag in entity_tags(if_none_match))
+
+
+def origin_tags(value: str) -> str:
+    """An If-Match (or If-Range) field with our own ETags turned back into the origin's."""
+    return _TAG.sub(
+        lambda match: (own.origin or match.group(0)) if (own := read(match.group(0))) else match.group(0), value
+    )
+
+
+class Conditions(Struct, frozen=True):
+    """What becomes of a request's conditions on its way to the origin."""
+
+    dropped: frozenset[bytes] = frozenset()
+    """Names of fields, lower case, that don't go on as they came."""
+    added: tuple[Field, ...] = ()
+    revalidates: dict[str, str] = {}
+    """The origin's ETag -> our own one, which a 304 for it confirms."""
+
+
+UNCHANGED = Conditions()
+FIELDS = ("If-None-Match", "If-Match", "If-Modified-Since", "If-Unmodified-Since", "Range", "If-Range")
+_CACHED = frozenset({b"if-none-match", b"if-modified-since"})
+_PART = frozenset({b"range", b"if-range"})
+
+
+def adapt(
+    headers: MultiMapping[str],
+    decide: Callable[[str | None], Decision] | None,
+    *,
+    rewrites: bool = True,
+    owes_page: Callable[[str | None], bool] = lambda _: False,
+) -> Conditions:
+    """The conditions that a request may bring to the origin.
+
+    `decide` gives the decision for a layout id; it is None where everybody's answer passes untouched for certain. Where
+    somebody's might not, the origin's own validators and Range go: a shared cache could ask with them for all its
+    visitors. Of ours those stay (as the origin's) whose page would be rewritten just the same today; none if this visit
+    gets no rewritten pages (`rewrites` false), or is owed the page itself: `owes_page` says so for a layout id.
+    """
+    tags = entity_tags(", ".join(headers.getall("If-None-Match", ())))
+    own = [derived for tag in tags if (derived := read(tag)) is not None]
+    dropped: set[bytes] = set()
+    added: list[Field] = []
+    if "If-Match" in headers and (value := ", ".join(headers.getall("If-Match"))) != (restored := origin_tags(value)):
+        dropped.add(b"if-match")
+        added.append((b"If-Match", restored.encode("utf-8", "surrogateescape")))
+    if read(headers.get("If-Range", "")) is not None:
+        dropped |= _PART
+    revalidates: dict[str, str] = {}
+    owed = decide is not None and any(owes_page(layout) for layout in {None, *(tag.layout_id for tag in own)})
+    if decide is not None and (owed or _may_change(decide(None))):
+        dropped |= _CACHED | _PART
+        held = [tag for tag in own if rewrites and not owed and still_names(tag, decide(tag.layout_id).key)]
+        revalidates = {tag.origin: tag.text for tag in held if tag.origin is not None}
+        kept = list(revalidates)
+    elif own:
+        dropped |= _CACHED
+        kept = [tag for tag in tags if read(tag) is None]
+    else:
+        kept = []
+    if kept:
+        added.append((b"If-None-Match", ", ".join(kept).encode("utf-8", "surrogateescape")))
+    return Conditions(frozenset(dropped), tuple(added), revalidates)
+
+
+def confirmed(revalidates: Mapping[str, str], etag: str | None) -> str:
+    """Which of our ETags a 304 of the origin confirms; `etag` is the one it names, if it does."""
+    for origin, own in revalidates.items():
+        if etag is not None and origin.removeprefix("W/") == etag.removeprefix("W/"):
+            return own
+    return next(iter(revalidates.values()))
+
+
+def _may_change(decision: Decision) -> bool:
+    """For this visitor, for another one, or under a layout that is only known with the response."""
+    return (
+        decision.applies
+        or decision.private
+        or any(outcome.reason is Reason.OTHER_LAYOUT for outcome in decision.outcomes)
+    )

@@ -1,0 +1,142 @@
+"""The internal listener: health, readiness, metrics, the table in force, and why an address gets what it gets.
+
+It lives in the supervisor, so that it answers even while a worker does not. Counterpart: `inspection`, in each worker.
+Never: reachable for visitors; it listens on loopback unless told otherwise.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from sidecar.processes.supervisor import Slot, Supervisor
+from sidecar.telemetry import Family
+
+NO_TABLE = "no decision table yet: pages pass unchanged, which is how it should be until one is published"
+
+SWITCHED_OFF = "everything is switched off: pages pass unchanged until the file is gone and SIGUSR2 has come"
+
+
+class Admin:
+    """The pages of the internal listener."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self.application = web.Application()
+        self.application.add_routes(
+            [
+                web.get("/healthz", self._healthz),
+                web.get("/readyz", self._readyz),
+                web.get("/metrics", self._metrics),
+                web.get("/table", self._table),
+                web.get("/explain", self._explain),
+            ]
+        )
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        return _json({"alive": True})
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        workers = await self._statuses()
+        ready = any(worker["serves"] for worker in workers)
+        tables = [worker["table"] for worker in workers if worker.get("table")]
+        document: dict[str, Any] = {"ready": ready, "workers": workers}
+        if ready and not any(table.get("version") is not None for table in tables):
+            document["note"] = NO_TABLE
+        if causes := sorted({cause for worker in workers for cause in worker.get("switchedOff", ())}):
+            document["switchedOff"] = causes
+            document["note"] = SWITCHED_OFF
+        return _json(document, status=200 if ready else 503)
+
+    async def _table(self, _request: web.Request) -> web.Response:
+        mutations = await self._any("mutations")
+        return _json({"workers": await self._statuses(), "mutations": mutations if mutations is not None else []})
+
+    async def _explain(self, request: web.Request) -> web.Response:
+        url = request.query.get("url", "")
+        if not url.startswith(("http://", "https://")):
+            return _json(
+                {"error": "url must be an absolute address, for example ?url=https://shop.example/"}, status=400
+            )
+        try:
+            attributes = msgspec.json.decode(request.query.get("context", "{}"), type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            return _json({"error": f"context must be a JSON object of attributes: {error}"}, status=400)
+        explanation = await self._any("explain", url=url, attributes=attributes)
+        if explanation is None:
+            return _json({"error": "no worker answers at the moment"}, status=503)
+        return _json(explanation)
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        answers = await asyncio.gather(*(slot.ask("metrics") for slot in self._supervisor.slots))
+        by_worker = {
+            str(slot.number): msgspec.convert(answer, list[Family])
+            for slot, answer in zip(self._supervisor.slots, answers, strict=True)
+            if answer is not None
+        }
+        return web.Response(
+            body=exposition(by_worker, self._supervisor.slots), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+    async def _statuses(self) -> list[dict[str, Any]]:
+        return list(await asyncio.gather(*(self._status(slot) for slot in self._supervisor.slots)))
+
+    async def _status(self, slot: Slot) -> dict[str, Any]:
+        status = await slot.ask("status") or {}
+        facts = {
+            "worker": slot.number,
+            "pid": slot.pid,
+            "serves": slot.serves and bool(status),
+            "restarts": slot.restarts,
+        }
+        return {**facts, **status}
+
+    async def _any(self, ask: str, **arguments: Any) -> Any:
+        """The first answer that any worker gives."""
+        for slot in self._supervisor.slots:
+            answer = await slot.ask(ask, **arguments)
+            if answer is not None:
+                return answer
+        return None
+
+
+def exposition(by_worker: dict[str, list[Family]], slots: Iterable[Slot]) -> bytes:
+    """One Prometheus exposition of all workers' metrics, told apart by the label `worker`."""
+    merged: dict[str, Metric] = {}
+    for worker, families in sorted(by_worker.items()):
+        for family in families:
+            metric = merged.get(family.name)
+            if metric is None:
+                metric = merged[family.name] = Metric(family.name, family.documentation, family.kind, family.unit)
+            for sample in family.samples:
+                metric.add_sample(sample.name, {**sample.labels, "worker": worker}, sample.value)
+    serving = GaugeMetricFamily("layout_mutation_worker_up", "Whether this worker serves", labels=["worker"])
+    restarts = CounterMetricFamily(
+        "layout_mutation_worker_restarts", "Times this worker was replaced", labels=["worker"]
+    )
+    for slot in slots:
+        serving.add_metric([str(slot.number)], float(slot.serves))
+        restarts.add_metric([str(slot.number)], float(slot.restarts))
+    registry = CollectorRegistry()
+    registry.register(_Given([*merged.values(), serving, restarts]))
+    return generate_latest(registry)
+
+
+class _Given(Collector):
+    """Metrics that have been collected elsewhere."""
+
+    def __init__(self, metrics: list[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
+
+def _json(document: Any, *, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(document), status=status, content_type="application/json")

@@ -1,0 +1,206 @@
+"""One page, rewritten: gathered within bounds, decoded, changed, and dressed as the client likes it.
+
+Counterparts: `rewriting` changes the bytes, `codings` undoes and redoes their coding, `headers`, `validators` and
+`content_security` say what is true of the new ones.
+Never: sends anything, or loses a byte that was read; until a `Page` is returned the origin's response is whole.
+"""
+
+import asyncio
+from functools import partial
+from time import perf_counter
+from typing import Protocol
+
+import aiohttp
+
+from rules.decision import Decision, Group
+from rules.html import PassedThrough, Rewritten, Script, handed_over
+from rules.model import Delivery
+from rules.reasons import Reason
+from sidecar.exchange import Exchange, Page
+from sidecar.heads import codings, content_security, eligibility, headers, validators
+from sidecar.heads.headers import Field
+from sidecar.origin.upstream import OriginResponse
+from sidecar.rewriting.memo import MemoKey
+from sidecar.runtime import browser_script
+from sidecar.telemetry import Telemetry
+
+THREAD_BYTES_MIN = 256 * 1024
+"""A body above this is coded in a thread: about a millisecond, which the event loop shouldn't stand still for."""
+
+
+class PageRewriter(Protocol):
+    """What `sidecar.rewriting.rewriting.Rewriting` is to the proxy. Never raises."""
+
+    async def rewrite(self, key: MemoKey, body: bytes, groups: tuple[Group, ...]) -> Rewritten | PassedThrough: ...
+
+    def status(self) -> dict[str, object]: ...
+
+
+class Pages:
+    """Makes pages for one worker, within a bound of bytes and of waiting."""
+
+    def __init__(self, rewriting: PageRewriter, telemetry: Telemetry, *, bytes_max: int, wait_s: float) -> None:
+        self._rewriting = rewriting
+        self._telemetry = telemetry
+        self._bytes_max = bytes_max
+        self._wait_s = wait_s
+
+    async def rewritten(
+        self, exchange: Exchange, origin: OriginResponse, decision: Decision, fields: list[Field]
+    ) -> Page | Reason:
+        """The page as it is to be, or why it passes. `fields` are the origin's, end to end."""
+        content = await self._content(exchange, origin)
+        if isinstance(content, Reason):
+            return content
+        nonce = content_security.style_nonce(fields) if content_security.has_policy(fields) else None
+        script = _script_for(decision, fields)
+        charset = eligibility.charset_of(origin.headers.get("Content-Type", ""))
+        key = MemoKey(f"{exchange.authority}{exchange.target}", decision.key, charset, nonce, script)
+        began = perf_counter()
+        answer = await self._rewriting.rewrite(key, content, decision.groups)
+        exchange.rewrite_s = perf_counter() - began
+        self._telemetry.rewrite_s.observe(exchange.rewrite_s)
+        exchange.explanation.update((outcome.mutation_id, outcome.reason) for outcome in answer.outcomes)
+        if isinstance(answer, PassedThrough):
+            self._report(answer, exchange)
+            return answer.reason
+        if answer.calls_script and script is not None:
+            fields = content_security.allowing_script(fields, script)
+        return await self._dressed(exchange, origin, decision, fields, answer, nonce)
+
+    async def hear(self, exchange: Exchange, origin: OriginResponse, *, whole: bool) -> None:
+        """What the origin says of its page, into `exchange.page`; by its head alone where not the `whole` is to be read."""
+        said = origin.headers.getall(handed_over.HEADER, ())
+        content = await self._content(exchange, origin) if whole else Reason.METHOD
+        if isinstance(content, Reason):
+            found = handed_over.in_header(said)
+        else:
+            charset = eligibility.charset_of(origin.headers.get("Content-Type", ""))
+            read = partial(handed_over.handed_over, content, charset=charset, header=said)
+            found = await asyncio.to_thread(read) if len(content) > THREAD_BYTES_MIN else read()
+        exchange.page = found.attributes or None
+        for place in found.refused:
+            self._telemetry.handed_over_refused(place, exchange.path)
+
+    async def heard_of(self, exchange: Exchange, origin: OriginResponse, body: bytes | None) -> None:
+        """The page that has gone by, as if it had been read; None: it was too large."""
+        exchange.prefix = body or b""
+        exchange.content = Reason.TOO_LARGE if body is None else await self._decoded(exchange, origin)
+
+    async def _content(self, exchange: Exchange, origin: OriginResponse) -> bytes | Reason:
+        """The page without its coding, or why not; read once, and what was read stays in `exchange.prefix`."""
+        if exchange.content is None:
+            exchange.content = await self._read(exchange, origin)
+        return exchange.content
+
+    async def _read(self, exchange: Exchange, origin: OriginResponse) -> bytes | Reason:
+        refused = await self._gather(exchange, origin)
+        return refused if refused is not None else await self._decoded(exchange, origin)
+
+    async def _decoded(self, exchange: Exchange, origin: OriginResponse) -> bytes | Reason:
+        """The page in `exchange.prefix` without its coding, or why not."""
+        coding = eligibility.coding_of(origin.headers) or ""
+        try:
+            return await self._undone(exchange.prefix, coding)
+        except codings.TooLargeError:
+            return Reason.TOO_LARGE
+        except codings.BrokenBodyError as error:
+            self._telemetry.refused(Reason.BROKEN_BODY, str(error), exchange.path)
+            return Reason.BROKEN_BODY
+
+    async def _gather(self, exchange: Exchange, origin: OriginResponse) -> Reason | None:
+        """Read the whole body into `exchange.prefix`, or say why not; what was read stays there."""
+        content = origin.content
+        if content.exception() is None and content.is_eof():
+            exchange.prefix = content.read_nowait(-1)
+            return None if len(exchange.prefix) <= self._bytes_max else Reason.TOO_LARGE
+        pieces: list[bytes] = []
+        room = self._bytes_max
+        try:
+            async with asyncio.timeout(self._wait_s):
+                while room >= 0 and not content.at_eof():
+                    pieces.append(await content.readany())
+                    room -= len(pieces[-1])
+        except TimeoutError:
+            return Reason.TOO_SLOW
+        except (aiohttp.ClientError, OSError):
+            return Reason.BROKEN_BODY  # the origin broke off; the visitor sees that too, when the rest is read
+        finally:
+            exchange.prefix = b"".join(pieces)
+        return None if room >= 0 else Reason.TOO_LARGE
+
+    async def _undone(self, body: bytes, coding: str) -> bytes:
+        if coding and len(body) > THREAD_BYTES_MIN:
+            return await asyncio.to_thread(codings.undo, body, coding, bytes_max=self._bytes_max)
+        return codings.undo(body, coding, bytes_max=self._bytes_max)
+
+    async def _dressed(
+        self,
+        exchange: Exchange,
+        origin: OriginResponse,
+        decision: Decision,
+        fields: list[Field],
+        answer: Rewritten,
+        nonce: str | None,
+    ) -> Page:
+        mutations = sum(outcome.reason is Reason.APPLIED for outcome in answer.outcomes)
+        etag = validators.derive(
+            decision_key=decision.key,
+            layout_id=origin.headers.get("X-Layout-Id"),
+            origin=origin.headers.get("ETag"),
+            body=exchange.prefix,
+        )
+        fields = headers.after_edit(fields)
+        if origin.status == 200 and exchange.request.method == "GET":
+            fields.append((b"ETag", etag.encode("utf-8", "surrogateescape")))
+            if_none_match = ", ".join(exchange.request.headers.getall("If-None-Match", ()))
+            fresh = exchange.toggles is None and exchange.state_cookie is None
+            if fresh and validators.names(if_none_match, etag):
+                return Page(304, b"Not Modified", without_content(fields), b"", mutations)
+        if answer.style_hashes:
+            fields = content_security.allowing_styles(fields, answer.style_hashes, nonce)
+        came_as = eligibility.coding_of(origin.headers) or ""
+        last = came_as.rpartition(", ")[2]
+        coding = headers.preferred_coding(exchange.request.headers.get("Accept-Encoding", ""), last)
+        if came_as:
+            fields = headers.coded(fields, coding)
+        body = answer.page
+        if coding and len(body) > THREAD_BYTES_MIN:
+            body = await asyncio.to_thread(codings.redo, body, coding)
+        elif coding:
+            body = codings.redo(body, coding)
+        return Page(origin.status, origin.reason, fields, body, mutations)
+
+    def _report(self, answer: PassedThrough, exchange: Exchange) -> None:
+        """An unchanged page is only worth a line where somebody has to look for the cause."""
+        if answer.reason is Reason.REWRITE_FAILED:
+            self._telemetry.count_failure(answer.reason)
+        if answer.reason not in {Reason.NOTHING_MATCHED, Reason.NO_CHANGE}:
+            self._telemetry.refused(answer.reason, answer.detail, exchange.path)
+
+
+def _script_for(decision: Decision, fields: list[Field]) -> Script | None:
+    """How this page calls the browser script, if the decision needs it and the page's policies let it in."""
+    if all(group.delivery is Delivery.EDGE for group in decision.groups):
+        return None
+    return content_security.script_for(fields, browser_script.SCRIPT.address, browser_script.SCRIPT.integrity)
+
+
+def revalidated(exchange: Exchange, origin: OriginResponse, fields: list[Field], mutations: int) -> Page:
+    """Our own 304, for the page of ours whose origin's validator the origin has just confirmed."""
+    etag = validators.confirmed(exchange.conditions.revalidates, origin.headers.get("ETag"))
+    fields = [*without_content(headers.after_edit(fields)), (b"ETag", etag.encode("utf-8", "surrogateescape"))]
+    return Page(304, origin.reason, fields, b"", mutations)
+
+
+def without_content(fields: list[Field]) -> list[Field]:
+    """A 304's fields: nothing about content, and no policy, whose new nonce would not fit the page that is kept."""
+    return headers.without(
+        fields,
+        {
+            b"content-encoding",
+            b"content-type",
+            b"content-security-policy",
+            b"content-security-policy-report-only",
+        },
+    )

@@ -1,0 +1,98 @@
+"""Which responses may be rewritten: HTTP.md's list of what is never rewritten, line by line."""
+
+import pytest
+from multidict import CIMultiDict
+
+from rules.reasons import Reason
+from sidecar.heads import eligibility
+
+HTML = {"Content-Type": "text/html; charset=utf-8"}
+
+
+def refused(
+    response: dict[str, str], *, status: int = 200, method: str = "GET", request: dict[str, str] | None = None
+) -> Reason | None:
+    return eligibility.refusal(method, status, CIMultiDict(request or {}), CIMultiDict(response), bytes_max=1000)
+
+
+@pytest.mark.parametrize("content_type", ["text/html", "Text/HTML;charset=UTF-8"])
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_pages_of_any_outcome_are_eligible(content_type: str, status: int) -> None:
+    assert refused({"content-type": content_type}, status=status) is None
+
+
+@pytest.mark.parametrize("status", [100, 101, 204, 205, 206, 301, 302, 304])
+def test_status_without_a_page_of_its_own(status: int) -> None:
+    assert refused(HTML, status=status) is Reason.STATUS
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/plain", "application/json", "text/event-stream", "text/vnd.turbo-stream.html", "application/xhtml+xml"],
+)
+def test_anything_not_html(content_type: str) -> None:
+    assert refused({"Content-Type": content_type}) is Reason.CONTENT_TYPE
+    assert refused({}) is Reason.CONTENT_TYPE
+
+
+def test_head_is_judged_like_its_get() -> None:
+    assert refused(HTML, method="HEAD") is Reason.METHOD
+    assert refused({"Content-Type": "image/png"}, method="HEAD") is Reason.CONTENT_TYPE
+    assert refused(HTML, method="POST") is None
+    assert refused(HTML, method="PUT") is Reason.METHOD
+
+
+def test_no_transform() -> None:
+    assert refused({**HTML, "Cache-Control": "public, No-Transform"}) is Reason.NO_TRANSFORM
+    assert refused({**HTML, "Cache-Control": "public, max-age=3"}) is None
+
+
+def test_content_disposition_attachment() -> None:
+    assert refused({**HTML, "Content-Disposition": 'Attachment; filename="a.html"'}) is Reason.ATTACHMENT
+    assert refused({**HTML, "Content-Disposition": "inline"}) is None
+
+
+@pytest.mark.parametrize("name", ["HX-Request", "turbo-frame", "RSC", "x-nextjs-data"])
+def test_partials(name: str) -> None:
+    assert refused(HTML, request={name: "1"}) is Reason.PARTIAL
+
+
+def test_content_codings() -> None:
+    for coding in ("gzip", "BR", "zstd", "deflate", "identity", "", "gzip, br", "gzip,GZIP", "identity, gzip"):
+        assert refused({**HTML, "Content-Encoding": coding}) is None
+    for coding in ("compress", "gzip, compress", "dcb", "gzip, br, gzip"):
+        assert refused({**HTML, "Content-Encoding": coding}) is Reason.CONTENT_ENCODING
+
+
+def test_a_page_that_says_it_is_too_large() -> None:
+    assert refused({**HTML, "Content-Length": "1001"}) is Reason.TOO_LARGE
+    assert refused({**HTML, "Content-Length": "1000"}) is None
+
+
+def test_unknown_charsets() -> None:
+    assert refused({"Content-Type": "text/html; charset=klingon"}) is Reason.CHARSET
+    assert refused({"Content-Type": "text/html; charset=Shift_JIS"}) is None
+
+
+def test_charset() -> None:
+    assert eligibility.charset_of("text/html") is None
+    assert eligibility.charset_of('text/html; x=y; Charset="ISO-8859-1"') == "iso-8859-1"
+
+
+@pytest.mark.parametrize(
+    ("fields", "path", "expected"),
+    [
+        ({"Accept": "text/html,*/*;q=0.8"}, "/", True),
+        ({"Accept": "*/*"}, "/page", True),
+        ({}, "/page?x=a.css", True),
+        ({"Accept": "*/*"}, "/style.CSS?v=1", False),
+        ({"Accept": "image/avif,image/webp"}, "/page", False),
+        ({"Sec-Fetch-Dest": "document"}, "/a.css", True),
+        ({"Sec-Fetch-Dest": "image", "Accept": "*/*"}, "/", False),
+        ({"Sec-Fetch-Dest": "empty", "Accept": "*/*"}, "/page", True),
+        ({"HX-Request": "true", "Accept": "text/html"}, "/", False),
+    ],
+)
+def test_what_may_be_a_document(fields: dict[str, str], path: str, expected: bool) -> None:
+    assert eligibility.may_be_document("GET", CIMultiDict(fields), path) is expected
+    assert not eligibility.may_be_document("POST", CIMultiDict(fields), path)

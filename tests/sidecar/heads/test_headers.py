@@ -1,0 +1,126 @@
+"""Header fields: hop-by-hop ones, forwarding, codings, caching."""
+
+import pytest
+
+from sidecar.heads import headers
+from sidecar.heads.headers import Forwarding
+
+FORWARDING = Forwarding(address="192.0.2.1", scheme="http", host=b"shop.example:8080", trusted=False)
+
+
+def to_origin(
+    fields: list[tuple[bytes, bytes]],
+    forwarding: Forwarding | None = FORWARDING,
+    dropped: frozenset[bytes] = frozenset(),
+) -> list[tuple[bytes, bytes]]:
+    return headers.to_origin(fields, dropped=dropped, host=b"h", forwarding=forwarding, accept_encoding=None)
+
+
+def test_hop_by_hop_fields_and_those_connection_names_go() -> None:
+    given = [(name.title(), b"x") for name in sorted(headers.HOP_BY_HOP)] + [(b"X-Secret-Hop", b"1"), (b"Cookie", b"a")]
+    named = headers.connection_names("keep-alive, X-Secret-Hop")
+    assert to_origin(given, None, named) == [(b"Host", b"h"), (b"Cookie", b"a")]
+
+
+def test_spelling_order_and_bytes_stay() -> None:
+    given = [(b"x-ODD", b"\xe9"), (b"Cookie", b"a"), (b"Accept", b""), (b"Cookie", b"b")]
+    assert to_origin(given, None)[1:] == given
+
+
+def test_our_own_request_fields_never_reach_the_origin() -> None:
+    given = [(b"X-Layout-Mutation", b"off"), (b"x-layout-mutation-token", b"secret"), (b"X-Layout-Id", b"kept")]
+    assert to_origin(given, None)[1:] == [(b"X-Layout-Id", b"kept")]
+
+
+def test_forwarding_fields_from_a_stranger() -> None:
+    given = [(b"X-Forwarded-For", b"10.0.0.1"), (b"X-Forwarded-Proto", b"https"), (b"X-Forwarded-Host", b"evil")]
+    assert to_origin(given)[1:] == [
+        (b"X-Forwarded-For", b"10.0.0.1, 192.0.2.1"),
+        (b"X-Forwarded-Proto", b"http"),
+        (b"X-Forwarded-Host", b"shop.example:8080"),
+        (b"Forwarded", b'for=192.0.2.1;host="shop.example:8080";proto=http'),
+    ]
+
+
+def test_forwarding_fields_from_a_trusted_proxy() -> None:
+    trusted = Forwarding(address="::1", scheme="https", host=b"h", trusted=True)
+    given = [(b"X-Forwarded-Proto", b"https"), (b"Forwarded", b"for=a")]
+    assert to_origin(given, trusted)[1:] == [
+        (b"X-Forwarded-Proto", b"https"),
+        (b"X-Forwarded-For", b"::1"),
+        (b"X-Forwarded-Host", b"h"),
+        (b"Forwarded", b'for=a, for="[::1]";host="h";proto=https'),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ("gzip, deflate, br, zstd", b"gzip, deflate, br, zstd"),
+        ("gzip;q=1.0,br", b"gzip;q=1.0,br"),
+        ("gzip, dcb, compress", b"gzip"),
+        ("compress, *", b"identity"),
+    ],
+)
+def test_only_codings_that_can_be_undone_are_asked_for(given: str, asked: bytes) -> None:
+    assert headers.codings_for_origin(given) == asked
+
+
+@pytest.mark.parametrize(
+    ("accepted", "came_as", "expected"),
+    [
+        ("gzip, br", "", ""),
+        ("gzip, br", "gzip", "gzip"),
+        ("gzip;q=0.5, br", "gzip", "br"),
+        ("gzip;q=0, zstd;q=0.1", "gzip", "zstd"),
+        ("", "gzip", ""),
+        ("identity", "br", ""),
+        ("*", "br", "br"),
+        ("gzip;q=nonsense", "gzip", ""),
+    ],
+)
+def test_the_coding_that_the_client_prefers(accepted: str, came_as: str, expected: str) -> None:
+    assert headers.preferred_coding(accepted, came_as) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], [b"private"]),
+        ([b"public, max-age=60, s-maxage=600"], [b"private, max-age=60"]),
+        ([b"max-age=60", b"must-revalidate"], [b"private, max-age=60, must-revalidate"]),
+        ([b"no-store"], [b"no-store"]),
+        ([b"Private, max-age=0"], [b"Private, max-age=0"]),
+        ([b'private="set-cookie, x", max-age=5'], [b"private, max-age=5"]),
+    ],
+)
+def test_private_to_shared_caches(given: list[bytes], expected: list[bytes]) -> None:
+    fields = [(b"Surrogate-Control", b"max-age=9"), *((b"Cache-Control", value) for value in given)]
+    fields.append((b"Cloudflare-CDN-Cache-Control", b"max-age=9"))
+    assert headers.for_one_visitor(fields) == [(b"Cache-Control", value) for value in expected]
+
+
+def test_what_an_operator_shaped_is_stored_nowhere() -> None:
+    given = [(b"Cache-Control", b"public"), (b"ETag", b'"a"'), (b"Expires", b"x"), (b"Content-Type", b"text/html")]
+    assert headers.not_stored(given) == [(b"Content-Type", b"text/html"), (b"Cache-Control", b"no-store")]
+
+
+def test_after_an_edit_nothing_describes_the_old_bytes() -> None:
+    names = [b"Content-Length", b"Accept-Ranges", b"Content-MD5", b"Digest", b"Last-Modified", b"ETag", b"Repr-Digest"]
+    assert headers.after_edit([*((name, b"x") for name in names), (b"Date", b"now")]) == [(b"Date", b"now")]
+
+
+def test_a_recoded_page_varies_by_accept_encoding() -> None:
+    assert headers.coded([(b"Content-Encoding", b"gzip")], "br") == [
+        (b"Content-Encoding", b"br"),
+        (b"Vary", b"Accept-Encoding"),
+    ]
+    assert headers.coded([(b"Vary", b"accept-encoding, x")], "br")[-1] == (b"Content-Encoding", b"br")
+    assert headers.coded([(b"Content-Encoding", b"gzip")], "") == []
+
+
+@pytest.mark.parametrize("value", [b"a\r\nX: y", b"a\nb", b"a\rb", b"a\0b"])
+def test_no_line_break_hides_in_a_field(value: bytes) -> None:
+    assert headers.serialise(b"GET / HTTP/1.1", [(b"A", b"b")]) == b"GET / HTTP/1.1\r\nA: b\r\n\r\n"
+    with pytest.raises(ValueError, match="line break"):
+        headers.serialise(b"GET / HTTP/1.1", [(b"A", value)])

@@ -1,0 +1,115 @@
+"""Validators of rewritten pages, and conditions on their way to the origin."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from rules.decision import Decision, Group, Outcome
+from rules.reasons import Reason
+from sidecar.heads import validators
+
+
+def decision(key: str = "k1", *, changes: bool = True, layouts: bool = False, private: bool = False) -> Decision:
+    return Decision(
+        groups=(Group("m", ()),) if changes else (),
+        outcomes=(Outcome("m", Reason.OTHER_LAYOUT),) if layouts else (),
+        assignments={},
+        units=frozenset(),
+        reads=frozenset(),
+        private=private,
+        key=key,
+    )
+
+
+def always(answer: Decision) -> Callable[[str | None], Decision]:
+    return lambda _layout_id: answer
+
+
+def derived(origin: str | None, key: str = "k1", layout_id: str | None = None) -> str:
+    return validators.derive(decision_key=key, layout_id=layout_id, origin=origin, body=b"body")
+
+
+@given(st.text(st.characters(min_codepoint=0x23, max_codepoint=0x7E)), st.booleans(), st.none() | st.text(min_size=1))
+def test_a_derived_tag_gives_the_origins_back(opaque: str, weak: bool, layout_id: str | None) -> None:
+    origin = f'{"W/" if weak else ""}"{opaque}"'
+    tag = validators.read(derived(origin, layout_id=layout_id))
+    assert tag is not None
+    assert (tag.origin, tag.layout_id) == (origin, layout_id)
+    assert validators.still_names(tag, "k1")
+    assert not validators.still_names(tag, "k2")
+
+
+def test_without_an_origin_tag_the_body_counts_and_nothing_can_be_revalidated() -> None:
+    tag = validators.read(derived(None))
+    assert tag is not None
+    assert tag.origin is None
+    assert not validators.still_names(tag, "k1")
+    other = validators.derive(decision_key="k1", layout_id=None, origin=None, body=b"other")
+    assert other != derived(None)
+
+
+@pytest.mark.parametrize("tag", ['"abc"', 'W/"lm."', '"lm.a.b"', "lm.x", "", '"lm.a.b.n."', '"lm.a.b.q.c"'])
+def test_other_tags_are_not_ours(tag: str) -> None:
+    assert validators.read(tag) is None
+
+
+def test_weak_comparison() -> None:
+    assert validators.names('"a", W/"b"', 'W/"b"')
+    assert validators.names('"b"', 'W/"b"')
+    assert not validators.names('"a"', 'W/"b"')
+
+
+def test_a_page_that_passes_for_certain_keeps_its_conditions() -> None:
+    fields = CIMultiDict({"If-None-Match": '"a"', "Range": "bytes=0-1", "If-Modified-Since": "x"})
+    assert validators.adapt(fields, None) == validators.UNCHANGED
+    assert validators.adapt(fields, always(decision(changes=False))) == validators.UNCHANGED
+
+
+@pytest.mark.parametrize(
+    "answer", [decision(), decision(changes=False, layouts=True), decision(changes=False, private=True)]
+)
+def test_a_page_that_may_change_loses_the_origins_validators_and_range(answer: Decision) -> None:
+    adapted = validators.adapt(CIMultiDict({"If-None-Match": '"a"', "Range": "bytes=0-1"}), always(answer))
+    assert {b"if-none-match", b"if-modified-since", b"range", b"if-range"} <= adapted.dropped
+    assert adapted.added == ()
+    assert adapted.revalidates == {}
+
+
+def test_our_tag_is_mapped_back_while_it_holds() -> None:
+    ours = derived('"a"')
+    adapted = validators.adapt(CIMultiDict({"If-None-Match": f'"x", {ours}'}), always(decision()))
+    assert adapted.added == ((b"If-None-Match", b'"a"'),)
+    assert adapted.revalidates == {'"a"': ours}
+    assert validators.confirmed(adapted.revalidates, 'W/"a"') == ours
+    assert validators.confirmed(adapted.revalidates, None) == ours
+
+
+def test_our_tag_means_nothing_outside_the_rollout() -> None:
+    fields = CIMultiDict({"If-None-Match": derived('"a"')})
+    assert validators.adapt(fields, always(decision()), rewrites=False).revalidates == {}
+
+
+def test_our_tag_of_another_decision_cannot_bring_its_page_back() -> None:
+    adapted = validators.adapt(CIMultiDict({"If-None-Match": derived('"a"', key="old")}), always(decision("new")))
+    assert adapted.added == ()
+    assert b"if-none-match" in adapted.dropped
+
+
+def test_our_tag_does_not_survive_the_last_rule() -> None:
+    fields = CIMultiDict({"If-None-Match": f'{derived(chr(34) + "a" + chr(34))}, "b"', "If-Modified-Since": "x"})
+    adapted = validators.adapt(fields, always(decision(changes=False)))
+    assert adapted.added == ((b"If-None-Match", b'"b"'),)
+    assert adapted.dropped == {b"if-none-match", b"if-modified-since"}
+
+
+def test_a_write_on_condition_names_the_origins_tag() -> None:
+    adapted = validators.adapt(CIMultiDict({"If-Match": derived('"a"')}), None)
+    assert adapted.added == ((b"If-Match", b'"a"'),)
+
+
+def test_a_part_of_a_rewritten_page_cannot_be_asked_for() -> None:
+    adapted = validators.adapt(CIMultiDict({"Range": "bytes=0-1", "If-Range": derived('"a"')}), None)
+    assert adapted.dropped == {b"range", b"if-range"}

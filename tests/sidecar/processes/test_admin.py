@@ -1,0 +1,111 @@
+"""The internal listener, with workers that are only said to be there."""
+
+from typing import Any, cast
+
+import msgspec
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client.parser import text_string_to_metric_families
+
+from sidecar.processes.admin import NO_TABLE, SWITCHED_OFF, Admin
+from sidecar.processes.supervisor import Supervisor
+from sidecar.telemetry import Telemetry
+
+
+class Place:
+    """A worker's place; `answers` None: nobody is there."""
+
+    def __init__(self, number: int, answers: dict[str, Any] | None) -> None:
+        self.number = number
+        self.pid = 100 + number
+        self.restarts = number
+        self.serves = answers is not None
+        self.answers = answers or {}
+        self.asked: list[dict[str, Any]] = []
+
+    async def ask(self, ask: str, _within_s: float = 2.0, **arguments: Any) -> Any:
+        self.asked.append(arguments)
+        return msgspec.to_builtins(self.answers.get(ask))
+
+
+class Places:
+    def __init__(self, *slots: Place) -> None:
+        self.slots = list(slots)
+
+
+def worker(number: int, version: int | None = None) -> Place:
+    telemetry = Telemetry()
+    telemetry.responded("applied", 200, 5)
+    status = {"table": {"version": version}, "rewriter": {"ready": True}}
+    explanation = {"applies": ["headline"]}
+    answers = {"status": status, "metrics": telemetry.families(), "mutations": [{"id": "m"}], "explain": explanation}
+    return Place(number, answers)
+
+
+def asking(*slots: Place) -> TestClient[Any, Any]:
+    return TestClient(TestServer(Admin(cast(Supervisor, Places(*slots))).application))
+
+
+async def test_alive_is_not_ready() -> None:
+    async with asking(Place(0, None)) as client:
+        assert (await client.get("/healthz")).status == 200
+        assert (await client.get("/readyz")).status == 503
+
+
+async def test_one_worker_that_serves_is_ready_and_no_table_is_said() -> None:
+    async with asking(Place(0, None), worker(1)) as client:
+        answer = await client.get("/readyz")
+        document = await answer.json()
+    assert (answer.status, document["ready"], document["note"]) == (200, True, NO_TABLE)
+    assert [(one["worker"], one["serves"]) for one in document["workers"]] == [(0, False), (1, True)]
+
+
+async def test_what_switches_everything_off_is_said_and_it_stays_ready() -> None:
+    off = worker(1, version=3)
+    off.answers["status"]["switchedOff"] = ["signal"]
+    async with asking(worker(0, version=3), off) as client:
+        answer = await client.get("/readyz")
+        document = await answer.json()
+        shown = (await (await client.get("/table")).json())["workers"]
+    assert (answer.status, document["switchedOff"], document["note"]) == (200, ["signal"], SWITCHED_OFF)
+    assert [one.get("switchedOff") for one in shown] == [None, ["signal"]]
+
+
+async def test_the_table_of_each_worker_and_the_mutations_in_force() -> None:
+    async with asking(worker(0, version=3), worker(1, version=4)) as client:
+        document = await (await client.get("/table")).json()
+        assert "note" not in await (await client.get("/readyz")).json()
+    assert [one["table"]["version"] for one in document["workers"]] == [3, 4]
+    assert document["mutations"] == [{"id": "m"}]
+
+
+async def test_metrics_of_all_workers_are_one_valid_exposition() -> None:
+    async with asking(worker(0), worker(1), Place(2, None)) as client:
+        text = await (await client.get("/metrics")).text()
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    responses = families["layout_mutation_responses"]
+    assert responses.type == "counter"
+    assert [(sample.labels["worker"], sample.value) for sample in responses.samples] == [("0", 1.0), ("1", 1.0)]
+    up = {sample.labels["worker"]: sample.value for sample in families["layout_mutation_worker_up"].samples}
+    assert up == {"0": 1.0, "1": 1.0, "2": 0.0}
+    assert text.count("# TYPE layout_mutation_responses_total") == 1
+
+
+async def test_explain() -> None:
+    slot = worker(0)
+    async with asking(slot) as client:
+        answer = await client.get("/explain", params={"url": "https://a/", "context": '{"mobile": true}'})
+        assert await answer.json() == {"applies": ["headline"]}
+    assert slot.asked == [{"url": "https://a/", "attributes": {"mobile": True}}]
+
+
+@pytest.mark.parametrize("query", ["", "url=/a", "url=https://a/&context=[]", "url=https://a/&context={"])
+async def test_explain_says_what_it_needs(query: str) -> None:
+    async with asking(worker(0)) as client:
+        answer = await client.get(f"/explain?{query}")
+        assert (answer.status, "must be" in (await answer.json())["error"]) == (400, True)
+
+
+async def test_explain_without_a_worker() -> None:
+    async with asking(Place(0, None)) as client:
+        assert (await client.get("/explain?url=https://a/")).status == 503

@@ -1,0 +1,61 @@
+"""The control channel: questions, answers, and the silence of an end that is gone."""
+
+import asyncio
+import socket
+
+import msgspec
+import pytest
+
+from sidecar.processes.control import NEWS, Answer, Asker, Channel, Question
+
+
+async def channels() -> tuple[Channel, Channel]:
+    ours, theirs = socket.socketpair()
+    return await Channel.over(ours), await Channel.over(theirs)
+
+
+async def test_answers_find_who_asked() -> None:
+    ours, theirs = await channels()
+    asker = Asker(ours)
+    running = asyncio.create_task(asker.run())
+    theirs.send(Answer(0))
+    await asyncio.wait_for(asker.greeted.wait(), 5)
+    asked = [asyncio.create_task(asker.ask("explain", 5, url=url)) for url in ("a", "b")]
+    questions = [msgspec.msgpack.decode(await theirs.receive() or b"", type=Question) for _ in asked]
+    for question in reversed(questions):
+        theirs.send(Answer(question.number, question.arguments["url"].upper()))
+    assert await asyncio.gather(*asked) == ["A", "B"]
+    theirs.close()
+    await asyncio.wait_for(running, 5)
+    asker.close()
+
+
+async def test_news_are_heard_by_who_asked_for_nothing() -> None:
+    ours, theirs = await channels()
+    heard: list[object] = []
+    asker = Asker(ours, heard.append)
+    running = asyncio.create_task(asker.run())
+    theirs.send(Answer(NEWS, {"headline": 3}))
+    theirs.close()
+    await asyncio.wait_for(running, 5)
+    assert heard == [{"headline": 3}]
+    assert not asker.greeted.is_set()
+    asker.close()
+
+
+async def test_nobody_waits_for_ever() -> None:
+    ours, theirs = await channels()
+    asker = Asker(ours)
+    with pytest.raises(TimeoutError):
+        await asker.ask("ping", 0.01)
+    asker.tell("stop")
+    assert await theirs.receive() is not None
+    asker.close()
+    theirs.close()
+
+
+async def test_an_end_that_is_gone_is_noticed() -> None:
+    ours, theirs = await channels()
+    theirs.close()
+    assert await ours.receive() is None
+    ours.close()

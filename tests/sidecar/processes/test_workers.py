@@ -1,0 +1,54 @@
+"""A worker's answers on the control channel; its life as a process is in tests/end_to_end/test_proxy_processes.py."""
+
+import asyncio
+import socket
+
+import msgspec
+import pytest
+
+from sidecar.processes.control import NEWS, Answer, Channel, Question
+from sidecar.processes.workers import _announce, _answer, _said
+from tests.sidecar.wire import headline, serving, table
+
+
+async def test_what_a_worker_can_be_asked() -> None:
+    async with serving("http://127.0.0.1:1", tables=table(headline())) as sidecar:
+        said = {ask: _said(sidecar.application, Question(1, ask)) for ask in ("ping", "status", "metrics", "mutations")}
+        explained = _said(sidecar.application, Question(1, "explain", {"url": "https://a/", "attributes": {}}))
+        with pytest.raises(ValueError, match="unknown question"):
+            _said(sidecar.application, Question(1, "other"))
+    assert said["ping"] == "pong"
+    assert said["status"]["table"]["version"] == 7
+    assert {family.name for family in said["metrics"]} >= {"layout_mutation_responses", "layout_mutation_table_version"}
+    assert [mutation["id"] for mutation in said["mutations"]] == explained["applies"] == ["headline"]
+
+
+async def test_what_one_worker_holds_the_others_hold_too() -> None:
+    """The supervisor carries it: `tests/sidecar/test_supervisor.py`."""
+    ours, theirs = [await Channel.over(end) for end in socket.socketpair()]
+    _announce(theirs, {"headline": 1})
+    assert msgspec.msgpack.decode(await ours.receive() or b"", type=Answer) == Answer(NEWS, {"headline": 1})
+    async with serving("http://127.0.0.1:1", tables=table(headline())) as sidecar:
+        stop = asyncio.Event()
+        answering = asyncio.create_task(_answer(theirs, sidecar.application, stop))
+        ours.send(Question(0, "hold", {"versions": {"headline": 1}}))
+        ours.send(Question(1, "mutations"))
+        said = msgspec.msgpack.decode(await ours.receive() or b"", type=Answer)
+        assert (said.number, [mutation["quarantined"] for mutation in said.value]) == (1, [True])
+        ours.close()
+        await asyncio.wait_for(answering, 5)
+        theirs.close()
+
+
+async def test_a_worker_is_told_that_everything_is_off() -> None:
+    ours, theirs = [await Channel.over(end) for end in socket.socketpair()]
+    async with serving("http://127.0.0.1:1", tables=table(headline())) as sidecar:
+        answering = asyncio.create_task(_answer(theirs, sidecar.application, asyncio.Event()))
+        for off in (True, False):
+            ours.send(Question(0, "switch", {"off": off}))
+            ours.send(Question(1, "status"))
+            said = msgspec.msgpack.decode(await ours.receive() or b"", type=Answer)
+            assert said.value["switchedOff"] == (["signal"] if off else [])
+        ours.close()
+        await asyncio.wait_for(answering, 5)
+        theirs.close()

@@ -1,0 +1,101 @@
+"""Harmful pages pass untouched, and mutations are skipped in the version that did harm, for a while that grows."""
+
+from sidecar.rewriting.quarantine import MUTATIONS_MAX, STAY_S_MAX, MutationQuarantine, PageQuarantine
+from tests.sidecar.wire import headline, table
+
+
+def test_a_page_is_held_under_its_decision_and_let_go() -> None:
+    quarantine = PageQuarantine(stay_s=10)
+    assert not quarantine.holds("shop.example/", "d1", 0)
+    assert quarantine.add("shop.example/", "d1", 0) == 10
+    assert quarantine.holds("shop.example/", "d1", 9)
+    assert not quarantine.holds("shop.example/", "d2", 9), "a new table is a new chance"
+    assert not quarantine.holds("shop.example/other", "d1", 9)
+    assert not quarantine.holds("shop.example/", "d1", 10)
+
+
+def test_each_offence_doubles_the_stay_up_to_a_day() -> None:
+    quarantine = PageQuarantine(stay_s=600)
+    stays = [quarantine.add("/", "d1", 0) for _ in range(40)]
+    assert stays[:4] == [600, 1200, 2400, 4800]
+    assert stays[-1] == STAY_S_MAX
+
+
+def test_the_third_offending_query_holds_the_whole_path() -> None:
+    quarantine = PageQuarantine(stay_s=10)
+    for number in range(2):
+        quarantine.add(f"/search?q={number}", "d1", 0)
+    assert not quarantine.holds("/search?q=other", "d1", 1)
+    quarantine.add("/search?q=2", "d1", 0)
+    assert quarantine.holds("/search?q=other", "d1", 1)
+    assert not quarantine.holds("/search", "d1", 1)
+    assert not quarantine.holds("/search?q=other", "d1", 10)
+
+
+def test_room_is_bounded() -> None:
+    quarantine = PageQuarantine(stay_s=10, pages_max=3)
+    for number in range(10):
+        quarantine.add(f"/{number}", "d1", 0)
+    assert len(quarantine) == 3
+    assert quarantine.holds("/9", "d1", 1)
+    assert not quarantine.holds("/0", "d1", 1)
+
+
+# ---- mutations
+
+
+class Clock:
+    """Seconds that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_mutation_is_skipped_and_comes_back() -> None:
+    clock, rules = Clock(), table(headline(version=2))
+    quarantine = MutationQuarantine(clock, stay_s=10)
+    assert quarantine.held(rules) == frozenset()
+    assert quarantine.hold("headline", 2) == 10
+    assert quarantine.held(rules) == {"headline"}
+    assert quarantine.held(None) == frozenset()
+    clock.now = 10
+    assert quarantine.held(rules) == frozenset()
+
+
+def test_a_new_version_is_tried_at_once_and_the_old_one_is_not_when_it_comes_back() -> None:
+    quarantine, before, after = (
+        MutationQuarantine(Clock(), stay_s=10),
+        table(headline(version=2)),
+        table(headline(version=3), version=8),
+    )
+    quarantine.hold("headline", 2)
+    assert quarantine.held(before) == {"headline"}
+    assert quarantine.held(after) == frozenset()
+    assert quarantine.held(before) == {"headline"}
+    quarantine.hold("headline", 3)
+    assert quarantine.held(after) == {"headline"}
+    assert not quarantine.held(before)
+
+
+def test_each_fault_of_a_mutation_doubles_its_stay() -> None:
+    quarantine = MutationQuarantine(Clock(), stay_s=600)
+    stays = [quarantine.hold("headline", 1) for _ in range(40)]
+    assert stays[:4] == [600, 1200, 2400, 4800]
+    assert stays[-1] == STAY_S_MAX
+    assert quarantine.hold("headline", 2) == 600
+
+
+def test_room_for_mutations_is_bounded() -> None:
+    clock = Clock()
+    quarantine, rules = (
+        MutationQuarantine(clock, stay_s=10),
+        table(*(headline(id=f"m-{number}") for number in range(MUTATIONS_MAX + 1))),
+    )
+    for number in range(MUTATIONS_MAX + 1):
+        clock.now = number / MUTATIONS_MAX
+        quarantine.hold(f"m-{number}", 1)
+    assert len(quarantine.held(rules)) == MUTATIONS_MAX
+    assert "m-0" not in quarantine.held(rules)

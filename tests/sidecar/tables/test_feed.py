@@ -1,0 +1,103 @@
+"""The feed's own rules: what is read, when, and that its loops outlive everything. With Tables: `test_tables.py`."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+from structlog.testing import capture_logs
+
+from sidecar.tables.feed import Feed, Report
+from tests.sidecar.publisher import Publisher
+from tests.sidecar.waiting import until
+
+
+class Receiver:
+    """Refuses every table and counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[int | None] = []
+        self.offered: list[bytes] = []
+        self.refused: list[tuple[str, str]] = []
+        self.bug: Exception | None = None
+
+    def wants(self, version: int | None) -> bool:
+        self.asked.append(version)
+        if self.bug is not None:
+            raise self.bug
+        return version != 0
+
+    async def offer(self, sealed: bytes, announced: str) -> bool:
+        self.offered.append(sealed)
+        return False
+
+    def refuse(self, reason: str, detail: str, announced: str) -> None:
+        self.refused.append((reason, announced))
+
+    def report(self) -> Report:
+        return Report("sidecar-1", None, None, "none", "", 1)
+
+
+@pytest.fixture
+async def publisher(redis_url: str, redis_environment: str) -> AsyncIterator[Publisher]:
+    publisher = Publisher(redis_url, redis_environment)
+    yield publisher
+    await publisher.close()
+
+
+@pytest.fixture
+async def feed(publisher: Publisher, redis_url: str) -> AsyncIterator[tuple[Feed, Receiver]]:
+    receiver = Receiver()
+    made = Feed(redis_url, publisher.keys, receiver, poll_s=0.02, entropy=random.Random(1), now=lambda: "now")
+    yield made, receiver
+    async with asyncio.timeout(2):
+        await made.close()
+
+
+async def test_a_refused_table_is_not_read_at_every_poll(feed: tuple[Feed, Receiver], publisher: Publisher) -> None:
+    followed, receiver = feed
+    await publisher.publish(1, b"noise")
+    followed.start()
+    await until(lambda: len(receiver.offered) > 0)
+    await asyncio.sleep(0.3)
+    assert len(receiver.offered) <= 2, "once by the poll, once because the subscription began"
+    known = len(receiver.offered)
+    await publisher.redis.publish(publisher.keys.tables, 1)
+    await until(lambda: len(receiver.offered) == known + 1)
+
+
+async def test_an_announced_table_that_is_not_there_is_refused(
+    feed: tuple[Feed, Receiver], publisher: Publisher
+) -> None:
+    followed, receiver = feed
+    await publisher.redis.set(publisher.keys.table_version, 4)
+    followed.start()
+    await until(lambda: ("malformed", "4") in receiver.refused)
+
+
+async def test_a_bug_in_the_receiver_does_not_end_the_loop(feed: tuple[Feed, Receiver], publisher: Publisher) -> None:
+    followed, receiver = feed
+    receiver.bug = RuntimeError("a bug")
+    with capture_logs() as lines:
+        followed.start()
+        await until(lambda: len(receiver.asked) > 2)
+        receiver.bug = None
+        await publisher.publish(1)
+        await until(lambda: len(receiver.offered) > 0)
+    assert "table_loop_failed" in [line["event"] for line in lines]
+
+
+async def test_closing_is_quick_at_any_moment(publisher: Publisher, redis_url: str) -> None:
+    for pause in range(8):
+        followed = Feed(
+            redis_url, publisher.keys, Receiver(), poll_s=0.01, entropy=random.Random(pause), now=lambda: ""
+        )
+        followed.start()
+        await asyncio.sleep(pause * 0.002)
+        async with asyncio.timeout(2):
+            await followed.close()
+
+
+async def test_an_unusable_url_is_told_at_once(publisher: Publisher) -> None:
+    with pytest.raises(ValueError, match="scheme"):
+        Feed("http://127.0.0.1", publisher.keys, Receiver(), poll_s=1, entropy=random.Random(1), now=lambda: "")
