@@ -262,7 +262,7 @@ class Proxy:
         self._telemetry.decide_s.observe(exchange.decide_s)
         exchange.decision = decision
         exchange.explanation.update((outcome.mutation_id, outcome.reason) for outcome in decision.outcomes)
-        gets_unit = visiting.new_unit is not None and visit.UNIT_COOKIE in decision.units
+        gets_unit = visit.UNIT_COOKIE in decision.units and visiting.offer is not None
         exchange.sets_unit = gets_unit and not exchange.previewed
         # Who is in a partial rollout depends on the visitor, whatever the rules themselves look at.
         partial = self._settings.rollout < 1 and decision.applies
@@ -306,9 +306,9 @@ class Proxy:
             fields = headers.not_stored(fields)
         elif exchange.private:
             fields = headers.for_one_visitor(fields)
-        if exchange.sets_unit and exchange.visit is not None and exchange.visit.new_unit is not None:
+        if exchange.sets_unit and exchange.visit is not None and (unit := exchange.visit.new_unit) is not None:
             secure, days = exchange.visit.scheme == "https", self._settings.unit_days
-            cookie = visit.unit_cookie(exchange.visit.new_unit, secure=secure, days=days)
+            cookie = visit.unit_cookie(unit, secure=secure, days=days)
             fields.append((b"Set-Cookie", cookie))
         if exchange.state_cookie is not None:
             fields.append((b"Set-Cookie", exchange.state_cookie))

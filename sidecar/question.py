@@ -20,7 +20,7 @@ from rules.previews import PARAMETER
 from rules.table import DecisionTable
 from sidecar.context import toggles, visit
 from sidecar.context.contexts import Contexts
-from sidecar.context.visit import Visit
+from sidecar.context.visit import Offer, Visit
 from sidecar.exchange import Exchange
 from sidecar.heads import eligibility, headers, local_mode, validators
 from sidecar.heads.headers import Field, Forwarding
@@ -161,7 +161,7 @@ class Questions:
                 headers=request.headers,
                 address=self._visitor_address(request),
                 unit=unit,
-                new_unit=self._new_unit() if unit is None and may else None,
+                offer=Offer(self._new_unit) if unit is None and may else None,
             )
         return exchange.visit
 

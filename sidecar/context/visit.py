@@ -34,8 +34,12 @@ class Visit(Struct, frozen=True):
     """The visitor's address; empty where it is unknown."""
     unit: str | None = None
     """The anonymous unit id that the visit brought."""
-    new_unit: str | None = None
+    offer: "Offer | None" = None
     """The one it is given if an experiment asks; None where it has one, or where consent is missing."""
+
+    @property
+    def new_unit(self) -> str | None:
+        return None if self.offer is None else self.offer.unit
 
     @property
     def path(self) -> str:
@@ -48,6 +52,22 @@ class Visit(Struct, frozen=True):
     @property
     def url(self) -> str:
         return f"{self.scheme}://{self.authority}{self.target}"
+
+
+class Offer:
+    """A unit id for who has none. It is made when it is first looked at: most visits are asked for none."""
+
+    __slots__ = ("_made", "_make")
+
+    def __init__(self, make: Callable[[], str]) -> None:
+        self._make = make
+        self._made: str | None = None
+
+    @property
+    def unit(self) -> str:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
 
 
 def unit_of(headers: MultiMapping[str]) -> str | None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 from multidict import MultiMapping
+from xxhash import xxh3_128_hexdigest
 
 from rules.decision import Decision
 from rules.reasons import Reason
@@ -36,11 +37,15 @@ class DerivedTag(Struct, frozen=True):
 
 
 def derive(*, decision_key: str, layout_id: str | None, origin: str | None, body: bytes) -> str:
-    """The ETag of a rewritten page. `origin` is the origin's ETag as it came; without one its `body` is hashed."""
+    """The ETag of a rewritten page. `origin` is the origin's ETag as it came; without one its `body` is hashed.
+
+    By XXH3, 128 bits: 2 µs for 100 KB, where SHA-256 takes 57, a fifth of a page from the memo. Nobody signs with it. Who
+    could make two bodies alike writes both, and wins a 304 for the older one.
+    """
     match = _TAG.fullmatch(origin.strip()) if origin else None
     layout = base64.urlsafe_b64encode((layout_id or "").encode("utf-8", "surrogateescape")).decode().rstrip("=")
     if match is None:
-        seen = hashlib.sha256(body).hexdigest()
+        seen = xxh3_128_hexdigest(body)
         return f'W/"{_OWN}{_variant(decision_key, layout, seen)}.{layout}.n."'
     kind = "w" if match.group(1) else "s"
     seen = f"{kind}.{match.group(2)}"

@@ -99,7 +99,7 @@ class Rewriting:
             if len(body) > self._page_bytes_max:
                 detail = f"{len(body)} bytes, at most {self._page_bytes_max}"
                 return PassedThrough(reason=Reason.TOO_LARGE, outcomes=(), detail=detail)
-            if self.quarantine.holds(key.address, key.decision, _now()):
+            if self.quarantine and self.quarantine.holds(key.address, key.decision, _now()):
                 return PassedThrough(reason=Reason.QUARANTINED, outcomes=(), detail="")
             known = self.memo.get(key, body)
             if known is not None:

@@ -3,6 +3,7 @@
 import uuid
 from datetime import datetime, timedelta
 
+import msgspec
 import pytest
 from multidict import CIMultiDict
 
@@ -66,3 +67,13 @@ def test_rollout_is_a_share_and_stays_the_same() -> None:
     assert not any(visit.in_rollout(0, one) for one in visits)
     assert all(visit.in_rollout(1, one) for one in visits)
     assert visit.in_rollout(0.5, visiting(User_Agent="a")) == visit.in_rollout(0.5, visiting(User_Agent="a"))
+
+
+def test_an_offered_unit_is_made_when_it_is_looked_at_and_once() -> None:
+    made = iter(("first", "second"))
+    nobody = visiting()
+    offered = msgspec.structs.replace(nobody, offer=visit.Offer(lambda: next(made)))
+
+    assert nobody.new_unit is None
+    assert (offered.new_unit, offered.new_unit) == ("first", "first")
+    assert next(made) == "second"
