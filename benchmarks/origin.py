@@ -1,7 +1,8 @@
 """A web server that costs as little as one in Python can: the site behind the proxies that are measured.
 
 It answers any GET with a page made beforehand, whole, in one write: `/same/100` gives 100 KB, the same each time, and so
-does `/plain/100`, for which there are no rules; in `/token/100` one token differs in each response. It shares a core with
+does `/plain/100`, for which there are no rules; in `/token/100` one token differs in each response. `/same/100/7` is a page
+of another address. It shares a core with
 the load, and both together must be faster than what is measured: the row `origin, direct` shows by how much.
 Counterpart: `pages` makes what is served. Never: a complete HTTP server; it believes that each request is a GET.
 """
@@ -34,7 +35,7 @@ class Responses:
         halves = self._halves.get(target)
         if halves is not None:
             return b"%s%016x%s" % (halves[0], next(self._tokens), halves[1])
-        _, kind, size = target.decode("latin-1").split("/") if target.count(b"/") == 2 else ("", "", "")
+        _, kind, size, *_ = (*target.decode("latin-1").split("/"), "", "")
         if kind not in {"plain", "same", "token"} or not size.isdigit():
             return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
         page = pages.listing(int(size))

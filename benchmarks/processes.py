@@ -2,7 +2,8 @@
 
 The proxy under test has core 0 for itself, origin and load share core 1; so a proxy's figure is what one core can do, and
 the page rewriter's child counts against it. Where there is one core, or no way to bind (macOS), everything shares.
-Counterparts: `proxy`, `peers`. Never: Redis or PostgreSQL; the table is a snapshot sealed with a key made for the run.
+Counterparts: `proxy`, `peers`, `latency`; `publish` alone has a Redis. Never: PostgreSQL; elsewhere the table is a snapshot
+sealed with a key made for the run.
 """
 
 import base64
@@ -83,7 +84,13 @@ def started(module: str, *arguments: str, cpu: int) -> Iterator[Running]:
 
 @contextmanager
 def sidecar(
-    upstream: str, folder: Path, table: DecisionTable | None, *, listen: str = "127.0.0.1:0", **settings: str
+    upstream: str,
+    folder: Path,
+    table: DecisionTable | None,
+    *,
+    listen: str = "127.0.0.1:0",
+    redis_url: str = _NO_REDIS,
+    **settings: str,
 ) -> Iterator[Running]:
     """A sidecar with one worker on core 0. `settings` are further SIDECAR_* variables.
 
@@ -96,7 +103,7 @@ def sidecar(
         "SIDECAR_LISTEN": listen,
         "SIDECAR_ADMIN_LISTEN": "127.0.0.1:0",
         "SIDECAR_WORKERS": "1",
-        "REDIS_URL": _NO_REDIS,
+        "REDIS_URL": redis_url,
         "LAYOUT_MUTATION_ENVIRONMENT": "benchmark",
         **(_snapshot(folder, table) if table is not None else {}),
         **{f"SIDECAR_{name.upper()}": value for name, value in settings.items()},

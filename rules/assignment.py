@@ -250,27 +250,34 @@ def _check(experiment: Experiment, path: str) -> None:
 def _in_order(experiments: Sequence[Experiment], places: Mapping[str, int]) -> list[int]:
     """Each experiment after those it requires; raises RulesError for one that is not there, a circle, or a long chain."""
     depths: dict[int, int] = {}
-    order: list[int] = []
-
-    def visit(index: int, chain: tuple[int, ...]) -> int:
-        if index in chain:
-            circle = chain[chain.index(index) :]
-            names = " requires ".join(experiments[one].id for one in (*circle, index))
-            at = f"$.experiments[{min(circle)}].prerequisites"
-            raise RulesError(f"prerequisites may not form a circle: {names}", at)
-        if index not in depths:
-            if len(chain) > limits.PREREQUISITE_DEPTH_MAX:
-                raise RulesError(_TOO_DEEP, f"$.experiments[{chain[0]}].prerequisites")
-            below = [visit(other, (*chain, index)) for other in _required(experiments[index], index, places)]
-            depths[index] = max(below, default=-1) + 1
-            order.append(index)
-        if depths[index] > limits.PREREQUISITE_DEPTH_MAX:
-            raise RulesError(_TOO_DEEP, f"$.experiments[{index}].prerequisites")
-        return depths[index]
-
     for index in range(len(experiments)):
-        visit(index, ())
-    return order
+        _visit(index, (), experiments, places, depths)
+    return [*depths]
+
+
+def _visit(
+    index: int,
+    chain: tuple[int, ...],
+    experiments: Sequence[Experiment],
+    places: Mapping[str, int],
+    depths: dict[int, int],
+) -> int:
+    """How many experiments are required in a row below this one; in `depths` it comes after them. No closure: one that
+    names itself would keep all experiments of a table until the collector comes."""
+    if index in chain:
+        circle = chain[chain.index(index) :]
+        names = " requires ".join(experiments[one].id for one in (*circle, index))
+        at = f"$.experiments[{min(circle)}].prerequisites"
+        raise RulesError(f"prerequisites may not form a circle: {names}", at)
+    if index not in depths:
+        if len(chain) > limits.PREREQUISITE_DEPTH_MAX:
+            raise RulesError(_TOO_DEEP, f"$.experiments[{chain[0]}].prerequisites")
+        required = _required(experiments[index], index, places)
+        below = [_visit(other, (*chain, index), experiments, places, depths) for other in required]
+        depths[index] = max(below, default=-1) + 1
+    if depths[index] > limits.PREREQUISITE_DEPTH_MAX:
+        raise RulesError(_TOO_DEEP, f"$.experiments[{index}].prerequisites")
+    return depths[index]
 
 
 _TOO_DEEP = f"at most {limits.PREREQUISITE_DEPTH_MAX} experiments may require one another in a row"

@@ -7,7 +7,7 @@ each row is compiled at its first use (`rules.written`).
 Never: a key, a file or a socket; signing and verifying are functions handed in, and so is the engine's name.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Annotated
@@ -32,7 +32,7 @@ from rules.model import (
 from rules.page_index import PageIndex
 from rules.remembering import mentions_visits
 from rules.rows import Company, Row, company_of, compile_rows
-from rules.written import LeftOut, WrittenRows, entry_of, mutation_of
+from rules.written import Entry, LeftOut, WrittenRows, entry_of, mutation_of
 
 FORMAT = 3
 """What is written. Formats 1 (without engine and order) and 2 (without attributes, saved groups and toggles) are read too."""
@@ -41,6 +41,13 @@ UNCHECKED = ""
 _FORMATS = (1, 2, FORMAT)
 _DOMAIN = b"layout-mutation decision table\x00"
 """Goes before what is signed, so that a signature made for something else is never valid here."""
+
+
+PAUSE_EVERY = 100
+"""Mutations between two pauses of a load: less than a millisecond's work."""
+
+Pause = Callable[[], None]
+"""Called between the pieces of a long task, for whoever wants to let others have their turn."""
 
 
 class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -236,7 +243,7 @@ class DecisionTable:
     @staticmethod
     def from_bytes(body: bytes) -> "DecisionTable":
         """A table from its body, compiled whole: nobody has signed it. Raises TableError, and nothing else."""
-        return _loaded(body, UNCHECKED, _nobody)
+        return _loaded(body, UNCHECKED, _nobody, _at_once)
 
 
 def compiled(
@@ -274,22 +281,28 @@ def _nobody(_: Outcome) -> None:
     """Nobody listens."""
 
 
+def _at_once() -> None:
+    """Nobody else waits."""
+
+
 def unseal(
     sealed: bytes,
     *,
     verify: Callable[[str, bytes, bytes], bool],
     engine: str = UNCHECKED,
     left_out: LeftOut = _nobody,
+    pause: Pause = _at_once,
 ) -> DecisionTable:
     """The table in a sealed one; `verify(key_id, signature, message)`. Raises TableError, and nothing else.
 
     `engine` names who is asking: a table that has passed this engine's checks is compiled row by row, as visits need
-    them, and `left_out` hears of a row that then can't be used. Without a name the table is compiled whole.
+    them, and `left_out` hears of a row that then can't be used. Without a name the table is compiled whole. `pause` is
+    called again and again while the first kind is loaded.
     """
     envelope = _envelope_of(sealed)
     if not verify(envelope.key_id, envelope.signature, _signed(envelope.key_id, envelope.body)):
         raise TableError("bad_signature", f"no trusted key signed this table (it names key {envelope.key_id[:16]!r})")
-    return _loaded(envelope.body, engine, left_out)
+    return _loaded(envelope.body, engine, left_out, pause)
 
 
 def engine_of(sealed: bytes) -> str:
@@ -309,14 +322,16 @@ def _envelope_of(sealed: bytes) -> _Sealed:
         raise TableError("malformed", f"not a sealed table: {error}") from None
 
 
-def _loaded(encoded: bytes, engine: str, left_out: LeftOut) -> DecisionTable:
+def _loaded(encoded: bytes, engine: str, left_out: LeftOut, pause: Pause) -> DecisionTable:
     """A table from its body; compiled whole, unless this engine has checked it. Raises TableError."""
     _check_size(encoded)
     body, kept = _body_of(encoded), bytes(encoded)
+    pause()
     try:
         written = msgspec.msgpack.decode(body.rules, type=_Written)
+        pause()
         if engine != UNCHECKED and body.engine == engine:
-            return _checked(body, written, kept, left_out)
+            return _checked(body, written, kept, left_out, pause)
         return compiled(
             written.whole(), version=body.version, created_at=body.created_at, engine=body.engine, encoded=kept
         )
@@ -326,29 +341,40 @@ def _loaded(encoded: bytes, engine: str, left_out: LeftOut) -> DecisionTable:
         raise TableError("malformed", str(error)) from None
 
 
-def _checked(body: _Body, written: _Written, encoded: bytes, left_out: LeftOut) -> DecisionTable:
+def _checked(body: _Body, written: _Written, encoded: bytes, left_out: LeftOut, pause: Pause) -> DecisionTable:
     """A table whose rows are compiled at their first use. Raises RulesError, msgspec.MsgspecError and ValueError."""
     if sorted(body.order) != [*range(len(written.mutations))]:
         raise ValueError("the order does not name each mutation once")
-    entries = [entry_of(one) for one in written.mutations]
+    entries: list[Entry] = []
+    reading_visits: set[int] = set()
+    """Places of the mutations that may read what is remembered of visits; nearly always none."""
+    for place, one in enumerate(written.mutations):
+        _now_and_then(place, pause)
+        entries.append(entry_of(one))
+        if mentions_visits(bytes(one)):
+            reading_visits.add(place)
     company = company_of(written.others())
     return DecisionTable(
         stamp=Stamp(body.version, body.created_at, body.engine),
         rules=written,
         company=company,
         rows=WrittenRows(written.mutations, body.order, company, left_out),
-        addresses=((entries[place].site, entries[place].page_slug) for place in body.order),
-        of_visits=_of_visits(body, written),
+        addresses=_addresses(entries, body.order, pause),
+        of_visits=[rank for rank, place in enumerate(body.order) if place in reading_visits],
         encoded=encoded,
         digest=sha256(body.rules).hexdigest(),
     )
 
 
-def _of_visits(body: _Body, written: _Written) -> list[int]:
-    """Ranks of the mutations that may read what is remembered of visits; nearly always none."""
-    if not mentions_visits(bytes(body.rules)):
-        return []
-    return [rank for rank, place in enumerate(body.order) if mentions_visits(bytes(written.mutations[place]))]
+def _addresses(entries: Sequence[Entry], order: Sequence[int], pause: Pause) -> Iterator[tuple[str, str]]:
+    for rank, place in enumerate(order):
+        _now_and_then(rank, pause)
+        yield entries[place].site, entries[place].page_slug
+
+
+def _now_and_then(number: int, pause: Pause) -> None:
+    if number % PAUSE_EVERY == 0:
+        pause()
 
 
 def _check_size(data: bytes) -> None:
@@ -358,14 +384,26 @@ def _check_size(data: bytes) -> None:
 
 def _body_of(encoded: bytes) -> _Body:
     try:
+        body = msgspec.msgpack.decode(encoded, type=_Body)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        _check_format(encoded)
+        raise TableError("malformed", str(error)) from None
+    if body.format not in _FORMATS:
+        raise _unknown(body.format)
+    return body
+
+
+def _check_format(encoded: bytes) -> None:
+    """What can't be read may be of a later format: that is the better word for it. Raises TableError then, or nothing."""
+    try:
         found = msgspec.msgpack.decode(encoded, type=dict[str, Raw]).get("format")
         number = FORMAT if found is None else msgspec.msgpack.decode(found)
-        if number not in _FORMATS:
-            raise TableError(
-                "unknown_format", f"format {number!r}; this version reads {' and '.join(map(str, _FORMATS))}"
-            )
-        return msgspec.msgpack.decode(encoded, type=_Body)
-    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-        if isinstance(error, TableError):
-            raise
-        raise TableError("malformed", str(error)) from None
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return
+    if number not in _FORMATS:
+        raise _unknown(number)
+
+
+def _unknown(number: object) -> TableError:
+    known = " and ".join(map(str, _FORMATS))
+    return TableError("unknown_format", f"format {number!r}; this version reads {known}")

@@ -6,7 +6,7 @@ Never: an exception for any text; a text that is looked at beyond a bound.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +22,10 @@ REMEMBERED_MAX = 2_048
 
 _SIGNS = (b"device", b"browser", b"\xa2os", b"os.name", b"os.version")
 """What MessagePack has in it that names one of the attributes; `os` alone with its length before it."""
+
+SIGN_BYTES_MAX = max(map(len, _SIGNS))
+PIECE_BYTES = 128 * 1024
+"""Of a table, looked at in one go: some 0.3 ms."""
 
 _TV = re.compile(
     r"smart-?tv|web0s|webos\.tv|hbbtv|netcast|bravia|google ?tv|android ?tv|apple ?tv|tvos|crkey|roku|vidaa"
@@ -52,10 +56,19 @@ def agent_of(user_agent: str, mobile_hint: str = "", platform_hint: str = "") ->
     return _read(user_agent[:CHARACTERS_MAX], mobile_hint.strip()[:2], _SAME_OS.get(platform, platform))
 
 
-def prepare(table: bytes) -> None:
-    """Make the parser before a visit needs it, if the bytes of a decision table may ask for what it says; takes 0.1 to 0.3 s."""
-    if any(sign in table for sign in _SIGNS):
-        _parser()
+def prepare(table: bytes, pause: Callable[[], None] = lambda: None) -> None:
+    """Make the parser before a visit needs it, if the bytes of a decision table may ask for what it says; takes 0.1 to 0.3 s.
+
+    `pause` is called between pieces of a large table, for whoever wants to let others have their turn.
+    """
+    if _parser.cache_info().currsize:
+        return
+    for start in range(0, len(table), PIECE_BYTES):
+        piece = table[start : start + PIECE_BYTES + SIGN_BYTES_MAX]
+        if any(sign in piece for sign in _SIGNS):
+            _parser()
+            return
+        pause()
 
 
 @lru_cache(maxsize=REMEMBERED_MAX)

@@ -5,6 +5,7 @@ Never: a process, a signal or the internal listener; those are the supervisor's.
 """
 
 import asyncio
+import gc
 import random
 import secrets
 import socket
@@ -195,6 +196,8 @@ async def running(
         stack.push_async_callback(application.close)
         application.switch.told(switched_off)
         await application.switch.start()
+        gc.collect()
+        gc.freeze()  # what is there by now stays: a full collection would look at all of it, and take 50 ms of a visitor's time
         server = await asyncio.get_running_loop().create_server(application.server, sock=listening, backlog=4096)
         stack.callback(server.close)
         yield application

@@ -24,15 +24,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from rules import limits
 from rules.decision import Outcome
 from rules.errors import TableError
-from rules.table import UNCHECKED, DecisionTable, key_id, unseal
+from rules.table import UNCHECKED, DecisionTable, Pause, key_id, unseal
 from service import user_agents
 from service.keys import Keys
 from sidecar.tables import snapshot
 from sidecar.tables.feed import Feed, Report
+from sidecar.tables.unhurried import Unhurried, at_once, beside_visitors
 
 POLL_S = 1.0
 OFFENCES_MAX = 1_000
 """Offences remembered so that each is logged once; beyond this they are forgotten and may be logged again."""
+
+SAVE_S_MAX = 2.0
+"""For how long an end waits for the disk, which may hang."""
 
 QUARANTINED_MAX = 100
 """Mutations that the fleet is told of: with more of them at fault, no list helps."""
@@ -116,6 +120,7 @@ class Tables:
         self._source: str | None = None
         self._refusal: Refusal | None = None
         self._offences: set[Refusal] = set()
+        self._saving: asyncio.Task[None] | None = None
         self._feed: Feed | None = None
         if redis_url is not None:
             chance = entropy or random.Random()  # noqa: S311 - jitter
@@ -129,9 +134,12 @@ class Tables:
             self._feed.start()
 
     async def close(self) -> None:
-        """Stop following, leave the fleet."""
+        """Stop following, leave the fleet; a table that is on its way to the disk gets there."""
         if self._feed is not None:
             await self._feed.close()
+        if self._saving is not None:
+            # Who starts next without Redis should find what was in force here.
+            await asyncio.wait({self._saving}, timeout=SAVE_S_MAX)
 
     def status(self) -> dict[str, object]:
         """For `/table`, readiness and metrics.
@@ -173,7 +181,7 @@ class Tables:
     async def offer(self, sealed: bytes, announced: str) -> bool:
         """Take a sealed table from Redis; whether it is the one in force now."""
         try:
-            table = await asyncio.to_thread(self._open, sealed)
+            table = await asyncio.to_thread(self._open, sealed, Unhurried())
         except TableError as error:
             self.refuse(error.reason, error.detail, announced)
             return False
@@ -187,7 +195,8 @@ class Tables:
         self._refusal = None
         if changed:
             self._enter(table)
-        await self._save(sealed)
+        self._saving = asyncio.create_task(self._save(sealed))
+        await asyncio.shield(self._saving)
         return True
 
     def refuse(self, reason: str, detail: str, announced: str) -> None:
@@ -210,11 +219,12 @@ class Tables:
 
     # ---- taking a table
 
-    def _open(self, sealed: bytes) -> DecisionTable:
-        """Verify, decode and compile; in a thread, for a large table takes its time. Raises TableError."""
-        table = unseal(sealed, verify=self._verify, engine=self._engine, left_out=_left_out)
-        assert table.digest  # computed here and kept, not later on the event loop
-        user_agents.prepare(sealed)  # so is this
+    def _open(self, sealed: bytes, pause: Pause) -> DecisionTable:
+        """Verify, decode and index; in a thread, for a large table takes its time. Raises TableError."""
+        with beside_visitors():
+            table = unseal(sealed, verify=self._verify, engine=self._engine, left_out=_left_out, pause=pause)
+            assert table.digest  # computed here and kept, not later on the event loop
+            user_agents.prepare(sealed, pause)  # so is this
         return table
 
     def _follows(self, table: DecisionTable) -> bool:
@@ -249,7 +259,7 @@ class Tables:
             if sealed is None:
                 _log.info("no_snapshot", folder=str(folder))
                 return
-            table = await asyncio.to_thread(self._open, sealed)
+            table = await asyncio.to_thread(self._open, sealed, at_once)  # nobody is served yet
         except TableError as error:
             self._refuse_snapshot(error.reason, error.detail, folder)
         except OSError as error:

@@ -4,7 +4,9 @@ import asyncio
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -351,6 +353,33 @@ async def test_two_instances_share_a_folder(follow: Follow, publisher: Publisher
     await alone.start()
     assert version(alone) == 5
     assert [file.name for file in (tmp_path / "snapshot").iterdir()] == ["table"]
+
+
+async def test_a_table_that_has_come_into_force_is_on_disk_after_the_end(
+    follow: Follow, publisher: Publisher, tmp_path: Path
+) -> None:
+    """Also where the end comes while it is written: on one thread, behind something else."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(max_workers=1))
+    tables = follow(redis_url=None)
+    await tables.start()
+    release = threading.Event()
+    busy: asyncio.Future[bool] | None = None
+
+    def in_the_way(_: DecisionTable) -> None:
+        nonlocal busy
+        busy = asyncio.ensure_future(asyncio.to_thread(release.wait, 5.0))
+
+    tables._on_change = in_the_way
+    offered = asyncio.create_task(tables.offer(publisher.sealed(1), "1"))
+    await until(lambda: busy is not None)
+    await asyncio.sleep(0)
+    offered.cancel()
+    closing = asyncio.create_task(tables.close())
+    await asyncio.sleep(0)
+    assert not (tmp_path / "snapshot" / "table").exists()
+    release.set()
+    await closing
+    assert (tmp_path / "snapshot" / "table").read_bytes() == publisher.sealed(1)
 
 
 async def test_without_a_folder_nothing_is_kept(follow: Follow, publisher: Publisher, tmp_path: Path) -> None:
