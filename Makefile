@@ -59,9 +59,9 @@ LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --ge
 	--python-version 3.11 --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
 lock: ## Write the lock files anew from pyproject.toml and package.json (UPGRADE=1 for newer versions)
 	$(SET_UP) dev
-	@$(LOCK) pyproject.toml -o requirements/runtime.lock
-	@$(LOCK) pyproject.toml --extra embedded -c requirements/runtime.lock -o requirements/run.lock
-	@$(LOCK) pyproject.toml --extra embedded --extra dev -c requirements/run.lock -o requirements/dev.lock
+	@$(LOCK) pyproject.toml --extra otel -o requirements/runtime.lock
+	@$(LOCK) pyproject.toml --extra otel --extra embedded -c requirements/runtime.lock -o requirements/run.lock
+	@$(LOCK) pyproject.toml --extra otel --extra embedded --extra dev -c requirements/run.lock -o requirements/dev.lock
 	@$(LOCK) --group pyproject.toml:build -o requirements/build.lock
 	@$(LOCK) --group pyproject.toml:node -o requirements/node.lock
 	@$(BIN)/python -m requirements.install scripts-lock

@@ -10,7 +10,7 @@ import random
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -24,6 +24,7 @@ from sidecar.context.visit import dated_unit
 from sidecar.events.events import Events, Sink
 from sidecar.events.outbox import Outbox
 from sidecar.events.spool import SPOOL_BYTES_MIN, Spool
+from sidecar.exchange import Tracing
 from sidecar.inspection import Inspection
 from sidecar.kill_switch import KillSwitch
 from sidecar.origin.upstream import LINE_BYTES_MAX, READ_BYTES, Upstream
@@ -54,6 +55,7 @@ class Application:
         new_unit: Callable[[], str] = lambda: dated_unit(str(uuid_utils.uuid4()), datetime.now(UTC)),
     ) -> None:
         self._settings = settings
+        self._close_tracing: Callable[[], Awaitable[None]] = _nothing
         self._upstream = Upstream(settings)
         self.telemetry = Telemetry()
         self.telemetry.registry.register(StatusCollector(tables.status, rewriting.status))
@@ -80,6 +82,7 @@ class Application:
             new_unit=new_unit,
             switch=self.switch,
             events=self.events,
+            tracing=self._tracing(),
         )
         self.inspection = Inspection(tables, rewriting, self.telemetry, verification, self.events, self.switch, now)
         self.server = VisitorServer(
@@ -92,6 +95,18 @@ class Application:
             read_bufsize=READ_BYTES,
         )
 
+    def _tracing(self) -> Tracing | None:
+        """Traces, where they are told: nothing of OpenTelemetry is loaded for anybody else."""
+        if not self._settings.traces_endpoint:
+            return None
+        from sidecar.tracing.delivery import Delivery  # noqa: PLC0415 - see above
+        from sidecar.tracing.spans import SpanTracing  # noqa: PLC0415 - see above
+
+        delivery = Delivery(self._settings, self.telemetry.span_told)
+        delivery.start()
+        self._close_tracing = delivery.close
+        return SpanTracing(self._settings, delivery)
+
     async def close(self) -> None:
         """Let requests in progress finish, at most `drain_s`; then end what is left. Nobody connects any more by now."""
         self.proxy.draining = True
@@ -100,6 +115,7 @@ class Application:
         await self.server.shutdown(0.1)
         await self.proxy.shadow.close()
         await self._upstream.close()
+        await self._close_tracing()
         await self.switch.close()
 
     async def _drained(self) -> None:
@@ -107,6 +123,10 @@ class Application:
         deadline = loop.time() + self._settings.drain_s
         while self.server.connections and loop.time() < deadline:  # noqa: ASYNC110  aiohttp tells nobody of the last one
             await asyncio.sleep(0.02)
+
+
+async def _nothing() -> None:
+    return None
 
 
 def _is_a_cause(switch: KillSwitch, cause: str) -> float:

@@ -4,7 +4,7 @@ Counterpart: `proxy` fills it in, step by step; whatever step fails, what is her
 Never: a step of its own; it only remembers.
 """
 
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 from msgspec import Struct
@@ -31,6 +31,7 @@ class Exchange:
         "content",
         "copy",
         "counts",
+        "decide_began",
         "decide_s",
         "decision",
         "edited_head",
@@ -43,6 +44,7 @@ class Exchange:
         "private",
         "recollection",
         "request",
+        "rewrite_began",
         "rewrite_s",
         "sets_unit",
         "stage",
@@ -50,6 +52,7 @@ class Exchange:
         "table",
         "target",
         "toggles",
+        "trace",
         "visit",
     )
 
@@ -92,6 +95,11 @@ class Exchange:
         self.decide_s = 0.0
         self.rewrite_s = 0.0
         """What deciding and rewriting took, in seconds."""
+        self.decide_began = 0.0
+        self.rewrite_began = 0.0
+        """When they began, by time.perf_counter; 0 for never."""
+        self.trace: Trace | None = None
+        """Where traces are told: this request's."""
         self.copy: Copy | None = None
         """What goes by of the body, where it is to be tried out afterwards."""
 
@@ -109,6 +117,27 @@ class Exchange:
     def line(self) -> bytes:
         """The request line as the origin gets it."""
         return f"{self.request.method} {self.target} HTTP/1.1".encode("utf-8", "surrogateescape")
+
+
+class Trace(Protocol):
+    """What `sidecar.tracing.spans.SpanTrace` is to a request. Never raises."""
+
+    @property
+    def trace_id(self) -> str: ...
+
+    def asks(self) -> list[Field]: ...
+
+    def answered(self, status: int) -> None: ...
+
+    def responded(self, exchange: Exchange, reason: str, status: int) -> None: ...
+
+    def left(self, exchange: Exchange) -> None: ...
+
+
+class Tracing(Protocol):
+    """What `sidecar.tracing.spans.SpanTracing` is to the proxy. Never raises."""
+
+    def begin(self, exchange: Exchange) -> Trace | None: ...
 
 
 class Recollection(Struct, frozen=True):

@@ -21,12 +21,13 @@ from rules.reasons import Reason
 from rules.redirects import LASTING, Redirect
 from rules.table import DecisionTable
 from sidecar import question
+from sidecar.access_log import AccessLog
 from sidecar.context import visit
 from sidecar.context.contexts import Contexts
 from sidecar.context.toggles import Toggles
 from sidecar.events.beacons import Beacons
 from sidecar.events.events import Events
-from sidecar.exchange import Exchange, Page, Passing
+from sidecar.exchange import Exchange, Page, Passing, Tracing
 from sidecar.heads import eligibility, headers, local_mode, timing, validators
 from sidecar.heads.headers import Field
 from sidecar.kill_switch import KillSwitch
@@ -78,6 +79,7 @@ class Proxy:
         new_unit: Callable[[], str],
         switch: KillSwitch,
         events: Events,
+        tracing: Tracing | None = None,
     ) -> None:
         self._settings = settings
         self._switch = switch
@@ -88,6 +90,8 @@ class Proxy:
         )
         self._telemetry = telemetry
         self._events = events
+        self._tracing = tracing
+        self._access_log = AccessLog(settings.access_log_share) if settings.access_log else None
         self._contexts = Contexts(settings, refused=telemetry.unit_token_refused)
         self._beacons = Beacons(settings, events, self._contexts.units_of, now=now)
         self._remembering = Remembering(settings, refused=telemetry.state_refused)
@@ -112,6 +116,8 @@ class Proxy:
         exchange = Exchange(request, request.headers.get("Host", ""))
         visitor = Visitor(request, draining=self.draining, stall_s=self._settings.stall_s)
         self._telemetry.in_progress.inc()
+        if self._tracing is not None:
+            exchange.trace = self._tracing.begin(exchange)
         try:
             if request.method in ("GET", "HEAD") and exchange.target.startswith(OWN_PATH):
                 own = browser_script.answer(exchange.path, ",".join(request.headers.getall("Accept-Encoding", ())))
@@ -129,6 +135,8 @@ class Proxy:
             return CLOSE  # the visitor has left
         finally:
             self._telemetry.in_progress.dec()
+            if exchange.trace is not None:
+                exchange.trace.left(exchange)
 
     # ---- the question
 
@@ -147,6 +155,8 @@ class Proxy:
             return await self._tell(exchange, visitor, 408, "The request did not come in time.", reason="refused")
         except BrokenUploadError:
             return await self._tell(exchange, visitor, 400, "The request is broken.", reason="refused")
+        if exchange.trace is not None:
+            exchange.trace.answered(origin.status)
         if upload is not None and upload.invite is not None and not upload.continued.is_set():
             visitor.close_after()  # the body that was announced may or may not follow
         try:
@@ -255,7 +265,7 @@ class Proxy:
 
     def _decided(self, exchange: Exchange, table: DecisionTable, layout_id: str | None) -> Decision:
         visiting = self._questions.visiting(exchange)
-        began = perf_counter()
+        exchange.decide_began = began = perf_counter()
         context = self._questions.context(exchange, table, layout_id)
         decision = decide(table, context, redirects=exchange.request.method in {"GET", "HEAD"})
         exchange.decide_s = perf_counter() - began
@@ -391,8 +401,10 @@ class Proxy:
     def _responded(self, exchange: Exchange, visitor: Visitor, reason: str, status: int) -> None:
         self._events.visited(exchange, reason, status)
         self._telemetry.responded(reason, status, visitor.sent_bytes)
-        if self._settings.access_log:
-            self._telemetry.visited(exchange.request.method, exchange.path, reason, status, visitor.sent_bytes)
+        if exchange.trace is not None:
+            exchange.trace.responded(exchange, reason, status)
+        if self._access_log is not None:
+            self._access_log.responded(exchange, reason, status, visitor.sent_bytes)
 
 
 _APOLOGIES = {

@@ -46,6 +46,8 @@ class TableSource(Protocol):
 
 WHOLE = Conditions(dropped=frozenset({b"if-none-match", b"if-modified-since", b"range", b"if-range"}))
 """The whole page, whatever the browser has of it."""
+TRACE_FIELDS = frozenset({b"traceparent", b"tracestate"})
+"""What a trace of ours replaces (W3C Trace Context, sections 3.2 and 3.3); without one they are fields like any other."""
 
 
 class Questions:
@@ -117,6 +119,8 @@ class Questions:
         if "Connection" in given:
             dropped = dropped | headers.connection_names(",".join(given.getall("Connection")))
         accepted = given.getall("Accept-Encoding", None)
+        if exchange.trace is not None:
+            dropped = dropped | TRACE_FIELDS
         fields: headers.Fields = request.raw_headers
         if PARAMETER in given.get("Referer", ""):
             fields = _without_token(fields)
@@ -136,6 +140,8 @@ class Questions:
             accept_encoding=None if accepted is None else headers.codings_for_origin(", ".join(accepted)),
         )
         result.extend(conditions.added)
+        if exchange.trace is not None:
+            result.extend(exchange.trace.asks())
         if upload is not None:
             result.append((b"Transfer-Encoding", b"chunked") if upload.length is None else _length(upload.length))
             if upload.invite is not None:

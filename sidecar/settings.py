@@ -12,12 +12,13 @@ import re
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from rules import limits
 from rules.inference import DEFAULT_TIMEZONE
 from service.settings import SECRET
 from sidecar.attribute_sources import Sources, checked_header, checked_timezone, cookie_names, header_names
+from sidecar.trace_settings import TraceSettings
 from sidecar.unit_sources import Algorithm, Key, Source, keys_of, sources_of
 
 STATE_KEY_CHARACTERS_MIN = 32
@@ -29,7 +30,7 @@ EVENTS_KEY_CHARACTERS_MIN = 32
 """As a secret made by a machine has them."""
 
 
-class SidecarSettings(Struct, frozen=True, kw_only=True):
+class SidecarSettings(TraceSettings, frozen=True, kw_only=True):
     """The data plane's settings. Durations are in the unit their name ends with."""
 
     prefix: ClassVar[str] = "SIDECAR_"
@@ -88,8 +89,12 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
     ] = 60.0
     access_log: Annotated[
         bool,
-        Meta(description="Whether each request is logged: method, path, status, reason, bytes; no address, no query"),
+        Meta(description="Whether requests are logged: method, path, status, reason, bytes; no address, no query"),
     ] = False
+    access_log_share: Annotated[
+        float,
+        Meta(ge=0, le=1, description="Share of those that are logged, 0 to 1; of what failed every one is"),
+    ] = 1.0
     trust_forwarded: Annotated[
         bool,
         Meta(
@@ -395,6 +400,7 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
         if any(len(key) < STATE_KEY_CHARACTERS_MIN for key in self.state_keys_listed):
             raise ValueError(f"SIDECAR_STATE_KEYS: each key must have at least {STATE_KEY_CHARACTERS_MIN} characters")
         _ = self.attribute_sources
+        self.check_traces()
 
     @property
     def public_keys_base64(self) -> tuple[str, ...]:

@@ -79,6 +79,7 @@ class Telemetry:
             "shadow_skipped", "Pages that shadow mode did not try, since others were waiting"
         )
         self._sent = self._counter("sent_bytes", "Bytes sent to visitors")
+        self._spans = self._counter("trace_spans", "Spans of traces, by what became of them", "outcome")
         self.bad_requests = self._counter("bad_requests", "Requests that are not HTTP and were answered 400")
         self.in_progress = self._gauge("requests_in_progress", "Requests in progress")
         self.switched_off = self._gauge(
@@ -133,9 +134,9 @@ class Telemetry:
         self._handed_over_refused.labels(place).inc()
         self._say("page_attributes_refused", place, level="warning", path=path)
 
-    def visited(self, method: str, path: str, reason: str, status: int, sent_bytes: int) -> None:
-        """A line for each response: only where somebody switched that on."""
-        self._log.info("request", method=method, path=path, reason=reason, status=status, sent_bytes=sent_bytes)
+    def span_told(self, outcome: str, count: int) -> None:
+        """Count spans; `outcome` is one of `sidecar.tracing.delivery.Outcome`."""
+        self._spans.labels(outcome).inc(count)
 
     def crashed(self, error: BaseException | None) -> None:
         """A request ended without an answer of its own: a bug of ours that the fail-open seam did not catch."""

@@ -200,11 +200,11 @@ def pins(lock: str) -> dict[str, str]:
 
 def test_the_lock_files_fit_pyproject() -> None:
     project = PROJECT["project"]
-    embedded, dev = (project["optional-dependencies"][extra] for extra in ("embedded", "dev"))
+    otel, embedded, dev = (project["optional-dependencies"][extra] for extra in ("otel", "embedded", "dev"))
     wants = {
-        "runtime": project["dependencies"],
-        "run": project["dependencies"] + embedded,
-        "dev": project["dependencies"] + embedded + dev,
+        "runtime": project["dependencies"] + otel,
+        "run": project["dependencies"] + otel + embedded,
+        "dev": project["dependencies"] + otel + embedded + dev,
         "build": PROJECT["build-system"]["requires"],
         "node": PROJECT["dependency-groups"]["node"],
     }

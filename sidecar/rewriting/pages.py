@@ -56,7 +56,7 @@ class Pages:
         script = _script_for(decision, fields)
         charset = eligibility.charset_of(origin.headers.get("Content-Type", ""))
         key = MemoKey(f"{exchange.authority}{exchange.target}", decision.key, charset, nonce, script)
-        began = perf_counter()
+        exchange.rewrite_began = began = perf_counter()
         answer = await self._rewriting.rewrite(key, content, decision.groups)
         exchange.rewrite_s = perf_counter() - began
         self._telemetry.rewrite_s.observe(exchange.rewrite_s)
