@@ -47,6 +47,7 @@ class Telemetry:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._labels: dict[str, tuple[str, ...]] = {}
         self._responses = self._counter(
             "responses", "Responses by what became of the page (or why it passed) and status", "reason", "status"
         )
@@ -91,9 +92,11 @@ class Telemetry:
         self._suppressed: dict[tuple[str, str], int] = {}
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
+        self._labels[f"layout_mutation_{name}"] = labels
         return Counter(f"layout_mutation_{name}", about, labels, registry=self.registry)
 
     def _gauge(self, name: str, about: str, *labels: str) -> Gauge:
+        self._labels[f"layout_mutation_{name}"] = labels
         return Gauge(f"layout_mutation_{name}", about, labels, registry=self.registry)
 
     def _histogram(self, name: str, about: str) -> Histogram:
@@ -160,6 +163,11 @@ class Telemetry:
         self._upstream_errors.labels(trouble).inc()
         self._say("upstream_failed", trouble, level="warning", path=path, detail=detail)
 
+    @property
+    def labels(self) -> Mapping[str, tuple[str, ...]]:
+        """The labels of metrics that have no samples yet, by name."""
+        return self._labels
+
     def families(self) -> list[Family]:
         """Every metric with its samples, now."""
         return [
@@ -204,10 +212,10 @@ class StatusCollector(Collector):
         yield version
         for name, words in (("age", "the table in force was made"), ("heard", "Redis last answered")):
             seconds = table.get(f"{name}_seconds")
+            family = GaugeMetricFamily(f"layout_mutation_table_{name}_seconds", f"Time since {words}")
             if isinstance(seconds, (int, float)):
-                family = GaugeMetricFamily(f"layout_mutation_table_{name}_seconds", f"Time since {words}")
                 family.add_metric([], float(seconds))
-                yield family
+            yield family
         names = ["state", "reason", "source", "redis", "snapshot"]
         info = GaugeMetricFamily(
             "layout_mutation_table_state", "1 for the state the table is in, and why", labels=names
@@ -274,11 +282,30 @@ class EventCollector(Collector):
             yield family
 
 
-def _numbers(prefix: str, status: Mapping[str, Any]) -> Iterable[Metric]:
+GROWING = frozenset({"hits", "misses", "lessons"})
+"""What of a rewriter's status only ever grows."""
+
+_WORDS = {
+    "ready": "Whether the page rewriter takes pages: 0 while its child process starts, and pages pass",
+    "restarts": "Times that the page rewriter's child process was replaced",
+    "waiting": "Pages that wait for the page rewriter's child process",
+    "quarantined": "Pages that killed or hung the page rewriter and pass from then on",
+    "hits": "Pages that were answered from here",
+    "misses": "Pages that were not to be found here",
+    "lessons": "Differences between pages of one address that were learned",
+    "pages": "Pages that are kept",
+    "bytes": "What they take, in bytes",
+    "bytes_max": "What they may take, in bytes",
+}
+
+
+def _numbers(prefix: str, status: Mapping[str, Any], of: str = "") -> Iterable[Metric]:
     for name, value in status.items():
         if isinstance(value, Mapping):
-            yield from _numbers(f"{prefix}_{name}", value)
+            yield from _numbers(f"{prefix}_{name}", value, f" ({name})")
         elif isinstance(value, (bool, int, float)) and name != "pid":
-            family = GaugeMetricFamily(f"{prefix}_{name}", f"`{name}` of the page rewriter's status")
+            words = _WORDS.get(name, f"`{name}` of the page rewriter's status") + of
+            kind = CounterMetricFamily if name in GROWING else GaugeMetricFamily
+            family = kind(f"{prefix}_{name}", words)
             family.add_metric([], float(value))
             yield family

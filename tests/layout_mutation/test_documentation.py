@@ -1,5 +1,6 @@
 """What is generated says everything there is, once, and nothing that is secret."""
 
+import asyncio
 import json
 import re
 import typing
@@ -11,13 +12,14 @@ import pytest
 
 from control_plane.api.routes import ROUTES
 from control_plane.settings import ControlPlaneSettings
-from layout_mutation.documentation import dotenv, reference
+from layout_mutation.documentation import dotenv, metrics, reference
 from layout_mutation.documentation.source import notes, summary
 from rules import context, model, mutations, reasons, targeting
 from rules.operations import SetText
 from service.settings import load, read_dotenv, variables
 from sidecar.settings import SidecarSettings
 from tests.layout_mutation.running_up import ROOT
+from tests.sidecar.wire import answering, client, headline, html, origin, response, serving, table
 
 TEXT = reference.render()
 SETTINGS = (SidecarSettings, ControlPlaneSettings)
@@ -94,8 +96,8 @@ def test_every_reason_of_a_drawing_or_a_sentence_exists() -> None:
 
 
 def test_tables_have_as_many_cells_in_every_row() -> None:
-    for table in re.findall(r"(?m)(?:^\|.*\n)+", TEXT):
-        rows = table.splitlines()
+    for lines in re.findall(r"(?m)(?:^\|.*\n)+", TEXT):
+        rows = lines.splitlines()
         assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {len(re.findall(r"\|", rows[0]))}, rows[0]
         assert set(rows[1]) == set("| -"), rows[:2]
 
@@ -169,3 +171,43 @@ def test_what_is_commented_out_is_the_default(
 
 def test_lines_fit_a_terminal() -> None:
     assert [line for line in dotenv.render().splitlines() if line.startswith("# ") and len(line) > 120] == []
+
+
+# -- metrics
+
+
+def test_every_metric_has_one_row_with_words_of_its_own() -> None:
+    rows = re.findall(
+        r"(?m)^\| `(layout_mutation_\w+)` \| (counter|gauge|histogram) \| ([^|]*`worker`) \| (.+) \|$", TEXT
+    )
+    assert len({name for name, *_ in rows}) == len(rows)
+    documented = {one.name: one for one in metrics.documented()}
+    assert {name for name, *_ in rows} == set(documented)
+    for name, kind, _, words in rows:
+        assert (name.endswith("_total"), len(words) > 10) == (kind == "counter", True), name
+
+
+async def test_what_a_worker_that_has_served_shows_is_documented_label_by_label() -> None:
+    """A page changed, one that passed, and a preview link that is none."""
+    documented = {one.name: one for one in await asyncio.to_thread(metrics.documented)}
+    async with (
+        origin(answering(html(b"<h1>Old</h1>"), response(b"x", status="500 Oh"))) as site,
+        serving(site.url, tables=table(headline())) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        for target in ("/", "/", "/?layout-mutation-preview=nonsense"):
+            await visitor.get(target)
+        families = sidecar.application.telemetry.families()
+    assert len(families) > 30
+    for family in families:
+        if family.name.startswith("process_"):
+            continue
+        one = documented[f"{family.name}_total" if family.kind == "counter" else family.name]
+        for sample in family.samples:
+            assert set(sample.labels) - {"le"} <= set(one.labels), sample
+
+
+def test_every_attribute_of_a_span_is_documented() -> None:
+    source = (ROOT / "sidecar" / "tracing" / "spans.py").read_text("utf-8")
+    used = set(re.findall(r'"((?:http|url|server|error|layout_mutation)\.[a-z_.]+)"', source))
+    assert used == {name for name, *_ in metrics.ATTRIBUTES}
