@@ -8,6 +8,7 @@ Counterpart: `proxy`, which brings heads made by `headers`. Never: a request sen
 """
 
 import asyncio
+import re
 import ssl
 from collections.abc import Callable
 from enum import StrEnum
@@ -37,6 +38,8 @@ READ_BYTES = 256 * 1024
 CONTINUE_WAIT_S = 1.0
 """How long a request body waits for the origin's 100 before it is sent all the same (RFC 9110 10.1.1)."""
 
+_QUOTATION = re.compile(r"""\n\s*\n|(?<!\w)b?['"]""")
+"""Where a parser's message begins to repeat what it read."""
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
 
@@ -262,7 +265,7 @@ class Upstream:
         except HttpProcessingError as error:
             _drop(connection, task)
             trouble = Trouble.HEAD_TOO_LARGE if isinstance(error, HeadTooLargeError) else Trouble.BAD_RESPONSE
-            raise UpstreamError(trouble, _one_line(error.message)) from error
+            raise UpstreamError(trouble, _without_quotations(error.message)) from None
         except BaseException:
             _drop(connection, task)
             raise
@@ -328,6 +331,11 @@ def _tls(ca_file: str) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca_file or None)
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def _without_quotations(text: str) -> str:
+    """What a parser says is wrong, without the bytes that it quotes: they may be a cookie's, and this is for the log."""
+    return _one_line(_QUOTATION.split(text, maxsplit=1)[0]).rstrip(" :") or "it is not HTTP"
 
 
 def _one_line(text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from sidecar.origin.upstream import Trouble, UpstreamError
 from tests.sidecar.wire import Conversation, answering, client, html, origin, response, serving, table
@@ -230,3 +231,26 @@ async def test_codings_asked_for_can_be_undone() -> None:
     ):
         await visitor.get("/", "Accept-Encoding: gzip, dcz, br;q=0.9")
     assert b"Accept-Encoding: gzip, br;q=0.9\r\n" in site.heads[0]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"nonsense secret\r\n\r\n",
+        b"HTTP/1.1 2x0 secret\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nSet Cookie: a=secret\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: a=\x00secret\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: secret\r\n\r\n",
+    ],
+)
+async def test_what_an_origin_sends_in_place_of_http_is_not_repeated(sent: bytes) -> None:
+    async with (
+        origin(answering(sent)) as site,
+        serving(site.url) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        with capture_logs() as logged:
+            assert (await visitor.get("/")).status == 502
+    [line] = [line for line in logged if line["event"] == "upstream_failed"]
+    assert line["reason"] == "bad_response"
+    assert "secret" not in str(logged)
