@@ -27,7 +27,8 @@ from sidecar.events.spool import SPOOL_BYTES_MIN, Spool
 from sidecar.exchange import Tracing
 from sidecar.inspection import Inspection
 from sidecar.kill_switch import KillSwitch
-from sidecar.origin.upstream import LINE_BYTES_MAX, READ_BYTES, Upstream
+from sidecar.origin.sites import Sites
+from sidecar.origin.upstream import LINE_BYTES_MAX, READ_BYTES
 from sidecar.proxy import Proxy
 from sidecar.question import TableSource
 from sidecar.rewriting.pages import PageRewriter
@@ -36,7 +37,7 @@ from sidecar.rewriting.rewriting import Isolation, OnRewritten, Rewriting
 from sidecar.rewriting.verification import INTERVAL_S, Announce, Verification
 from sidecar.settings import SidecarSettings
 from sidecar.tables.tables import Tables
-from sidecar.telemetry import EventCollector, OpinionCollector, StatusCollector, Telemetry
+from sidecar.telemetry import EventCollector, OpinionCollector, OriginCollector, StatusCollector, Telemetry
 from sidecar.visitor.connections import FIELD_BYTES_MAX, FIELDS_MAX, VisitorServer
 
 
@@ -56,9 +57,10 @@ class Application:
     ) -> None:
         self._settings = settings
         self._close_tracing: Callable[[], Awaitable[None]] = _nothing
-        self._upstream = Upstream(settings)
+        self.sites = Sites(settings, entropy=random.Random())  # noqa: S311 - jitter
         self.telemetry = Telemetry()
         self.telemetry.registry.register(StatusCollector(tables.status, rewriting.status))
+        self.telemetry.registry.register(OriginCollector(self.sites.status))
         self.telemetry.registry.register(OpinionCollector(verification.status, verification.opinions))
         self.switch = KillSwitch(settings.kill_switch_file)
         for cause in ("file", "signal"):
@@ -73,7 +75,7 @@ class Application:
         self.telemetry.registry.register(EventCollector(self.events.status))
         self.proxy = Proxy(
             settings,
-            upstream=self._upstream,
+            sites=self.sites,
             tables=tables,
             rewriting=rewriting,
             telemetry=self.telemetry,
@@ -84,7 +86,9 @@ class Application:
             events=self.events,
             tracing=self._tracing(),
         )
-        self.inspection = Inspection(tables, rewriting, self.telemetry, verification, self.events, self.switch, now)
+        self.inspection = Inspection(
+            tables, rewriting, self.telemetry, verification, self.events, self.switch, now, self.sites.status
+        )
         self.server = VisitorServer(
             self.proxy.handle,
             telemetry=self.telemetry,
@@ -114,7 +118,7 @@ class Application:
         await self._drained()
         await self.server.shutdown(0.1)
         await self.proxy.shadow.close()
-        await self._upstream.close()
+        await self.sites.close()
         await self._close_tracing()
         await self.switch.close()
 
@@ -216,6 +220,7 @@ async def running(
         stack.push_async_callback(application.close)
         application.switch.told(switched_off)
         await application.switch.start()
+        application.sites.start()
         gc.collect()
         gc.freeze()  # what is there by now stays: a full collection would look at all of it, and take 50 ms of a visitor's time
         server = await asyncio.get_running_loop().create_server(application.server, sock=listening, backlog=4096)

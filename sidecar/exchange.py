@@ -19,6 +19,7 @@ from sidecar.context.toggles import Toggles
 from sidecar.context.visit import Visit
 from sidecar.heads.headers import Field
 from sidecar.heads.validators import UNCHANGED, Conditions
+from sidecar.origin.sites import Site
 from sidecar.shadow import Copy
 
 
@@ -47,6 +48,7 @@ class Exchange:
         "rewrite_began",
         "rewrite_s",
         "sets_unit",
+        "site",
         "stage",
         "state_cookie",
         "table",
@@ -61,6 +63,8 @@ class Exchange:
         target, self.authority = _target(request.raw_path, authority)
         self.target, self.preview_token = taken(target)
         """Path and query as the site knows them, and what a preview link has beside them."""
+        self.site: Site | None = None
+        """Whose origins are asked; None until that is known, and for a host that is not served."""
         self.previewed = False
         """The page is for one person with such a link."""
         self.own_table: DecisionTable | None = None

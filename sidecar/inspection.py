@@ -33,7 +33,9 @@ class Inspection:
         events: Events,
         switch: KillSwitch,
         now: Callable[[], datetime],
+        upstream: Callable[[], dict[str, object]],
     ) -> None:
+        self._upstream = upstream
         self._verification = verification
         self._events = events
         self._tables = tables
@@ -43,10 +45,11 @@ class Inspection:
         self._now = now
 
     def status(self) -> dict[str, object]:
-        """The table's, the rewriter's, the second opinion's and the events' state, and what switches everything off."""
+        """The state of table, origins, rewriter, second opinion and events, and what switches everything off."""
         return {
             "switchedOff": self._switch.causes,
             "table": self._tables.status(),
+            "upstream": self._upstream(),
             "rewriter": self._rewriting.status(),
             "verification": self._verification.status(),
             "events": self._events.status(),

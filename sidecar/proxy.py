@@ -31,12 +31,12 @@ from sidecar.exchange import Exchange, Page, Passing, Tracing
 from sidecar.heads import eligibility, headers, local_mode, timing, validators
 from sidecar.heads.headers import Field
 from sidecar.kill_switch import KillSwitch
+from sidecar.origin.sites import Sites
 from sidecar.origin.upstream import (
     BrokenUploadError,
     OriginResponse,
     StalledUploadError,
     Trouble,
-    Upstream,
     UpstreamError,
 )
 from sidecar.previews import Previews
@@ -70,7 +70,7 @@ class Proxy:
         self,
         settings: SidecarSettings,
         *,
-        upstream: Upstream,
+        sites: Sites,
         tables: TableSource,
         rewriting: PageRewriter,
         telemetry: Telemetry,
@@ -83,7 +83,7 @@ class Proxy:
     ) -> None:
         self._settings = settings
         self._switch = switch
-        self._upstream = upstream
+        self._sites = sites
         self._tables = tables
         self._pages = Pages(
             rewriting, telemetry, bytes_max=settings.page_bytes_max, wait_s=settings.buffer_ms_max / 1000
@@ -97,7 +97,6 @@ class Proxy:
         self._remembering = Remembering(settings, refused=telemetry.state_refused)
         self._questions = Questions(
             settings,
-            upstream=upstream,
             tables=tables,
             contexts=self._contexts,
             quarantine=quarantine,
@@ -141,6 +140,9 @@ class Proxy:
     # ---- the question
 
     async def _forward(self, exchange: Exchange, visitor: Visitor) -> Written:
+        site = exchange.site = self._sites.of(exchange.authority)
+        if site is None:
+            return await self._tell(exchange, visitor, 421, "There is no such site here.", reason="refused")
         await self._guarded(exchange, self._questions.prepare(exchange), None)
         upload = question.upload(exchange.request, visitor, self._settings.upload_stall_s)
         try:
@@ -148,7 +150,7 @@ class Proxy:
         except ValueError:
             return await self._tell(exchange, visitor, 400, "The request is broken.", reason="refused")
         try:
-            origin = await self._upstream.send(exchange.request.method, head, upload, visitor.inform)
+            origin = await site.send(exchange.request.method, head, upload, visitor.inform)
         except UpstreamError as error:
             return await self._apologise(exchange, visitor, error)
         except StalledUploadError:

@@ -27,7 +27,8 @@ from sidecar.heads.headers import Field, Forwarding
 from sidecar.heads.local_mode import Place
 from sidecar.heads.validators import Conditions
 from sidecar.kill_switch import KillSwitch
-from sidecar.origin.upstream import Upload, Upstream
+from sidecar.origin.sites import Site
+from sidecar.origin.upstream import Upload
 from sidecar.previews import Previews
 from sidecar.remembering import Remembering, consents
 from sidecar.rewriting.quarantine import MutationQuarantine
@@ -57,7 +58,6 @@ class Questions:
         self,
         settings: SidecarSettings,
         *,
-        upstream: Upstream,
         tables: TableSource,
         contexts: Contexts,
         quarantine: MutationQuarantine,
@@ -70,7 +70,6 @@ class Questions:
         self._settings = settings
         self._previews = previews
         self._switch = switch
-        self._upstream = upstream
         self._tables = tables
         self._quarantine = quarantine
         self._remembering = remembering
@@ -124,11 +123,11 @@ class Questions:
         fields: headers.Fields = request.raw_headers
         if PARAMETER in given.get("Referer", ""):
             fields = _without_token(fields)
-        host = exchange.authority.encode("utf-8", "surrogateescape") or self._upstream.authority
+        host = exchange.authority.encode("utf-8", "surrogateescape") or _site(exchange).authority
         forwarding: Forwarding | None = None
         if self._settings.local_mode:
             fields = local_mode.request_fields(fields, self.place(exchange))
-            host = self._upstream.authority
+            host = _site(exchange).authority
         else:
             trusted = self._settings.trust_forwarded
             forwarding = Forwarding(_peer(request), self.scheme(request), host, trusted)
@@ -161,8 +160,8 @@ class Questions:
             may, local = consents(settings, request.headers), settings.local_mode
             unit = visit.unit_of_today(request.headers, self._now, settings.unit_days) if may else None
             exchange.visit = Visit(
-                scheme=self._upstream.scheme if local else self.scheme(request),
-                authority=self._upstream.authority.decode() if local else exchange.authority,
+                scheme=_site(exchange).scheme if local else self.scheme(request),
+                authority=_site(exchange).authority.decode() if local else exchange.authority,
                 target=exchange.target,
                 headers=request.headers,
                 address=self._visitor_address(request),
@@ -206,11 +205,17 @@ class Questions:
 
     def place(self, exchange: Exchange) -> Place:
         """Where the origin is and where the browser sees it, for local mode."""
+        site = _site(exchange)
         return Place(
-            upstream_scheme=self._upstream.scheme.encode(),
-            upstream_authority=self._upstream.authority,
+            upstream_scheme=site.scheme.encode(),
+            upstream_authority=site.authority,
             local_authority=exchange.authority.encode("utf-8", "surrogateescape"),
         )
+
+
+def _site(exchange: Exchange) -> Site:
+    assert exchange.site is not None, "requests for hosts that are not served end in the proxy"
+    return exchange.site
 
 
 def _without_token(fields: headers.Fields) -> list[Field]:

@@ -10,7 +10,6 @@ import binascii
 import os
 import re
 from typing import Annotated, ClassVar, Literal
-from urllib.parse import urlsplit
 
 from msgspec import Meta
 
@@ -36,12 +35,6 @@ class SidecarSettings(TraceSettings, frozen=True, kw_only=True):
     prefix: ClassVar[str] = "SIDECAR_"
     unprefixed: ClassVar[frozenset[str]] = frozenset({"redis_url", "layout_mutation_environment", "log_level"})
 
-    upstream: Annotated[
-        str,
-        Meta(
-            description="Address of the site that is fronted, for example https://shop.example or http://10.0.0.5:3000"
-        ),
-    ]
     redis_url: Annotated[
         str,
         Meta(
@@ -109,39 +102,6 @@ class SidecarSettings(TraceSettings, frozen=True, kw_only=True):
             "absolute redirects and cookies are changed so that the browser stays here. For trying out"
         ),
     ] = False
-
-    upstream_connect_s: Annotated[
-        float, Meta(gt=0, le=600, description="Longest wait for a connection to the origin, in seconds; then 504")
-    ] = 5.0
-    upstream_response_s: Annotated[
-        float, Meta(gt=0, le=86400, description="Longest wait for the origin's response to begin, in seconds; then 504")
-    ] = 60.0
-    upstream_idle_s: Annotated[
-        float,
-        Meta(
-            ge=0,
-            le=3600,
-            description="How long an unused connection to the origin is kept, in seconds; less than the origin keeps it",
-        ),
-    ] = 4.0
-    upstream_connections: Annotated[
-        int, Meta(ge=1, le=65535, description="Most connections to the origin at once, per worker")
-    ] = 1024
-    upstream_fields_max: Annotated[
-        int, Meta(ge=16, le=10_000, description="Most header fields of one response of the origin; beyond it 502")
-    ] = 256
-    upstream_field_bytes_max: Annotated[
-        int,
-        Meta(
-            ge=1024,
-            le=1024 * 1024,
-            description="Longest header field of the origin's, name and value, in bytes; beyond it 502. The longest real ones "
-            "are Content-Security-Policy, Link and Set-Cookie",
-        ),
-    ] = 64 * 1024
-    upstream_ca_file: Annotated[
-        str, Meta(description="PEM file of certificate authorities for an https origin; empty: the system's")
-    ] = ""
 
     snapshot_dir: Annotated[
         str, Meta(description="Folder that keeps the last good decision table across restarts; empty: not kept")
@@ -384,7 +344,7 @@ class SidecarSettings(TraceSettings, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Check what the types can't; ValueError names the variable and the fix."""
-        _check_upstream(self.upstream)
+        super().__post_init__()
         for name, value in (("SIDECAR_LISTEN", self.listen), ("SIDECAR_ADMIN_LISTEN", self.admin_listen)):
             match = _ADDRESS.match(value)
             if match is None or int(match.group(2)) > 65535:
@@ -450,20 +410,6 @@ def address(listen: str) -> tuple[str, int]:
     """`host:port` -> (host, port); a missing host means every interface, brackets around IPv6 go."""
     host, _, port = listen.rpartition(":")
     return host.strip("[]"), int(port)
-
-
-def _check_upstream(upstream: str) -> None:
-    parts = urlsplit(upstream)
-    try:
-        port_is_fine = parts.port is None or parts.port > 0
-    except ValueError:
-        port_is_fine = False
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_fine:
-        raise ValueError("SIDECAR_UPSTREAM must be http://host[:port] or https://host[:port]")
-    if parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username:
-        raise ValueError(
-            "SIDECAR_UPSTREAM must be an origin without path, query or user, for example https://shop.example"
-        )
 
 
 def _check_key(key: str) -> None:

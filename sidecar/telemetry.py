@@ -254,6 +254,48 @@ class OpinionCollector(Collector):
             yield CounterMetricFamily(f"layout_mutation_opinions_{name}", words, value=float(status[name]))
 
 
+class OriginCollector(Collector):
+    """What this worker knows of each origin; a request only counts, and here it is put into words."""
+
+    def __init__(self, status: Callable[[], Mapping[str, Any]]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterable[Metric]:
+        origins = self._status()["origins"]
+        for kind, name, key, words in (
+            (GaugeMetricFamily, "up", "up", "Whether this worker sends requests there as usual"),
+            (GaugeMetricFamily, "requests_in_progress", "inProgress", "Requests whose response has not ended"),
+            (CounterMetricFamily, "requests", "requests", "Requests sent there, repeated ones included"),
+            (
+                CounterMetricFamily,
+                "retries",
+                "retries",
+                "Requests it failed that were sent once more, elsewhere where possible",
+            ),
+            (CounterMetricFamily, "last_resort", "lastResort", "Requests sent there although no origin was up"),
+        ):
+            family = kind(f"layout_mutation_upstream_{name}", words, labels=["origin"])
+            for origin in origins:
+                family.add_metric([origin["origin"]], float(origin[key]))
+            yield family
+        breaker = GaugeMetricFamily(
+            "layout_mutation_upstream_breaker", "1 for the state that the breaker is in", labels=["origin", "state"]
+        )
+        for origin in origins:
+            for state in ("closed", "open", "half_open"):
+                breaker.add_metric([origin["origin"], state], float(origin["breaker"] == state))
+        yield breaker
+        for name, key, words, label in (
+            ("failures", "failures", "Requests that the origin failed, mended elsewhere or not", "reason"),
+            ("checks", "checks", "Health checks", "outcome"),
+        ):
+            counts = CounterMetricFamily(f"layout_mutation_upstream_{name}", words, labels=["origin", label])
+            for origin in origins:
+                for value, number in origin[key].items():
+                    counts.add_metric([origin["origin"], value], float(number))
+            yield counts
+
+
 class EventCollector(Collector):
     """What became of the events that were told; nothing where none are."""
 

@@ -10,9 +10,10 @@ from importlib.util import find_spec
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from service.settings import SECRET
+from sidecar.origin_settings import OriginSettings
 
 NEEDS = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.common")
 """What the extra `otel` brings."""
@@ -20,8 +21,8 @@ NEEDS = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.common")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
-class TraceSettings(Struct, frozen=True, kw_only=True):
-    """What is configured about traces."""
+class TraceSettings(OriginSettings, frozen=True, kw_only=True):
+    """What is configured about traces, after the origin's end: the settings are one row of structs, each on the one before."""
 
     traces_endpoint: Annotated[
         str,

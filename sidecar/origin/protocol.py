@@ -7,6 +7,7 @@ Counterpart: `upstream`, which sends requests and waits. Never: a byte of a body
 """
 
 import re
+import select
 from asyncio import AbstractEventLoop
 from typing import Any
 
@@ -46,10 +47,37 @@ class OriginProtocol(ResponseHandler):
         self._answered = False
         self._over = False
         """Nothing more is due: the response is complete."""
+        self.begun = False
+        """Something has come of the response to the present request."""
+        self.rested_since: float | None = None
+        """When the last response ended, by the loop's clock; None on a connection that is new."""
+
+    def rest(self) -> None:
+        """The response is complete, and the connection may serve another request."""
+        self.rested_since = self._loop.time()
+
+    def may_have_ended(self, rested_s_max: float) -> bool:
+        """Whether the origin may have closed the connection while it rested: longer than that, or something is there to be
+        read that the event loop has not come to, which is its end, or what nobody asked for."""
+        if self.rested_since is None:
+            return False
+        if self._loop.time() - self.rested_since >= rested_s_max or self.transport is None:
+            return True
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    def bound_silence(self, silence_s: float) -> None:
+        """From now on the body fails when nothing comes of it for so long; a visitor who is slow to take it does not count."""
+        if self._payload is None or self._payload.is_eof():
+            return
+        self._read_timeout = silence_s
+        if not self._reading_paused:
+            self.start_timeout()
 
     def set_response_params(self, **options: Any) -> None:
         """Expect the response to one request."""
-        self._head, self._answered, self._over = b"", False, False
+        self._head, self._answered, self._over, self.begun = b"", False, False, False
         super().set_response_params(**options)
 
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
@@ -74,6 +102,7 @@ class OriginProtocol(ResponseHandler):
 
     def _heads(self, data: bytes) -> None:
         """Give the parser every head that is whole, up to the final one, and then what follows that."""
+        self.begun = self.begun or bool(data)
         begun = max(len(self._head) - 3, 0)
         self._head = self._head + data if self._head else data
         try:

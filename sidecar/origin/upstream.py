@@ -1,16 +1,17 @@
-"""HTTP/1.1 to the origin: connections are pooled, bytes are sent and received as they are.
+"""HTTP/1.1 to one origin: connections are pooled, bytes are sent and received as they are.
 
 aiohttp's connector gives connections (pool, DNS, TLS) and its parser reads responses; the head of a request is written
 here, byte for byte, because aiohttp's client would respell what a proxy must not touch: the target (`%7E`, an empty
 query), the order and case of fields, and values that are not UTF-8. There is no cookie jar, no redirect is followed,
 no content coding undone, and no limit on how long a response may last.
-Counterpart: `proxy`, which brings heads made by `headers`. Never: a request sent twice unless it is safe to.
+Counterparts: `sites` says which origin gets a request, and whether another one may have it afterwards; `proxy` brings
+heads made by `headers`. Never: a request sent twice.
 """
 
 import asyncio
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from enum import StrEnum
 from functools import partial
 from typing import Any, cast
@@ -28,6 +29,7 @@ from yarl import URL
 from sidecar.heads.headers import Fields
 from sidecar.origin.protocol import HeadLimits, HeadTooLargeError, OriginProtocol
 from sidecar.settings import SidecarSettings
+from sidecar.site_origins import OriginAddress
 
 LINE_BYTES_MAX = 16 * 1024
 """A request or status line; sites with long queries stay well below."""
@@ -40,7 +42,10 @@ CONTINUE_WAIT_S = 1.0
 
 _QUOTATION = re.compile(r"""\n\s*\n|(?<!\w)b?['"]""")
 """Where a parser's message begins to repeat what it read."""
-_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+RESTED_S_MAX = 1.0
+"""How long a connection may have been idle that gets a request which must not be sent twice: origins close what rests."""
+REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+"""Methods that may be repeated (RFC 9110 9.2.2)."""
 
 
 class Trouble(StrEnum):
@@ -57,15 +62,28 @@ class Trouble(StrEnum):
     """More header fields, or a longer one, than the settings allow."""
     BROKEN_OFF = "broken_off"
     """It stopped in the middle of a body."""
+    STALLED = "stalled"
+    """It sent nothing for too long in the middle of a body (SIDECAR_UPSTREAM_STALL_S)."""
 
 
 class UpstreamError(Exception):
-    """The origin's fault. `status` is what the visitor is told: 502 or 504."""
+    """The origin's fault. `status` is what the visitor is told: 502 or 504.
 
-    def __init__(self, trouble: Trouble, detail: str) -> None:
+    `begun`: something of a response had come, so that nobody may ask again. `stale`: the connection had served requests
+    before and ended without a word, which says nothing of the origin but that it closes what rests.
+    """
+
+    def __init__(self, trouble: Trouble, detail: str, *, begun: bool = False, stale: bool = False) -> None:
         super().__init__(f"{trouble.value}: {detail}")
         self.trouble = trouble
+        self.begun = begun
+        self.stale = stale
+        self.origin = ""
+        """Which origin it was, where that is known."""
         self.status = 504 if trouble in {Trouble.CONNECT_TIMEOUT, Trouble.RESPONSE_TIMEOUT} else 502
+
+    def __str__(self) -> str:
+        return f"{self.origin}: {super().__str__()}" if self.origin else super().__str__()
 
 
 class BrokenUploadError(Exception):
@@ -93,10 +111,15 @@ class Upload:
         """The visitor's side failed: what the origin got is not the whole body."""
         self.stalled = False
         """It failed because nothing came for too long."""
+        self.untaken = False
+        """The origin took nothing of it for too long, and had not answered."""
         self._stall_s = stall_s
 
-    async def send(self, writer: StreamWriter) -> None:
-        """Send the body as it comes in. An origin that closes early ends it; its response says why."""
+    async def send(self, writer: StreamWriter, taken_s: float) -> None:
+        """Send the body as it comes in, to an origin that takes some of it at least every `taken_s` seconds.
+
+        An origin that closes early ends it; its response says why.
+        """
         if self.invite is not None:
             try:
                 await asyncio.wait_for(self.continued.wait(), CONTINUE_WAIT_S)
@@ -107,11 +130,22 @@ class Upload:
             writer.enable_chunking()
         try:
             while chunk := await self._chunk():
-                await writer.write(chunk)
+                await self._taken(writer, writer.write(chunk), taken_s)
             if not self.broken:
-                await writer.write_eof()
+                await self._taken(writer, writer.write_eof(), taken_s)
         except ConnectionError:
             return
+
+    async def _taken(self, writer: StreamWriter, writing: Coroutine[Any, Any, None], taken_s: float) -> None:
+        """Wait until the connection has room again; ConnectionError where an origin makes none for so long."""
+        try:
+            async with asyncio.timeout(None if self.answered else taken_s):
+                await writing
+        except TimeoutError:
+            if not self.answered:
+                self.untaken = True
+                raise ConnectionAbortedError("the origin takes nothing") from None
+            await writer.drain()
 
     async def _chunk(self) -> bytes:
         """The next piece; nothing at the end, and where the visitor's side fails."""
@@ -132,7 +166,7 @@ class Upload:
 class OriginResponse:
     """A response whose head has come. `content` is its body, still encoded, as a stream."""
 
-    __slots__ = ("_connection", "_upload", "content", "fields", "headers", "reason", "status")
+    __slots__ = ("_connection", "_origin", "_upload", "content", "fields", "headers", "reason", "status")
 
     def __init__(
         self,
@@ -140,7 +174,9 @@ class OriginResponse:
         content: StreamReader,
         connection: Connection,
         upload: asyncio.Task[None] | None,
+        origin: "OriginConnections",
     ) -> None:
+        self._origin = origin
         self.status: int = message.code
         self.reason: bytes = message.reason.encode("utf-8", "surrogateescape")
         self.fields: Fields = message.raw_headers
@@ -162,7 +198,9 @@ class OriginResponse:
         connection, self._connection = self._connection, None
         if connection is None:
             return
+        self._origin.in_progress -= 1
         if self._upload is None or self._upload.done():
+            cast(OriginProtocol, connection.protocol).rest()
             connection.release()
         else:
             self._upload.cancel()
@@ -174,6 +212,7 @@ class OriginResponse:
             self._upload.cancel()
         connection, self._connection = self._connection, None
         if connection is not None:
+            self._origin.in_progress -= 1
             connection.close()
 
 
@@ -189,59 +228,77 @@ class _Connector(aiohttp.TCPConnector):
         self._factory = cast("partial[ResponseHandler]", partial(OriginProtocol, self._loop, limits))
 
 
-class Upstream:
-    """The origin. Made and used on one event loop."""
+class OriginConnections:
+    """The connections to one origin. Made and used on one event loop.
 
-    def __init__(self, settings: SidecarSettings) -> None:
-        url = URL(settings.upstream)
-        self.scheme = url.scheme
-        self.authority = _authority(url)
-        """Host and port as a Host field has them."""
+    `tls` is for an https origin. `connections_max` are open at once, `idle_s` is how long one that rests is kept.
+    """
+
+    def __init__(
+        self,
+        address: OriginAddress,
+        settings: SidecarSettings,
+        *,
+        tls: ssl.SSLContext | None,
+        connections_max: int,
+        idle_s: float,
+    ) -> None:
+        self.in_progress = 0
+        """Requests whose response has not ended."""
         self._response_s = settings.upstream_response_s
+        self._stall_s = settings.upstream_stall_s
         self._limits = HeadLimits(settings.upstream_fields_max, settings.upstream_field_bytes_max)
         self._timeout = aiohttp.ClientTimeout(
             total=None, connect=settings.upstream_connect_s, sock_connect=settings.upstream_connect_s
         )
         self._loop = asyncio.get_running_loop()
-        tls = _tls(settings.upstream_ca_file) if url.scheme == "https" else True
-        limit, idle_s = settings.upstream_connections, settings.upstream_idle_s
-        self._connector = (
-            _Connector(self._limits, limit=limit, ssl=tls, keepalive_timeout=idle_s)
-            if idle_s
-            else _Connector(self._limits, limit=limit, ssl=tls, force_close=True)
-        )
-        self._address = aiohttp.ClientRequest("GET", url, loop=self._loop)
+        pool: dict[str, Any] = {"keepalive_timeout": idle_s} if idle_s else {"force_close": True}
+        self._connector = _Connector(self._limits, limit=connections_max, ssl=tls or True, **pool)
+        url = URL.build(scheme=address.scheme, host=address.host, port=address.port)
+        name = address.name if tls is not None else None
+        self._address = aiohttp.ClientRequest("GET", url, loop=self._loop, server_hostname=name)
         """Tells the connector where to; never sent."""
 
     async def close(self) -> None:
         """Close every connection."""
         await self._connector.close()
 
-    async def send(self, method: str, head: bytes, upload: Upload | None, inform: Inform) -> OriginResponse:
-        """Send a request and wait for the head of its response.
+    async def send(
+        self,
+        method: str,
+        head: bytes,
+        upload: Upload | None,
+        inform: Inform,
+        *,
+        fresh: bool = False,
+        response_s: float | None = None,
+    ) -> OriginResponse:
+        """Send a request once and wait for the head of its response, `response_s` or as long as the settings say.
 
-        A connection that the origin closed while it was idle is noticed only when it is used: a request without a body
-        whose method may be repeated (RFC 9110 9.2.2) is then sent once more.
-        Raises UpstreamError, or BrokenUploadError where the request itself can't be completed.
+        `fresh`: on a new connection. Raises UpstreamError, or BrokenUploadError where the request itself can't be
+        completed.
         """
+        self.in_progress += 1
         try:
-            return await self._send(method, head, upload, inform)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            if upload is not None and upload.broken:
-                raise (StalledUploadError if upload.stalled else BrokenUploadError) from error
-            if upload is not None or method not in _REPEATABLE:
-                raise UpstreamError(Trouble.DISCONNECTED, str(error)) from error
-        try:
-            return await self._send(method, head, upload, inform)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            raise UpstreamError(Trouble.DISCONNECTED, str(error)) from error
+            connection = await self._connect(fresh=fresh, careful=upload is not None or method not in REPEATABLE)
+            return await self._send(connection, method, head, upload, inform, response_s or self._response_s)
+        except BaseException:
+            self.in_progress -= 1
+            raise
 
-    async def _send(self, method: str, head: bytes, upload: Upload | None, inform: Inform) -> OriginResponse:
-        connection = await self._connect()
+    async def _send(
+        self,
+        connection: Connection,
+        method: str,
+        head: bytes,
+        upload: Upload | None,
+        inform: Inform,
+        response_s: float,
+    ) -> OriginResponse:
         task: asyncio.Task[None] | None = None
+        protocol = cast(OriginProtocol, connection.protocol)
+        reused = protocol.rested_since is not None
         try:
-            protocol = connection.protocol
-            assert protocol is not None
             protocol.set_response_params(
                 skip_payload=method == hdrs.METH_HEAD,
                 read_until_eof=True,
@@ -253,39 +310,60 @@ class Upstream:
             )
             writer = StreamWriter(protocol, self._loop)
             await writer.write(head)
-            async with asyncio.timeout(self._response_s if upload is None else None) as waiting:
+            async with asyncio.timeout(response_s if upload is None else None) as waiting:
                 if upload is not None:
-                    task = self._loop.create_task(upload.send(writer))
-                    task.add_done_callback(lambda _: self._sent(upload, connection, waiting))
+                    task = self._loop.create_task(upload.send(writer, response_s))
+                    task.add_done_callback(lambda _: self._sent(upload, connection, waiting, response_s))
                 message, content = await _head(protocol, upload, inform)
             _check_transfer_coding(message)
         except TimeoutError as error:
             _drop(connection, task)
-            raise UpstreamError(Trouble.RESPONSE_TIMEOUT, f"no response within {self._response_s:g} s") from error
+            text = f"no response within {response_s:g} s"
+            raise UpstreamError(Trouble.RESPONSE_TIMEOUT, text, begun=protocol.begun) from error
         except HttpProcessingError as error:
             _drop(connection, task)
             trouble = Trouble.HEAD_TOO_LARGE if isinstance(error, HeadTooLargeError) else Trouble.BAD_RESPONSE
-            raise UpstreamError(trouble, _without_quotations(error.message)) from None
+            raise UpstreamError(trouble, _without_quotations(error.message), begun=True) from None
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            _drop(connection, task)
+            if upload is not None and upload.broken:
+                raise (StalledUploadError if upload.stalled else BrokenUploadError) from error
+            if upload is not None and upload.untaken:
+                text = f"it took nothing of the request for {response_s:g} s"
+                raise UpstreamError(Trouble.RESPONSE_TIMEOUT, text, begun=protocol.begun) from error
+            begun, text = protocol.begun, _one_line(str(error))
+            raise UpstreamError(Trouble.DISCONNECTED, text, begun=begun, stale=reused and not begun) from error
         except BaseException:
             _drop(connection, task)
             raise
-        return OriginResponse(message, content, connection, task)
+        if self._stall_s and message.code >= 200 and not _lasts(message):
+            protocol.bound_silence(self._stall_s)
+        return OriginResponse(message, content, connection, task, self)
 
-    async def _connect(self) -> Connection:
+    async def _connect(self, *, fresh: bool, careful: bool) -> Connection:
+        """A connection: a new one where it must be `fresh`, one that has not rested for long where care is needed."""
         try:
-            return await self._connector.connect(self._address, traces=[], timeout=self._timeout)
+            connection = await self._connector.connect(self._address, traces=[], timeout=self._timeout)
+            if fresh or careful:
+                # The pool gives what rested longest, so the first that will do ends this.
+                while cast(OriginProtocol, connection.protocol).may_have_ended(0.0 if fresh else RESTED_S_MAX):
+                    connection.close()
+                    connection = await self._connector.connect(self._address, traces=[], timeout=self._timeout)
+            return connection
         except TimeoutError as error:
             raise UpstreamError(Trouble.CONNECT_TIMEOUT, f"no connection within {self._timeout.connect:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamError(Trouble.CONNECT_FAILED, _one_line(str(error))) from error
 
-    def _sent(self, upload: Upload, connection: Connection, waiting: asyncio.Timeout) -> None:
+    def _sent(self, upload: Upload, connection: Connection, waiting: asyncio.Timeout, response_s: float) -> None:
         """The whole request is sent: from now on the origin has its time to answer. A broken one it must not act on."""
-        if upload.broken:
+        if upload.broken or upload.untaken:
+            if upload.untaken and connection.transport is not None:
+                connection.transport.abort()  # what waits to be sent would keep the connection open
             connection.close()
         elif waiting.when() is None and not waiting.expired():
             try:
-                waiting.reschedule(self._loop.time() + self._response_s)
+                waiting.reschedule(self._loop.time() + response_s)
             except RuntimeError:
                 return  # the response was faster than the upload
 
@@ -321,16 +399,9 @@ def _drop(connection: Connection, upload: asyncio.Task[None] | None) -> None:
     connection.close()
 
 
-def _authority(url: URL) -> bytes:
-    host = url.raw_host or ""
-    text = f"[{host}]" if ":" in host else host
-    return (text if url.is_default_port() else f"{text}:{url.port}").encode()
-
-
-def _tls(ca_file: str) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca_file or None)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+def _lasts(message: RawResponseMessage) -> bool:
+    """Whether silence is nothing unusual: server-sent events come when there is news."""
+    return message.headers.get(hdrs.CONTENT_TYPE, "").lower().startswith("text/event-stream")
 
 
 def _without_quotations(text: str) -> str:

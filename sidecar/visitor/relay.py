@@ -196,7 +196,8 @@ async def _next(content: aiohttp.StreamReader) -> bytes:
     except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError, RuntimeError) as error:
         if left := _waiting(content):
             return left
-        raise UpstreamError(Trouble.BROKEN_OFF, " ".join(str(error).split())[:200]) from error
+        trouble = Trouble.STALLED if isinstance(error, TimeoutError) else Trouble.BROKEN_OFF
+        raise UpstreamError(trouble, " ".join(str(error).split())[:200]) from error
 
 
 def _head(origin: OriginResponse, fields: list[Field]) -> bytes:

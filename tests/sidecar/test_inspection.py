@@ -8,7 +8,7 @@ from tests.sidecar.wire import NOON, FixedTable, InlineRewriter, headline, table
 
 def inspection(source: FixedTable) -> Inspection:
     parts = (InlineRewriter(), Telemetry(), unverified(source), telling(), KillSwitch(""))
-    return Inspection(source, *parts, lambda: NOON)
+    return Inspection(source, *parts, lambda: NOON, lambda: {"sites": [], "origins": []})
 
 
 def test_without_a_table() -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from rules.reasons import Reason
-from sidecar.telemetry import EventCollector, Family, OpinionCollector, StatusCollector, Telemetry
+from sidecar.telemetry import EventCollector, Family, OpinionCollector, OriginCollector, StatusCollector, Telemetry
 
 
 def values(telemetry: Telemetry, name: str) -> dict[str, float]:
@@ -81,3 +81,36 @@ def test_events_are_part_of_the_metrics_where_they_are_told() -> None:
     assert values(telemetry, "layout_mutation_events_waiting_bytes") == {"{}": 200.0}
     assert values(telemetry, "layout_mutation_events_spooled") == {"{}": 3.0}
     assert values(telemetry, "layout_mutation_events_spool_bytes") == {"{}": 900.0}
+
+
+def test_what_is_known_of_an_origin_is_told_with_every_state_and_reason() -> None:
+    known = {
+        "origin": "http://a",
+        "up": False,
+        "breaker": "half_open",
+        "inProgress": 2,
+        "requests": 9,
+        "retries": 3,
+        "lastResort": 1,
+        "failures": {"connect_failed": 4, "unavailable": 0},
+        "checks": {"passed": 5, "failed": 0},
+    }
+    found = {
+        (sample.name.removeprefix("layout_mutation_upstream_"), *sorted(sample.labels.values())): sample.value
+        for metric in OriginCollector(lambda: {"origins": [known]}).collect()
+        for sample in metric.samples
+    }
+    assert found == {
+        ("up", "http://a"): 0.0,
+        ("requests_in_progress", "http://a"): 2.0,
+        ("requests_total", "http://a"): 9.0,
+        ("retries_total", "http://a"): 3.0,
+        ("last_resort_total", "http://a"): 1.0,
+        ("breaker", "closed", "http://a"): 0.0,
+        ("breaker", "http://a", "open"): 0.0,
+        ("breaker", "half_open", "http://a"): 1.0,
+        ("failures_total", "connect_failed", "http://a"): 4.0,
+        ("failures_total", "http://a", "unavailable"): 0.0,
+        ("checks_total", "http://a", "passed"): 5.0,
+        ("checks_total", "failed", "http://a"): 0.0,
+    }

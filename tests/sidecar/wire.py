@@ -345,6 +345,7 @@ async def serving(
         now=now,
         new_unit=lambda: UNIT,
     )
+    application.sites.start()
     server = await asyncio.get_running_loop().create_server(application.server, "127.0.0.1", 0)
     try:
         yield Sidecar(server.sockets[0].getsockname()[1], application, pages, source, sink)

@@ -1,6 +1,8 @@
 """What an origin sends on one connection, however it is cut into reads, and what is said of what can't be read."""
 
 import asyncio
+import select
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -175,3 +177,23 @@ async def test_no_more_connections_than_the_limit() -> None:
         assert len(site.heads) == 2
         release.set()
         assert [(await answer).status for answer in answers] == [200, 200, 200]
+
+
+async def test_an_end_that_the_event_loop_has_not_come_to_is_seen() -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+    loop = asyncio.get_running_loop()
+    limits = HeadLimits(fields=16, field_bytes=1024)
+    port = listening.getsockname()[1]
+    transport, protocol = await loop.create_connection(lambda: OriginProtocol(loop, limits), "127.0.0.1", port)
+    there, _ = await asyncio.to_thread(listening.accept)
+    assert not protocol.may_have_ended(60.0), "a new connection is good for anything"
+    protocol.rest()
+    assert protocol.may_have_ended(0.0)
+    assert not protocol.may_have_ended(60.0)
+    there.close()
+    # The loop stands still while the end arrives, as it does while a page is rewritten.
+    assert select.select([transport.get_extra_info("socket").fileno()], [], [], 5)[0]
+    assert protocol.is_connected()
+    assert protocol.may_have_ended(60.0)
+    transport.close()
+    listening.close()
