@@ -10,6 +10,7 @@ Never: a query, an address of a visitor, a cookie or another field of the reques
 import logging
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -34,6 +35,8 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS
 TEXT_CHARACTERS_MAX = 1024
 LEFT = "visitor_left"
 """What became of a request whose visitor did not wait for the answer."""
+CRASHED = "crashed"
+"""A request that ended in a bug of ours, outside the fail-open seam: the visitor got 500."""
 
 _FAILED = frozenset({Reason.DECIDE_FAILED.value, Reason.REWRITE_FAILED.value})
 _LIMITS = {"max_events": 0, "max_links": 0, "max_attributes": 32, "max_span_attributes": 32}
@@ -180,7 +183,8 @@ class SpanTrace:
     @_harmless
     def left(self, exchange: Exchange) -> None:
         """Nothing more comes of this request; what has responded is over already."""
-        self._end(exchange, LEFT, None)
+        crashed = isinstance(sys.exc_info()[1], Exception) and not isinstance(sys.exc_info()[1], ConnectionError)
+        self._end(exchange, CRASHED if crashed else LEFT, 500 if crashed else None)
 
     def _end(self, exchange: Exchange, reason: str, status: int | None) -> None:
         if self._over:

@@ -249,6 +249,22 @@ async def test_a_visitor_who_leaves_is_a_trace_too() -> None:
     assert "http.response.status_code" not in spans["GET"].attributes
 
 
+class NoBeacons:
+    """Raises where no bug may be."""
+
+    def takes(self, exchange: Any) -> bool:
+        raise RuntimeError("broken on purpose")
+
+
+async def test_a_bug_outside_the_seam_is_an_error_of_the_trace() -> None:
+    async with traced() as trace:
+        trace.sidecar.application.proxy._beacons = NoBeacons()  # type: ignore[assignment]
+        assert (await trace.visitor.get("/")).status == 500
+        spans = await trace.spans(1)
+    assert spans["GET"].error
+    assert spans["GET"].attributes["layout_mutation.reason"] == "crashed"
+
+
 async def test_a_made_up_method_is_no_span_name() -> None:
     async with traced() as trace:
         await trace.visitor.get("/", method="PROPFIND")
