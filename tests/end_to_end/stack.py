@@ -259,9 +259,21 @@ class Sidecar(Service):
 
 
 class Stack:
-    """Valkey, control plane and sidecar of one installation in `folder`, in front of `upstream`."""
+    """Valkey, control plane and sidecar of one installation in `folder`, in front of `upstream`.
 
-    def __init__(self, folder: Path, *, database_url: str, upstream: str, workers: int = 2, **sidecar: str) -> None:
+    `control_plane` and `sidecar` are further variables of the two planes.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        database_url: str,
+        upstream: str,
+        workers: int = 2,
+        control_plane: Mapping[str, str] | None = None,
+        **sidecar: str,
+    ) -> None:
         self.keys = SigningKeys()
         # A port of its own for both its lives: the planes know no other address.
         self.valkey = EmbeddedValkey(folder / "valkey", free_port(), password=secrets.token_hex(16), durable=False)
@@ -269,13 +281,16 @@ class Stack:
         self._database_url = database_url
         self._upstream = upstream
         self._workers = workers
+        self._of_control_plane = dict(control_plane or {})
         self._settings = sidecar
 
     def start(self) -> None:
         """Start everything; comes back when pages are served and changes can be made."""
         self.valkey.start()
         shared = {"REDIS_URL": self.valkey.url}
-        self.control_plane = ControlPlane(self._folder, self.keys, DATABASE_URL=self._database_url, **shared)
+        self.control_plane = ControlPlane(
+            self._folder, self.keys, DATABASE_URL=self._database_url, **shared, **self._of_control_plane
+        )
         self.sidecar = Sidecar(
             self._folder, self.keys, self._upstream, workers=self._workers, **shared, **self._settings
         )
