@@ -60,3 +60,9 @@ async def test_a_spoon_for_those_who_come_from_the_quiz(visitor: Visitor) -> Non
     await visitor.reads("/quiz")
     await visitor.reads("/quiz/result?window=fog")
     assert SPOON in await visitor.reads("/product/moorland-breakfast")
+
+
+async def test_what_the_shop_hands_over_of_a_page_is_read(visitor: Visitor) -> None:
+    few = await visitor.reads("/product/tarn-kettle")
+    assert "Only 12 left, and the workshop is on holiday" in few
+    assert "holiday" not in await visitor.reads("/product/moorland-breakfast")
