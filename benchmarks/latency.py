@@ -97,7 +97,9 @@ def _row(origin: Running, subject: Subject, size: int, rounds: int) -> Row:
             found = paced.measure(server.address, [target], rate=rate, seconds=1)
             seconds[name].append((percentile(found.latencies_ms, 0.5), percentile(found.latencies_ms, 0.99)))
             errors += found.errors
-    (direct_p50, direct_p99), (p50, p99) = (map(statistics.median, zip(*taken, strict=True)) for taken in seconds.values())
+    (direct_p50, direct_p99), (p50, p99) = (
+        map(statistics.median, zip(*taken, strict=True)) for taken in seconds.values()
+    )
     return Row(rate=rate, direct_p50=direct_p50, direct_p99=direct_p99, p50=p50, p99=p99, errors=errors)
 
 
@@ -130,7 +132,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.latency", description="What the sidecar adds to a page's time at half load."
     )
-    parser.add_argument("--rounds", type=int, default=5, help="seconds for each row, and as many for the origin beside it")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="seconds for each row, and as many for the origin beside it"
+    )
     parser.add_argument("--size", type=int, default=100, help="kilobytes (default 100)")
     parser.add_argument("--json", action="store_true", help="for a program to read")
     return parser.parse_args(arguments)

@@ -161,7 +161,7 @@ async def _paced(host: str, port: int, targets: Sequence[str], rate: float, seco
     begun = time.perf_counter()
     for number in range(int(rate * seconds)):
         due = begun + number / rate
-        while (early := due - time.perf_counter()) > 0:
+        while (early := due - time.perf_counter()) > 0:  # noqa: ASYNC110  a moment, which no event tells of
             await asyncio.sleep(early)
         load.ask(due)
     deadline = time.perf_counter() + DRAIN_S_MAX
@@ -174,7 +174,9 @@ async def _paced(host: str, port: int, targets: Sequence[str], rate: float, seco
 
 def main() -> None:
     """`python -m benchmarks.paced ADDRESS RATE SECONDS TARGET…`; figures as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.paced", description="Asks a web server at a given rate.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.paced", description="Asks a web server at a given rate."
+    )
     parser.add_argument("address", help="http://host:port")
     parser.add_argument("rate", type=float, help="requests per second")
     parser.add_argument("seconds", type=float)

@@ -97,7 +97,8 @@ def rules_of(mutations: int, version: int) -> RulesFile:
         for page in [number // PER_PAGE % number_of_pages]
     ]
     experiments = [
-        {"id": f"e-{number}", "variations": [{"key": "control"}, {"key": "new"}]} for number in range(number_of_pages // 2 + 1)
+        {"id": f"e-{number}", "variations": [{"key": "control"}, {"key": "new"}]}
+        for number in range(number_of_pages // 2 + 1)
     ]
     return decode_rules(msgspec.json.encode({"mutations": found, "experiments": experiments}))
 
@@ -106,7 +107,12 @@ def _mutation(number: int, page: int, version: int) -> dict[str, Any]:
     kind = number % PER_PAGE
     text = f"Offer {number} of version {version}"
     operation = {"verb": "setAttribute", "target": {"selector": "main"}, "name": f"data-{kind}", "value": text}
-    common = {"id": f"mutation-{number}", "pageSlug": f"/same/{KILOBYTES}/{page}", "createdBy": "an author", "priority": kind}
+    common = {
+        "id": f"mutation-{number}",
+        "pageSlug": f"/same/{KILOBYTES}/{page}",
+        "createdBy": "an author",
+        "priority": kind,
+    }
     if kind == 0:
         payload = {"experimentId": f"e-{page // 2}", "variations": {"control": {}, "new": {"operations": [operation]}}}
         return {**common, "mutationType": "variant", "mutationPayload": payload}
@@ -136,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _in_force(ours, publisher.publish())
             targets = [f"/same/{KILOBYTES}/{page}" for page in range(min(PAGES_VISITED, options.mutations // PER_PAGE))]
             for target in targets * 3:
-                urlopen(ours.address + target).read()  # noqa: S310  an address of our own
+                urlopen(ours.address + target).read()
             rate = _most(ours, targets) * options.share
             kinds: dict[str, list[Stretch]] = {"quiet": [], "publishing": []}
             for _ in range(options.rounds):
@@ -153,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 @contextmanager
 def _valkey(folder: Path) -> Iterator[EmbeddedValkey]:
     folder.chmod(0o755)  # the server runs as somebody else where we are root
-    server = EmbeddedValkey(folder / "valkey", password="benchmark", durable=False)  # noqa: S106  for a minute, on loopback
+    server = EmbeddedValkey(folder / "valkey", password="benchmark", durable=False)
     with pinned(LOAD_CPU):
         server.start()
     try:
@@ -201,7 +207,7 @@ def _in_force(ours: Running, version: int) -> float:
     """Milliseconds until the worker serves that table."""
     begun = time.monotonic()
     while (passed := time.monotonic() - begun) < IN_FORCE_S_MAX:
-        with urlopen(f"{ours.address}/same/{KILOBYTES}/0") as answer:  # noqa: S310  an address of our own
+        with urlopen(f"{ours.address}/same/{KILOBYTES}/0") as answer:
             if f"table={version};" in (answer.headers["X-Layout-Mutation"] or ""):
                 return passed * 1e3
         time.sleep(0.02)

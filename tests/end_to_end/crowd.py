@@ -22,7 +22,7 @@ from tests.end_to_end.visitor import Answer, Line
 HOST = "shop.example"
 MODULES = ("hero", "cta", "offers", "reviews", "footer")
 PATHS = ("/", "/offers/tea", "/offers/quince", "/about")
-JWT_SECRET = "a secret of the shop that signs its customers in"  # noqa: S105  of a shop that is made up
+JWT_SECRET = "a secret of the shop that signs its customers in"
 UNITS = "account=header:X-User-Id, customer=cookie:customer, member=jwt:Authorization:sub"
 PEOPLE = 50
 KINDS = ("stranger", "account", "customer", "member", "stranger")
@@ -37,7 +37,9 @@ def page_of(path: str) -> bytes:
         "reviews": "<blockquote>Good</blockquote>",
         "footer": "<p>Imprint<p>Terms",
     }
-    parts = "\n".join(f'<!--{name}--><section data-module="{name}">{inner[name]}</section><!--/{name}-->' for name in MODULES)
+    parts = "\n".join(
+        f'<!--{name}--><section data-module="{name}">{inner[name]}</section><!--/{name}-->' for name in MODULES
+    )
     return (
         f"<!doctype html>\n<html lang=en><head><title>{path}</title></head><body class=shop><main>\n{parts}\n</main></body></html>"
     ).encode()
@@ -45,7 +47,10 @@ def page_of(path: str) -> bytes:
 
 def modules_of(page: bytes) -> dict[str, bytes]:
     """What stands between the comments of each module, and under `` all that stands in none."""
-    found = {name: re.search(b"<!--%b-->(.*)<!--/%b-->" % (name.encode(), name.encode()), page, re.DOTALL) for name in MODULES}
+    found = {
+        name: re.search(b"<!--%b-->(.*)<!--/%b-->" % (name.encode(), name.encode()), page, re.DOTALL)
+        for name in MODULES
+    }
     parts = {name: match[1] for name, match in found.items() if match is not None}
     rest = page
     for inner in parts.values():
@@ -66,7 +71,14 @@ def text(selector: str, words: str) -> dict[str, Any]:
 
 def mutation(identifier: str, *operations: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
     payload = {"operations": list(operations)}
-    return {"id": identifier, "mutationType": "set", "mutationPayload": payload, "isActive": True, "status": "active", **fields}
+    return {
+        "id": identifier,
+        "mutationType": "set",
+        "mutationPayload": payload,
+        "isActive": True,
+        "status": "active",
+        **fields,
+    }
 
 
 def variant(identifier: str, experiment: str, module: str, **variations: list[Mapping[str, Any]]) -> dict[str, Any]:

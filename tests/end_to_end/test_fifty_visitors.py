@@ -18,12 +18,25 @@ from rules.compiler import compile_table
 from rules.model import decode_rules
 from rules.previews import PARAMETER
 from tests.control_plane.admin.person import Person
-from tests.end_to_end.crowd import HOST, JWT_SECRET, MODULES, PATHS, PEOPLE, UNITS, Device, Expected, devices, modules_of, page_of, rules
+from tests.end_to_end.crowd import (
+    HOST,
+    JWT_SECRET,
+    MODULES,
+    PATHS,
+    PEOPLE,
+    UNITS,
+    Device,
+    Expected,
+    devices,
+    modules_of,
+    page_of,
+    rules,
+)
 from tests.end_to_end.site import Site
 from tests.end_to_end.stack import Stack, until
 from tests.end_to_end.visitor import Answer, Line, Visitors
 
-TOKEN = "a token of the operators"  # noqa: S105  of this test's own sidecar
+TOKEN = "a token of the operators"
 OPERATOR = f"X-Layout-Mutation-Token: {TOKEN}"
 WORKERS = 4
 
@@ -60,7 +73,9 @@ def publish(shop: Stack, file: dict[str, Any]) -> None:
 
 
 def in_force(shop: Stack, version: int) -> None:
-    until(lambda: all(worker["table"]["version"] == version for worker in shop.sidecar.workers()), what=f"table {version}")
+    until(
+        lambda: all(worker["table"]["version"] == version for worker in shop.sidecar.workers()), what=f"table {version}"
+    )
 
 
 def expected_of(shop: Stack) -> Expected:
@@ -100,7 +115,9 @@ def test_every_page_is_what_the_rules_say_and_a_user_sees_one_variation(shop: St
     assert {name: len(keys) for name, keys in shown.items()} == {
         "by-visitor": 3, "by-account": 2, "by-customer": 2, "by-member": 2, "of-the-thanked": 2,
     }  # fmt: skip
-    assert any(len({keys for _, keys in pair[0].seen ^ pair[1].seen}) for pair in crowd)  # two browsers are two visitors
+    assert any(
+        len({keys for _, keys in pair[0].seen ^ pair[1].seen}) for pair in crowd
+    )  # two browsers are two visitors
 
 
 def test_a_switch_acts_on_its_module_alone(shop: Stack, lines: list[Line]) -> None:
@@ -117,7 +134,9 @@ def test_a_switch_acts_on_its_module_alone(shop: Stack, lines: list[Line]) -> No
             alone = switched(device, line, target, f"X-Layout-Mutation-Only: {module}")
             assert alone.body == expected.page(device, target, only=frozenset({module}))
             assert changed(origin, alone.body) <= {module}
-            assert device.load(line, target, f"X-Layout-Mutation-Disable: {module}").body == plain  # no token, no switch
+            assert (
+                device.load(line, target, f"X-Layout-Mutation-Disable: {module}").body == plain
+            )  # no token, no switch
         assert changed(whole, switched(device, line, target, "X-Layout-Mutation-Disable: offers").body) == {"offers"}
         forced = switched(device, line, target, "X-Layout-Mutation-Force: by-visitor=red")
         assert forced.body == expected.page(device, target, forced={"by-visitor": "red"})
@@ -180,7 +199,11 @@ def test_a_page_is_of_one_table_and_a_preview_is_for_one_person(shop: Stack, lin
 
         for edition in ("second", "third"):
             file = rules(edition)
-            ahead = Expected(compile_table(decode_rules(msgspec.json.encode(as_stored(shop, file))), version=1, now=datetime.now(UTC)))
+            ahead = Expected(
+                compile_table(
+                    decode_rules(msgspec.json.encode(as_stored(shop, file))), version=1, now=datetime.now(UTC)
+                )
+            )
             right += of_any_variation(ahead)
             publish(shop, file)
             assert visit() == {ahead.page(device, "/")}

@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.kill_switch import KillSwitch
+from tests.sidecar.one_headline import NEW, PAGE, counted, variant, weighing
 from tests.sidecar.waiting import until
 from tests.sidecar.wire import answering, client, headline, html, origin, response, serving, table
-
-PAGE = b"<!doctype html><html><head></head><body><h1>Old</h1></body></html>"
-NEW = PAGE.replace(b"Old", b"New")
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -80,15 +78,8 @@ async def test_a_file_in_a_folder_that_is_not_there_is_not_there(tmp_path: Path)
             assert (switch.off, switch._readable) == (False, True)
 
 
-VARIANT = {
-    "id": "v",
-    "mutationType": "variant",
-    "mutationPayload": {
-        "experimentId": "e",
-        "variations": {"control": {"operations": []}, "new": headline()["mutationPayload"]},
-    },
-}
-EXPERIMENT = {"id": "e", "variations": [{"key": "control", "weight": 0.5}, {"key": "new", "weight": 0.5}]}
+VARIANT = variant()
+EXPERIMENT = weighing(0.5, 0.5)
 
 
 async def test_a_page_passes_as_it_came_and_comes_back_when_it_is_on() -> None:
@@ -129,7 +120,6 @@ async def test_it_needs_no_table() -> None:
     async with origin(answering(html(PAGE))) as site, serving(site.url) as sidecar, client(sidecar.port) as visitor:
         sidecar.application.switch.told(True)
         answer = await visitor.get("/")
-        families = {family.name: family for family in sidecar.application.telemetry.families()}
+        shown = counted(sidecar, "switched_off")
     assert (answer.body, answer.verdict) == (PAGE, b"passed; reason=switched_off")
-    shown = {sample.labels["by"]: sample.value for sample in families["layout_mutation_switched_off"].samples}
     assert shown == {"file": 0.0, "signal": 1.0}

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rules.previews import Preview, seal
 from rules.table import DecisionTable, key_id
+from tests.sidecar.one_headline import LOOKING, PAGE, counted, variant, weighing
 from tests.sidecar.wire import (
     NOON,
     Client,
@@ -27,20 +28,11 @@ from tests.sidecar.wire import (
     table,
 )
 
-PAGE = b"<!doctype html><html><head></head><body><h1>Old</h1></body></html>"
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 PUBLIC = KEY.public_key().public_bytes_raw()
 LATER = int(NOON.timestamp()) + 60
-VARIANT = {
-    "id": "v",
-    "mutationType": "variant",
-    "mutationPayload": {
-        "experimentId": "e",
-        "variations": {"control": {"operations": []}, "new": headline("Varied")["mutationPayload"]},
-    },
-}
-EXPERIMENT = {"id": "e", "variations": [{"key": "control", "weight": 1.0}, {"key": "new", "weight": 0.0}]}
-BUYING = {"id": "buying", "kind": "journey", "steps": [{"id": "look", "pageSlug": "/**"}]}
+VARIANT = variant("Varied")
+EXPERIMENT = weighing(1.0, 0.0)
 
 
 def page(text: str) -> bytes:
@@ -67,22 +59,17 @@ async def previewing(
         yield sidecar, visitor, site
 
 
-def counted(sidecar: Sidecar) -> dict[str, float]:
-    families = {family.name: family for family in sidecar.application.telemetry.families()}
-    return {sample.labels["outcome"]: sample.value for sample in families["layout_mutation_previews"].samples}
-
-
 async def test_a_draft_is_shown_to_who_has_the_link_and_to_nobody_else() -> None:
     async with previewing(table(headline("Live"))) as (sidecar, visitor, site):
         answer = await visitor.get(link(headline("Draft"), target="/a?b=%7E"))
         assert (answer.body, answer.verdict) == (page("Draft"), b"applied; table=7; mutations=1")
         assert site.heads[0].startswith(b"GET /a?b=%7E HTTP/1.1\r\n")
         assert (await visitor.get("/a?b=%7E")).body == page("Live")
-        assert counted(sidecar) == {"shown": 1}
+        assert counted(sidecar, "previews") == {"shown": 1}
 
 
 async def test_nothing_of_it_stays() -> None:
-    rules = table(headline("Live"), VARIANT, experiments=[EXPERIMENT], attributes=[BUYING])
+    rules = table(headline("Live"), VARIANT, experiments=[EXPERIMENT], attributes=[LOOKING])
     async with previewing(rules) as (_, visitor, site):
         plain = await visitor.get("/")
         assert len(plain.all(b"Set-Cookie")) == 2
@@ -126,7 +113,7 @@ async def test_a_link_that_does_not_count_is_the_page_that_everybody_sees(addres
         assert answer.raw == expected.raw
         assert answer.body == expected.body == page("Live")
         assert site.heads[0] == site.heads[1]
-        assert counted(sidecar) == {why: 1}
+        assert counted(sidecar, "previews") == {why: 1}
 
 
 async def test_without_public_keys_no_link_counts() -> None:
@@ -136,7 +123,7 @@ async def test_without_public_keys_no_link_counts() -> None:
         client(sidecar.port) as visitor,
     ):
         assert (await visitor.get(link(headline("Draft")))).body == PAGE
-        assert counted(sidecar) == {"bad_signature": 1}
+        assert counted(sidecar, "previews") == {"bad_signature": 1}
 
 
 async def test_the_rollout_and_shadow_mode_do_not_keep_it_away_but_off_is_off() -> None:
@@ -146,7 +133,7 @@ async def test_the_rollout_and_shadow_mode_do_not_keep_it_away_but_off_is_off() 
             assert (answer.body, answer.all(b"Cache-Control")) == (page("Draft"), [b"no-store"])
             sidecar.application.switch.told(True)
             assert (await visitor.get(link(headline("Draft")))).verdict == b"passed; reason=switched_off"
-            assert counted(sidecar) == {"shown": 1}
+            assert counted(sidecar, "previews") == {"shown": 1}
 
 
 async def test_a_page_that_a_link_shows_is_no_event() -> None:

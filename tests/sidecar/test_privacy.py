@@ -1,14 +1,15 @@
-"""Signals of browsers that count as no consent, and units that grow old; visitors as in test_remembering.py."""
+"""Signals of browsers that count as no consent, and units that grow old."""
 
 from typing import Any
 
 import pytest
 
 from sidecar.context.visit import dated_unit
-from tests.sidecar.test_remembering import BUYING, LOOKED, NEW, PAGE, VARIANT, visiting
+from tests.sidecar.one_headline import NEW, PAGE, variant, weighing
+from tests.sidecar.remembered import BUYING, LOOKED, visiting
 from tests.sidecar.wire import NOON, UNIT, headline, table
 
-NEW_ONLY = {"id": "e", "variations": [{"key": "control", "weight": 0.0}, {"key": "new", "weight": 1.0}]}
+VARIANT, NEW_ONLY = variant(), weighing(0.0, 1.0)
 
 
 BOTH = ("Sec-GPC: 1", "DNT: 1")

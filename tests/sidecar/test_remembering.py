@@ -1,107 +1,28 @@
 """Visitors who are remembered: pages in a row over real HTTP, with a browser that keeps its cookies."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from http.cookies import SimpleCookie
 from typing import Any
 
 import pytest
 
 from rules import limits
 from rules.table import DecisionTable
+from tests.sidecar.one_headline import NEW, PAGE, counted, variant, weighing
+from tests.sidecar.remembered import BUYING, KEY, LOOKED, PUBLIC, is_remembered, visiting
 from tests.sidecar.wire import (
     NOON,
     UNIT,
-    Answer,
-    Client,
-    Origin,
     Script,
-    Sidecar,
     answering,
-    client,
     headline,
     html,
-    origin,
     response,
-    serving,
     table,
 )
 
-PAGE = b"<!doctype html><html><head></head><body><h1>Old</h1></body></html>"
-NEW = PAGE.replace(b"Old", b"New")
-PUBLIC = "Cache-Control: public, max-age=60"
-KEY, NEXT_KEY = "first-" * 6, "second-" * 5
-
-BUYING = {
-    "kind": "journey",
-    "id": "buying",
-    "steps": [{"id": "look", "pageSlug": "/product/*"}, {"id": "basket", "pageSlug": "/basket"}],
-}
+NEXT_KEY = "second-" * 5
 MOOD = {"kind": "quiz", "id": "mood", "questions": [{"id": "sky", "answers": ["rain", "sun"]}]}
-LOOKED = headline(id="looked", pageSlug="/offers", trigger={"on": "journey", "journey": "buying", "step": "look"})
 RAINY = headline(pageSlug="/result", trigger={"on": "quiz", "quiz": "mood", "question": "sky", "answers": ["rain"]})
-
-
-class Browser:
-    """Keeps the cookies that it is given."""
-
-    def __init__(self, connection: Client) -> None:
-        self.connection = connection
-        self.cookies: dict[str, str] = {}
-
-    async def get(self, target: str, *fields: str, method: str = "GET", body: bytes = b"") -> Answer:
-        cookies = [f"Cookie: {'; '.join(f'{name}={value}' for name, value in self.cookies.items())}"]
-        answer = await self.connection.get(
-            target, *fields, *(cookies if self.cookies else []), method=method, body=body
-        )
-        for field in answer.all(b"Set-Cookie"):
-            for name, morsel in SimpleCookie(field.decode()).items():
-                self.cookies.pop(name, None)
-                if morsel["max-age"] != "0":
-                    self.cookies[name] = morsel.value
-        return answer
-
-
-class Visits:
-    """A site, the sidecar in front of it, a browser, and the time."""
-
-    def __init__(self, site: Origin, sidecar: Sidecar, browser: Browser, time: "Time") -> None:
-        self.site, self.sidecar, self.browser, self.time = site, sidecar, browser, time
-        self.get = browser.get
-
-
-class Time:
-    """A clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def pass_by(self, minutes: float) -> None:
-        self.now += timedelta(minutes=minutes)
-
-
-@asynccontextmanager
-async def visiting(rules: DecisionTable, script: Script | None = None, **settings: Any) -> AsyncIterator[Visits]:
-    time = Time()
-    async with (
-        origin(script or answering(html(PAGE, PUBLIC))) as site,
-        serving(site.url, tables=rules, now=time, **{"state_keys": KEY, **settings}) as sidecar,
-        client(sidecar.port) as connection,
-    ):
-        yield Visits(site, sidecar, Browser(connection), time)
-
-
-def is_remembered(answer: Answer) -> bool:
-    return any(field.startswith(b"lm_state=") and b"Max-Age=0" not in field for field in answer.all(b"Set-Cookie"))
-
-
-def refused(sidecar: Sidecar) -> dict[str, float]:
-    families = {family.name: family for family in sidecar.application.telemetry.families()}
-    return {one.labels["reason"]: one.value for one in families["layout_mutation_states_refused"].samples}
 
 
 # ---- what is remembered decides
@@ -143,22 +64,11 @@ async def test_visits_pages_and_the_first_referral_reach_the_rules() -> None:
         assert b"<h1>2 1 news.example /land</h1>" in (await visits.get("/c", "Referer: https://other.example/")).body
 
 
-VARIANT = {
-    "id": "v",
-    "mutationType": "variant",
-    "mutationPayload": {
-        "experimentId": "e",
-        "variations": {
-            "control": {"operations": []},
-            "new": headline()["mutationPayload"],
-        },
-    },
-}
+VARIANT = variant()
 
 
-def weighed(*weights: float, **fields: Any) -> DecisionTable:
-    variations = [{"key": key, "weight": weight} for key, weight in zip(("control", "new"), weights, strict=True)]
-    return table(VARIANT, experiments=[{"id": "e", "variations": variations, **fields}])
+def weighed(control: float, new: float, **fields: Any) -> DecisionTable:
+    return table(VARIANT, experiments=[weighing(control, new, **fields)])
 
 
 async def test_a_sticky_assignment_survives_a_change_of_weights() -> None:
@@ -190,7 +100,7 @@ async def test_where_nothing_is_declared_there_is_no_cookie_and_caches_are_as_th
         answer = await visits.get("/")
         assert (answer.body, answer.all(b"Set-Cookie")) == (NEW, [])
         assert answer.get(b"Cache-Control") == b"public, max-age=60"
-        assert refused(visits.sidecar) == {}
+        assert counted(visits.sidecar, "states_refused") == {}
 
 
 async def test_a_page_that_could_add_something_is_for_one_visitor_whoever_asks() -> None:
@@ -283,7 +193,7 @@ async def test_without_consent_nothing_is_read_or_written_and_what_is_there_goes
         assert (answer.all(b"Set-Cookie"), answer.get(b"Cache-Control")) == ([], b"private, max-age=60")
         visits.browser.cookies["lm_state"] = "forged"
         assert (await visits.get("/result?sky=rain")).body == PAGE
-        assert refused(visits.sidecar) == {}
+        assert counted(visits.sidecar, "states_refused") == {}
         visits.browser.cookies["ok"] = "1"
         await visits.get("/product/tea")
         assert (await visits.get("/offers")).body == NEW
@@ -307,7 +217,7 @@ async def test_a_forged_state_is_none_and_is_counted_and_never_logged(capsys: py
             visits.browser.cookies["lm_state"] = value
             assert (await visits.get("/offers")).body == PAGE
             assert "lm_state" not in visits.browser.cookies, "what is none is removed"
-        assert refused(visits.sidecar) == {"forged": 1, "malformed": 1, "too_long": 1}
+        assert counted(visits.sidecar, "states_refused") == {"forged": 1, "malformed": 1, "too_long": 1}
         assert flipped not in capsys.readouterr().out
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 
 from rules.table import DecisionTable
 from sidecar.shadow import Copy, Shadow
+from tests.sidecar.one_headline import LOOKING, PAGE, counted, variant, weighing
 from tests.sidecar.waiting import until
 from tests.sidecar.wire import (
     Client,
@@ -27,21 +28,12 @@ from tests.sidecar.wire import (
     table,
 )
 
-PAGE = b"<!doctype html><html><head></head><body><h1>Old</h1></body></html>"
 NEW = PAGE.replace(b"Old", b"Newer")
 TOKEN = "a-secret-of-some-length"
 WITH = (f"X-Layout-Mutation-Token: {TOKEN}", "X-Layout-Mutation-Explain: 1")
 FOR_ONE = headline("Newer", conditions={"mobile": True})
-VARIANT = {
-    "id": "v",
-    "mutationType": "variant",
-    "mutationPayload": {
-        "experimentId": "e",
-        "variations": {"control": {"operations": []}, "new": headline("Newer")["mutationPayload"]},
-    },
-}
-EXPERIMENT = {"id": "e", "variations": [{"key": "control", "weight": 0.0}, {"key": "new", "weight": 1.0}]}
-BUYING = {"id": "buying", "kind": "journey", "steps": [{"id": "look", "pageSlug": "/**"}]}
+VARIANT = variant("Newer")
+EXPERIMENT = weighing(0.0, 1.0)
 STEPS: dict[str, Any] = {"state_keys": "k" * 32}
 
 
@@ -57,15 +49,8 @@ async def shadowing(
         yield sidecar, visitor
 
 
-def counted(sidecar: Sidecar, name: str) -> dict[str, float]:
-    """Label -> value of one of the metrics of shadow mode."""
-    families = {family.name: family for family in sidecar.application.telemetry.families()}
-    samples: Iterable[Any] = families[f"layout_mutation_shadow_{name}"].samples
-    return {"".join(sample.labels.values()): sample.value for sample in samples}
-
-
 async def tried(sidecar: Sidecar, reason: str, times: int = 1) -> None:
-    await until(lambda: counted(sidecar, "responses").get(reason) == times)
+    await until(lambda: counted(sidecar, "shadow_responses").get(reason) == times)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +59,7 @@ async def tried(sidecar: Sidecar, reason: str, times: int = 1) -> None:
         table(headline("Newer")),
         table(FOR_ONE),
         table(VARIANT, experiments=[EXPERIMENT]),
-        table(headline("Newer"), attributes=[BUYING]),
+        table(headline("Newer"), attributes=[LOOKING]),
         table({"id": "r", "mutationType": "redirect", "mutationPayload": {"to": "/new", "status": 302}}),
     ],
     ids=["all", "one", "experiment", "remembered", "redirect"],
@@ -94,7 +79,7 @@ async def test_a_visitor_and_a_cache_get_what_they_would_without_rules(rules: De
         answer = await visitor.get("/", *fields, method=method)
         assert site.heads[0].split(b"\r\n")[2:] == asked.split(b"\r\n")[2:]
         if method == "GET":
-            await until(lambda: sum(counted(sidecar, "responses").values()) == 1)
+            await until(lambda: sum(counted(sidecar, "shadow_responses").values()) == 1)
     verdict = b"passed; reason=" + (b"shadow" if method == "GET" else b"method")
     assert expected.verdict is not None
     assert answer.raw == expected.raw.replace(expected.verdict, verdict)
@@ -111,7 +96,7 @@ async def test_what_would_have_changed_is_counted_by_reason_and_bytes() -> None:
             assert (answer.body, answer.verdict) == (PAGE, b"passed; reason=shadow")
         await tried(sidecar, "applied", 2)
         await tried(sidecar, "no_rules")
-        assert counted(sidecar, "bytes") == {"original": 2 * len(PAGE), "changed": 2 * len(NEW)}
+        assert counted(sidecar, "shadow_bytes") == {"original": 2 * len(PAGE), "changed": 2 * len(NEW)}
 
 
 async def test_a_compressed_page_counts_as_it_would_leave() -> None:
@@ -120,7 +105,7 @@ async def test_a_compressed_page_counts_as_it_would_leave() -> None:
         answer = await visitor.get("/", "Accept-Encoding: gzip")
         assert answer.body == gzip.compress(PAGE)
         await tried(sidecar, "applied")
-        assert counted(sidecar, "bytes")["original"] == len(answer.body)
+        assert counted(sidecar, "shadow_bytes")["original"] == len(answer.body)
 
 
 async def test_a_page_streams_as_it_comes_and_is_tried_when_it_is_whole() -> None:
@@ -140,7 +125,7 @@ async def test_a_page_streams_as_it_comes_and_is_tried_when_it_is_whole() -> Non
         release.set()
         assert await visitor.chunk() + await visitor.chunk() == PAGE[20:]
         await tried(sidecar, "applied")
-        assert counted(sidecar, "bytes")["changed"] == len(NEW)
+        assert counted(sidecar, "shadow_bytes")["changed"] == len(NEW)
 
 
 async def test_a_page_that_is_too_large_passes_and_is_told_so() -> None:
@@ -150,7 +135,7 @@ async def test_a_page_that_is_too_large_passes_and_is_told_so() -> None:
     async with shadowing(table(headline("Newer")), script, page_bytes_max=1024) as (sidecar, visitor):
         assert (await visitor.get("/")).body == large
         await tried(sidecar, "too_large")
-        assert (sidecar.rewriter.calls, counted(sidecar, "bytes")) == ([], {})
+        assert (sidecar.rewriter.calls, counted(sidecar, "shadow_bytes")) == ([], {})
 
 
 async def test_what_fails_costs_nothing_and_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,7 +162,7 @@ async def test_what_is_no_page_passes_for_what_it_is(page: bytes, fields: tuple[
         answer = await visitor.get("/", *fields)
         assert answer.verdict == b"passed; reason=" + verdict
         assert answer.get(b"Cache-Control") is None
-        assert counted(sidecar, "responses") == {}
+        assert counted(sidecar, "shadow_responses") == {}
 
 
 async def test_without_a_table_or_switched_off_nothing_is_tried() -> None:
@@ -186,18 +171,18 @@ async def test_without_a_table_or_switched_off_nothing_is_tried() -> None:
         sidecar.tables.current = table(headline())
         sidecar.application.switch.told(True)
         assert (await visitor.get("/")).verdict == b"passed; reason=switched_off"
-        assert counted(sidecar, "responses") == {}
+        assert counted(sidecar, "shadow_responses") == {}
 
 
 async def test_an_operator_is_told_and_gets_the_origins_page_too() -> None:
-    rules = table(headline("Newer"), VARIANT, experiments=[EXPERIMENT], attributes=[BUYING])
+    rules = table(headline("Newer"), VARIANT, experiments=[EXPERIMENT], attributes=[LOOKING])
     async with shadowing(rules, answering(html(PAGE)), **STEPS) as (sidecar, visitor):
         answer = await visitor.get("/", *WITH)
         assert (answer.body, answer.verdict) == (PAGE, b"passed; reason=shadow")
         assert answer.get(b"X-Layout-Mutation-Explain") == b"headline=applied, v=shadowed"
         assert (answer.get(b"Server-Timing") or b"").startswith(b'lm;desc="shadow";dur=')
         assert (answer.get(b"Cache-Control"), answer.all(b"Set-Cookie")) == (b"no-store", [])
-        assert counted(sidecar, "responses") == {}
+        assert counted(sidecar, "shadow_responses") == {}
 
 
 # ---- its parts

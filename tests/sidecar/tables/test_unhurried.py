@@ -2,6 +2,7 @@
 
 import gc
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import msgspec
@@ -28,10 +29,10 @@ def test_nothing_is_collected_meanwhile_and_all_is_as_before_afterwards(collects
     turn_s = sys.getswitchinterval()
     (gc.enable if collects else gc.disable)()
     try:
-        with pytest.raises(ValueError, match="broken"), beside_visitors():
+        with suppress(ValueError), beside_visitors():
             assert not gc.isenabled()
             assert sys.getswitchinterval() == pytest.approx(TURN_S)
-            raise ValueError("broken")
+            raise ValueError
         assert gc.isenabled() is collects
     finally:
         gc.enable()
