@@ -1,6 +1,6 @@
 """What a proxy adds to the time of a page at half of what it can do, beside the origin alone and a bare proxy.
 
-    python -m benchmarks.latency [--rounds 5] [--size 100] [--json]
+    python -m benchmarks.latency [--rounds 5] [--size 100] [--share 0.5] [--json]
 
 What runs is what `proxy` runs. First the most that each proxy can do, as there; then, for each of them, requests at half of
 that rate (`paced`): a second of the origin itself, a second of the proxy, in turn, several times over, so that both see the
@@ -30,8 +30,6 @@ from benchmarks import load, paced, pages
 from benchmarks.paced import percentile
 from benchmarks.processes import LOAD_CPU, PROXY_CPU, Running, sidecar, started, stop_cleanly
 
-LOAD_SHARE = 0.5
-
 
 class Subject(Struct, frozen=True):
     """What one row measures: the size is added to `path`."""
@@ -57,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stop_cleanly()
     with tempfile.TemporaryDirectory(prefix="layout-mutation-bench-") as folder, _running(Path(folder)) as running:
         origin, subjects = running
-        rows = {name: _row(origin, subject, options.size, options.rounds) for name, subject in subjects.items()}
+        rows = {name: _row(origin, subject, options) for name, subject in subjects.items()}
     if options.json:
         print(json.dumps([_as_json(name, options.size, row) for name, row in rows.items()]))
     else:
@@ -86,13 +84,13 @@ def _running(folder: Path) -> Iterator[tuple[Running, dict[str, Subject]]]:
         )
 
 
-def _row(origin: Running, subject: Subject, size: int, rounds: int) -> Row:
-    target = f"{subject.path}{size}"
+def _row(origin: Running, subject: Subject, options: argparse.Namespace) -> Row:
+    target = f"{subject.path}{options.size}"
     most = [load.measure(subject.server.address + target, 1) for _ in range(3)]
-    rate = statistics.median(one.requests_per_s for one in most) * LOAD_SHARE
+    rate = statistics.median(one.requests_per_s for one in most) * options.share
     errors = sum(one.errors for one in most)
     seconds: dict[str, list[tuple[float, float]]] = {"direct": [], "through": []}
-    for _ in range(rounds):
+    for _ in range(options.rounds):
         for name, server in (("direct", origin), ("through", subject.server)):
             found = paced.measure(server.address, [target], rate=rate, seconds=1)
             seconds[name].append((percentile(found.latencies_ms, 0.5), percentile(found.latencies_ms, 0.99)))
@@ -104,7 +102,7 @@ def _row(origin: Running, subject: Subject, size: int, rounds: int) -> Row:
 
 
 def _print(rows: dict[str, Row], size: int) -> None:
-    print(f"pages of {size} KB at half of each row's maximum; milliseconds")
+    print(f"pages of {size} KB at a share of each row's maximum; milliseconds")
     print(f"{'what':16}{'rate':>8}{'direct p50':>12}{'p99':>8}{'p50':>8}{'p99':>8}{'added p50':>12}{'p99':>8}")
     for name, row in rows.items():
         print(
@@ -136,6 +134,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--rounds", type=int, default=5, help="seconds for each row, and as many for the origin beside it"
     )
     parser.add_argument("--size", type=int, default=100, help="kilobytes (default 100)")
+    parser.add_argument("--share", type=float, default=0.5, help="of each row's maximum (default 0.5)")
     parser.add_argument("--json", action="store_true", help="for a program to read")
     return parser.parse_args(arguments)
 

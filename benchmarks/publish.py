@@ -19,7 +19,6 @@ Never: a table that is served before it was verified, or a publish that is not o
 import argparse
 import base64
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -48,7 +47,6 @@ from service.keys import Keys
 PER_PAGE = 10
 PAGES_VISITED = 50
 KILOBYTES = 10
-STRETCH_S = 4.0
 IN_FORCE_S_MAX = 10.0
 
 
@@ -132,28 +130,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, return the exit code: 1 if something answered with an error."""
     options = _options(arguments)
     stop_cleanly()
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {LOAD_CPU} & os.sched_getaffinity(0) or os.sched_getaffinity(0))
-    each_stretch = max(1, int(STRETCH_S / options.every))
-    with tempfile.TemporaryDirectory(prefix="layout-mutation-bench-") as name, _valkey(Path(name)) as valkey:
-        publisher = Publisher(valkey.url, options.mutations)
-        publisher.prepare(1 + each_stretch * options.rounds)
-        with _running(Path(name), valkey, publisher) as ours:
-            _in_force(ours, publisher.publish())
-            targets = [f"/same/{KILOBYTES}/{page}" for page in range(min(PAGES_VISITED, options.mutations // PER_PAGE))]
-            for target in targets * 3:
-                urlopen(ours.address + target).read()
-            rate = _most(ours, targets) * options.share
-            kinds: dict[str, list[Stretch]] = {"quiet": [], "publishing": []}
-            for _ in range(options.rounds):
-                for kind, stretches in kinds.items():
-                    count = each_stretch if kind == "publishing" else 0
-                    stretches.append(_stretch(ours, publisher, targets, rate, count, options.every))
+    with pinned(LOAD_CPU), tempfile.TemporaryDirectory(prefix="layout-mutation-bench-") as folder:
+        rate, kinds = measured(Path(folder), options)
     _print(options, rate, kinds)
     errors = sum(one.errors for stretches in kinds.values() for one in stretches)
     if errors:
         print(f"{errors} requests failed: these figures mean nothing", file=sys.stderr)
     return 1 if errors else 0
+
+
+def measured(folder: Path, options: argparse.Namespace) -> tuple[float, dict[str, list[Stretch]]]:
+    """Requests per second, and the stretches of both kinds."""
+    each_stretch = max(1, int(options.stretch / options.every))
+    kinds: dict[str, list[Stretch]] = {"quiet": [], "publishing": []}
+    with _valkey(folder) as valkey:
+        publisher = Publisher(valkey.url, options.mutations)
+        publisher.prepare(1 + each_stretch * options.rounds)
+        with _running(folder, valkey, publisher) as ours:
+            _in_force(ours, publisher.publish())
+            targets = [f"/same/{KILOBYTES}/{page}" for page in range(min(PAGES_VISITED, options.mutations // PER_PAGE))]
+            for target in targets * 3:
+                urlopen(ours.address + target).read()
+            rate = _most(ours, targets) * options.share
+            for _ in range(options.rounds):
+                for kind, stretches in kinds.items():
+                    pace = Pace(ours.address, targets, rate=rate, seconds=options.stretch)
+                    count = each_stretch if kind == "publishing" else 0
+                    stretches.append(_stretch(ours, publisher, pace, count, options.every))
+    return rate, kinds
 
 
 @contextmanager
@@ -189,10 +193,7 @@ def _most(ours: Running, targets: Sequence[str]) -> float:
     return statistics.median(load.measure(ours.address + targets[0], 1).requests_per_s for _ in range(3))
 
 
-def _stretch(
-    ours: Running, publisher: Publisher, targets: Sequence[str], rate: float, publishes: int, every_s: float
-) -> Stretch:
-    pace = Pace(ours.address, targets, rate=rate, seconds=STRETCH_S)
+def _stretch(ours: Running, publisher: Publisher, pace: Pace, publishes: int, every_s: float) -> Stretch:
     took: list[float] = []
     begun = time.monotonic() + 0.5 * every_s
     for number in range(publishes):
@@ -263,6 +264,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--mutations", type=int, default=10_000, help="of each table (default 10,000)")
     parser.add_argument("--rounds", type=int, default=10, help="two stretches of four seconds each (default 10: 90 s)")
     parser.add_argument("--every", type=float, default=1.0, help="seconds between two publishes (default 1)")
+    parser.add_argument("--stretch", type=float, default=4.0, help="seconds (default 4)")
     parser.add_argument("--share", type=float, default=0.5, help="of the most that the sidecar can do (default 0.5)")
     parser.add_argument("--json", action="store_true", help="for a program to read")
     return parser.parse_args(arguments)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import decide, hostile, load, pages, rewrite, rivals
+from benchmarks import decide, hostile, latency, load, paced, pages, publish, rewrite, rivals
 from benchmarks.processes import LOAD_CPU, started
 
 RATIO_MAX = 10
@@ -42,6 +42,37 @@ async def test_our_own_load_finds_the_origin_faultless() -> None:
             assert figures.requests > 10
             assert figures.errors == 0
         assert (await load._load(host, int(port), "/nothing", 0.1, 1)).errors > 0
+
+
+def test_requests_leave_when_they_are_due_and_wait_for_nobody() -> None:
+    with started("benchmarks.origin", cpu=LOAD_CPU) as origin:
+        figures = paced.measure(origin.address, ["/same/10", "/same/10/7"], rate=200, seconds=0.5)
+        assert (len(figures.latencies_ms), len(figures.late_ms), figures.errors) == (100, 100, 0)
+        assert all(
+            late <= latency for late, latency in zip(sorted(figures.late_ms), sorted(figures.latencies_ms), strict=True)
+        )
+        assert paced.measure(origin.address, ["/nothing"], rate=50, seconds=0.1).errors == 5
+
+
+def test_a_share_of_figures_does_not_exceed_its_percentile() -> None:
+    figures = [float(number) for number in range(100, 0, -1)]
+    assert [paced.percentile(figures, share) for share in (0.0, 0.5, 0.99, 1.0)] == [1.0, 51.0, 100.0, 100.0]
+    assert paced.percentile([], 0.5) == 0.0
+
+
+def test_what_a_page_waits_for_is_told_beside_the_origin_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert latency.main(["--rounds", "1", "--size", "10", "--share", "0.05", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [row["what"] for row in told] == ["bare proxy", "pass-through", "token", "repeated"]
+    assert all(row["p50Ms"] > 0 and row["errors"] == 0 for row in told)
+
+
+def test_tables_are_published_while_pages_are_loaded(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = "--mutations 100 --rounds 1 --stretch 0.6 --every 0.3 --share 0.05 --json"
+    assert publish.main(arguments.split()) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["publishes"] == 2
+    assert told["quiet"].keys() == told["publishing"].keys()
 
 
 def test_the_rewriter_and_the_decision_are_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
