@@ -13,7 +13,7 @@ import pytest
 from yarl import URL
 
 from control_plane.admin.addresses import PREFIX
-from control_plane.tokens import Role, sign_in_link
+from control_plane.tokens import Role, Tokens, sign_in_link
 from rules.compiler import compile_table
 from rules.model import decode_rules
 from rules.previews import PARAMETER
@@ -235,7 +235,7 @@ def of_any_variation(expected: Expected) -> list[bytes]:
 async def link_from_the_admin(shop: Stack) -> str:
     """A draft, previewed in the admin pages by an editor who has signed in, and the link that these offer."""
     base = f"http://127.0.0.1:{shop.control_plane.port}"
-    person = Person(URL(base), None)  # type: ignore[arg-type]  it signs in with a link that is made here
+    person = Person(URL(base), Tokens(shop.keys.jwt_secret))
     try:
         sign_in = URL(sign_in_link(shop.keys.jwt_secret, base, subject="editor", role=Role.EDITOR))
         await person.submit(await person.open(sign_in.raw_path_qs), "main form")

@@ -1,6 +1,6 @@
 """Visitors who are remembered: a browser that keeps its cookies, in front of a sidecar whose clock is moved by hand.
 
-Counterparts: the tests of `remembering` and of privacy. Never: a test.
+Counterparts: `test_remembering.py`, `test_privacy.py`. Never: a test.
 """
 
 from collections.abc import AsyncIterator

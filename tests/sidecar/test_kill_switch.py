@@ -71,6 +71,19 @@ async def test_what_can_not_be_told_changes_nothing_and_is_one_error(capsys: pyt
     assert capsys.readouterr().out.count("kill_switch_unreadable") == 1
 
 
+async def test_each_time_that_it_can_no_longer_be_told_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder whose name leads round in a circle, twice."""
+    switch = KillSwitch(str(tmp_path / "folder" / "off"))
+    for _ in range(2):
+        (tmp_path / "folder").symlink_to("folder")
+        await switch._look()
+        (tmp_path / "folder").unlink()
+        await switch._look()
+    assert capsys.readouterr().out.count("kill_switch_unreadable") == 2
+
+
 async def test_a_file_in_a_folder_that_is_not_there_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "plain").touch()
     for file in (tmp_path / "no" / "off", tmp_path / "plain" / "off"):
