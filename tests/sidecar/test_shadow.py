@@ -196,6 +196,7 @@ def test_a_copy_is_whole_up_to_its_bound() -> None:
     copy.take(b"e")
     copy.take(b"")
     assert copy.whole is None
+    assert not copy._pieces  # what can't be tried is not kept either
 
 
 async def test_no_more_pages_are_tried_at_once_than_the_bound_and_none_after_the_end() -> None:
