@@ -185,6 +185,20 @@ async def test_an_operator_is_told_and_gets_the_origins_page_too() -> None:
         assert counted(sidecar, "shadow_responses") == {}
 
 
+async def test_an_operator_is_told_why_a_page_would_not_have_changed() -> None:
+    async with shadowing(table(FOR_ONE), answering(html(PAGE))) as (_, visitor):
+        answer = await visitor.get("/", *WITH)
+        assert (answer.body, answer.verdict) == (PAGE, b"passed; reason=no_rules")
+
+
+async def test_a_page_that_is_not_tried_for_want_of_room_is_counted() -> None:
+    async with shadowing(table(headline("Newer")), answering(html(PAGE))) as (sidecar, visitor):
+        sidecar.application.proxy.shadow._copies_max = 0
+        assert (await visitor.get("/")).body == PAGE
+        await until(lambda: counted(sidecar, "shadow_skipped")[""] == 1)
+        assert counted(sidecar, "shadow_responses") == {}
+
+
 # ---- its parts
 
 
