@@ -209,8 +209,8 @@ def test_a_copy_is_whole_up_to_its_bound() -> None:
     assert copy.whole == b"abcd"
     copy.take(b"e")
     copy.take(b"")
-    assert copy.whole is None
     assert not copy._pieces  # what can't be tried is not kept either
+    assert copy.whole is None
 
 
 async def test_no_more_pages_are_tried_at_once_than_the_bound_and_none_after_the_end() -> None:
