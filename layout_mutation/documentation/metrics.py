@@ -48,7 +48,11 @@ ATTRIBUTES = (
     ("server.address", "server", "the host that was asked for, as the request says it"),
     ("http.response.status_code", "server, origin", "the status; none where nobody answered"),
     ("error.type", "server, origin", "why there was no answer, or one of 500 and more"),
-    ("layout_mutation.reason", "all but origin", "`applied`, why the page passed, what failed, `visitor_left` or `crashed`"),
+    (
+        "layout_mutation.reason",
+        "all but origin",
+        "`applied`, why the page passed, what failed, `visitor_left` or `crashed`",
+    ),
     ("layout_mutation.table_version", "all but origin", "the table in force"),
     ("layout_mutation.mutations", "all but origin", "how many mutations changed the page"),
     ("layout_mutation.ms", "decide, rewrite", "what it took, in milliseconds"),
