@@ -7,6 +7,7 @@ Never: a process, a signal or the internal listener; those are the supervisor's.
 import asyncio
 import gc
 import random
+import resource
 import secrets
 import socket
 import time
@@ -38,7 +39,11 @@ from sidecar.rewriting.verification import INTERVAL_S, Announce, Verification
 from sidecar.settings import SidecarSettings
 from sidecar.tables.tables import Tables
 from sidecar.telemetry import EventCollector, OpinionCollector, OriginCollector, StatusCollector, Telemetry
-from sidecar.visitor.connections import FIELD_BYTES_MAX, FIELDS_MAX, VisitorServer
+from sidecar.visitor.arrivals import Arrivals, connections_bound
+from sidecar.visitor.connections import HeadLimits, VisitorServer
+
+IDLE_GRACE_S = 1.0
+"""How long an idle connection is left open after this worker has begun to end."""
 
 
 class Application:
@@ -92,10 +97,14 @@ class Application:
         self.server = VisitorServer(
             self.proxy.handle,
             telemetry=self.telemetry,
+            limits=HeadLimits(
+                line_bytes=LINE_BYTES_MAX,
+                fields=settings.head_fields_max,
+                bytes=settings.head_bytes_max,
+                seconds=settings.head_s,
+            ),
+            proxy_protocol=settings.proxy_protocol,
             keepalive_timeout=settings.idle_s,
-            max_line_size=LINE_BYTES_MAX,
-            max_field_size=FIELD_BYTES_MAX,
-            max_headers=FIELDS_MAX,
             read_bufsize=READ_BYTES,
         )
 
@@ -111,21 +120,37 @@ class Application:
         self._close_tracing = delivery.close
         return SpanTracing(self._settings, delivery)
 
+    def arrivals(self, listening: socket.socket, descriptors: int) -> Arrivals:
+        """What takes connections from this socket, in a process that may open so many descriptors."""
+        bound = connections_bound(self._settings.connections_max, descriptors)
+        arrivals = Arrivals(listening, self.server, connections_max=bound, telemetry=self.telemetry)
+        self.server.has_left = arrivals.left
+        self.telemetry.connections.set_function(lambda: arrivals.here)
+        return arrivals
+
     async def close(self) -> None:
-        """Let requests in progress finish, at most `drain_s`; then end what is left. Nobody connects any more by now."""
+        """Let requests in progress finish, at most `drain_s`; then end what is left. Nobody connects any more by now.
+
+        Responses say from now on that their connection ends. One that is idle ends after a moment, in which a request that
+        was on its way finds somebody here.
+        """
         self.proxy.draining = True
-        self.server.pre_shutdown()
-        await self._drained()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.drain_s
+        await self._empty(min(loop.time() + IDLE_GRACE_S, deadline))
+        while self.server.serves and loop.time() < deadline:
+            self.server.pre_shutdown()
+            await self._empty(min(loop.time() + IDLE_GRACE_S / 10, deadline))
         await self.server.shutdown(0.1)
         await self.proxy.shadow.close()
         await self.sites.close()
         await self._close_tracing()
         await self.switch.close()
 
-    async def _drained(self) -> None:
+    async def _empty(self, until: float) -> None:
+        """Wait until nobody is here, at most until then."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._settings.drain_s
-        while self.server.connections and loop.time() < deadline:  # noqa: ASYNC110  aiohttp tells nobody of the last one
+        while self.server.serves and loop.time() < until:  # noqa: ASYNC110  aiohttp tells nobody of the last one
             await asyncio.sleep(0.02)
 
 
@@ -223,6 +248,7 @@ async def running(
         application.sites.start()
         gc.collect()
         gc.freeze()  # what is there by now stays: a full collection would look at all of it, and take 50 ms of a visitor's time
-        server = await asyncio.get_running_loop().create_server(application.server, sock=listening, backlog=4096)
-        stack.callback(server.close)
+        arrivals = application.arrivals(listening, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        stack.callback(arrivals.close)
+        arrivals.open()
         yield application

@@ -49,7 +49,7 @@ from sidecar.settings import SidecarSettings
 from sidecar.shadow import Copy, Shadow
 from sidecar.tables.tables import verifier
 from sidecar.telemetry import Telemetry
-from sidecar.visitor import upgrade
+from sidecar.visitor import bodies, upgrade
 from sidecar.visitor.relay import CLOSE, Visitor, Written, end_to_end
 
 Result = TypeVar("Result")
@@ -109,11 +109,12 @@ class Proxy:
         self.shadow = Shadow()
         self.draining = False
         """Each connection ends with its present response."""
+        self._body_bytes_max = settings.body_bytes_max or None
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; the response has left when this returns."""
         exchange = Exchange(request, request.headers.get("Host", ""))
-        visitor = Visitor(request, draining=self.draining, stall_s=self._settings.stall_s)
+        visitor = Visitor(request, draining=self._is_draining, stall_s=self._settings.stall_s)
         self._telemetry.in_progress.inc()
         if self._tracing is not None:
             exchange.trace = self._tracing.begin(exchange)
@@ -127,6 +128,8 @@ class Proxy:
                 self._responded(exchange, visitor, "beacon", status)
                 return written
             refused = _refusal(request, exchange)
+            if refused is None and self._body_bytes_max is not None and bodies.too_long(request, self._body_bytes_max):
+                refused = 413, bodies.TOO_LONG
             if refused is not None:
                 return await self._tell(exchange, visitor, *refused, reason="refused")
             return await self._forward(exchange, visitor)
@@ -137,6 +140,9 @@ class Proxy:
             if exchange.trace is not None:
                 exchange.trace.left(exchange)
 
+    def _is_draining(self) -> bool:
+        return self.draining
+
     # ---- the question
 
     async def _forward(self, exchange: Exchange, visitor: Visitor) -> Written:
@@ -144,7 +150,7 @@ class Proxy:
         if site is None:
             return await self._tell(exchange, visitor, 421, "There is no such site here.", reason="refused")
         await self._guarded(exchange, self._questions.prepare(exchange), None)
-        upload = question.upload(exchange.request, visitor, self._settings.upload_stall_s)
+        upload = question.upload(exchange.request, visitor, self._settings.upload_stall_s, self._body_bytes_max)
         try:
             head = self._questions.head(exchange, upload)
         except ValueError:
@@ -156,7 +162,8 @@ class Proxy:
         except StalledUploadError:
             return await self._tell(exchange, visitor, 408, "The request did not come in time.", reason="refused")
         except BrokenUploadError:
-            return await self._tell(exchange, visitor, 400, "The request is broken.", reason="refused")
+            status, text = (413, bodies.TOO_LONG) if bodies.passed_limit(upload) else (400, "The request is broken.")
+            return await self._tell(exchange, visitor, status, text, reason="refused")
         if exchange.trace is not None:
             exchange.trace.answered(origin.status)
         if upload is not None and upload.invite is not None and not upload.continued.is_set():
@@ -393,7 +400,7 @@ class Proxy:
 
     async def _tell(self, exchange: Exchange, visitor: Visitor, status: int, text: str, *, reason: str) -> Written:
         """A response of our own, where there is none of the origin's to give."""
-        if status in {400, 408}:
+        if status in {400, 408, 413}:
             visitor.close_after()
         fields = [(b"Content-Type", b"text/plain; charset=utf-8"), (b"Cache-Control", b"no-store")]
         written = await visitor.send(status, HTTPStatus(status).phrase.encode(), fields, (text + "\n").encode())

@@ -33,6 +33,7 @@ from sidecar.previews import Previews
 from sidecar.remembering import Remembering, consents
 from sidecar.rewriting.quarantine import MutationQuarantine
 from sidecar.settings import SidecarSettings
+from sidecar.visitor.bodies import bounded
 from sidecar.visitor.relay import Visitor
 
 
@@ -227,14 +228,19 @@ def _taken(address: bytes) -> bytes:
     return previews.taken(address.decode("utf-8", "surrogateescape"))[0].encode("utf-8", "surrogateescape")
 
 
-def upload(request: web.BaseRequest, visitor: Visitor, stall_s: float) -> Upload | None:
-    """The request's body on its way to the origin, None without one; `stall_s` is how long its sender may pause."""
+def upload(
+    request: web.BaseRequest, visitor: Visitor, stall_s: float, bytes_max: int | None = None
+) -> Upload | None:
+    """The request's body on its way to the origin, None without one; `stall_s` is how long its sender may pause.
+
+    `bytes_max` bounds one whose length was not said.
+    """
     if not request.body_exists:
         return None
     length = request.headers.get("Content-Length")
     waits = request.headers.get("Expect", "").strip().lower() == "100-continue" and request.version >= HttpVersion11
     return Upload(
-        request.content,
+        bounded(request, bytes_max) if length is None and bytes_max is not None else request.content,
         length=None if length is None else int(length),
         invite=visitor.invite if waits else None,
         stall_s=stall_s,

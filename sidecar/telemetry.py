@@ -82,6 +82,19 @@ class Telemetry:
         self._sent = self._counter("sent_bytes", "Bytes sent to visitors")
         self._spans = self._counter("trace_spans", "Spans of traces, by what became of them", "outcome")
         self.bad_requests = self._counter("bad_requests", "Requests that are not HTTP and were answered 400")
+        self.requests_refused = self._counter(
+            "requests_refused", "Requests refused before they were whole: too slow (408) or too large (413, 414, 431)", "status"
+        )
+        self.connections = self._gauge("connections", "Connections of visitors that are open")
+        self.connections_refused = self._counter(
+            "connections_refused", "Connections closed for their PROXY protocol header: broken, or late", "reason"
+        )
+        self.held_back = self._counter(
+            "connections_held_back", "Times that no connection was taken since there were SIDECAR_CONNECTIONS_MAX"
+        )
+        self._accept_failures = self._counter(
+            "accept_failures", "Connections that could not be taken, by the system's error", "reason"
+        )
         self.in_progress = self._gauge("requests_in_progress", "Requests in progress")
         self.switched_off = self._gauge(
             "switched_off", "Whether every page passes because the file or a signal says so", "by"
@@ -157,6 +170,11 @@ class Telemetry:
     def refused(self, reason: Reason, detail: str, path: str) -> None:
         """A page that was to be rewritten passed for an expected reason: one line where somebody may want to look."""
         self._say("page_passed", reason.value, level="info", path=path, detail=detail)
+
+    def accept_failed(self, error: str) -> None:
+        """The system had no descriptor or no memory for a connection, which waits meanwhile."""
+        self._accept_failures.labels(error).inc()
+        self._say("accept_failed", error, level="error", fix="raise the limit of open files, or add workers")
 
     def upstream_failed(self, trouble: str, detail: str, path: str) -> None:
         """The origin failed a request."""

@@ -6,6 +6,7 @@ Counterpart: `proxy`. Never: a decision, or a body that looks complete when the 
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import cast
 
 import aiohttp
@@ -47,13 +48,14 @@ CLOSE = Written(keep_alive=False)
 class Visitor:
     """Writes one response to one visitor."""
 
-    __slots__ = ("_keep_alive", "_modern", "_request", "_stall_s", "copy")
+    __slots__ = ("_draining", "_keep_alive", "_modern", "_request", "_stall_s", "copy")
 
-    def __init__(self, request: web.BaseRequest, *, draining: bool, stall_s: float) -> None:
+    def __init__(self, request: web.BaseRequest, *, draining: Callable[[], bool], stall_s: float) -> None:
         self._request = request
         self._stall_s = stall_s
         self._modern = request.version >= HttpVersion11
-        self._keep_alive = request.keep_alive and not draining
+        self._keep_alive = request.keep_alive
+        self._draining = draining
         self.copy: Copy | None = None
         """Gets what is relayed of a body, too."""
 
@@ -165,7 +167,7 @@ class Visitor:
         return piece
 
     def _add_connection(self, fields: list[Field], *, delimited: bool) -> None:
-        if not delimited:
+        if not delimited or self._draining():
             self._keep_alive = False
         if not self._keep_alive:
             fields.append((b"Connection", b"close"))
