@@ -15,7 +15,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from sidecar.processes.supervisor import Slot, Supervisor
+from sidecar.processes.slots import Slot
+from sidecar.processes.supervisor import Supervisor
 from sidecar.telemetry import Family
 
 NO_TABLE = "no decision table yet: pages pass unchanged, which is how it should be until one is published"
@@ -44,7 +45,7 @@ class Admin:
 
     async def _readyz(self, _request: web.Request) -> web.Response:
         workers = await self._statuses()
-        ready = any(worker["serves"] for worker in workers)
+        ready = not self._supervisor.leaving and any(worker["serves"] for worker in workers)
         tables = [worker["table"] for worker in workers if worker.get("table")]
         document: dict[str, Any] = {"ready": ready, "workers": workers}
         if ready and not any(table.get("version") is not None for table in tables):
@@ -118,13 +119,24 @@ def exposition(by_worker: dict[str, list[Family]], slots: Iterable[Slot]) -> byt
                 metric.add_sample(sample.name, {**sample.labels, "worker": worker}, sample.value)
     serving = GaugeMetricFamily("layout_mutation_worker_up", "Whether this worker serves", labels=["worker"])
     restarts = CounterMetricFamily(
-        "layout_mutation_worker_restarts", "Times this worker was replaced", labels=["worker"]
+        "layout_mutation_worker_restarts", "Times this worker ended and was started again", labels=["worker"]
+    )
+    replacements = CounterMetricFamily(
+        "layout_mutation_worker_replacements",
+        "Times this worker was replaced on purpose: it held too much memory, far too much, or somebody asked for it",
+        labels=["worker", "reason"],
+    )
+    memory = GaugeMetricFamily(
+        "layout_mutation_worker_memory_bytes", "Memory that this worker and its children hold", labels=["worker"]
     )
     for slot in slots:
         serving.add_metric([str(slot.number)], float(slot.serves))
         restarts.add_metric([str(slot.number)], float(slot.restarts))
+        memory.add_metric([str(slot.number)], float(slot.memory_bytes))
+        for reason, count in slot.replacements.items():
+            replacements.add_metric([str(slot.number), reason], float(count))
     registry = CollectorRegistry()
-    registry.register(_Given([*merged.values(), serving, restarts]))
+    registry.register(_Given([*merged.values(), serving, restarts, replacements, memory]))
     return generate_latest(registry)
 
 

@@ -18,7 +18,10 @@ FRAME_BYTES_MAX = 64 * 1024 * 1024
 """The mutations of the largest table, listed."""
 
 NEWS = -1
-"""Number of an answer without a question: mutations, each with its version, that this worker holds from now on."""
+"""Number of an answer without a question: mutations, each with its version, that this worker holds from now on; or REPLACE."""
+
+REPLACE = "replace"
+"""As news: the worker was told by SIGHUP to have another one take its place."""
 
 SWITCH_OFF, SWITCH_ON = signal.SIGUSR1, signal.SIGUSR2
 """Signals to the supervisor, which asyncio, uvloop and aiohttp leave free: every page passes from now on, and no more."""

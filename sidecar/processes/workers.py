@@ -1,25 +1,68 @@
 """One worker process: serves visitors on the socket it was given until the supervisor says stop, or is gone.
 
-Counterpart: `supervisor`, at the other end of the control channel. Every worker accepts from the same listening socket.
+`python -m sidecar.processes.workers`, started by `slots`, never by a person. SIGHUP has it replaced by a fresh one.
+Counterpart: `slots`, at the other end of the control channel. Every worker accepts from the same listening socket.
 Never: a port of its own, a child but the page rewriter and its judge, or a life after the supervisor's.
 """
 
+import argparse
 import asyncio
 import contextlib
+import os
+import resource
 import signal
 import socket
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import msgspec
 import structlog
+import uvloop
 
+from service import logs
+from service.settings import load
 from sidecar.app import Application, running
-from sidecar.processes.control import NEWS, SWITCH_OFF, SWITCH_ON, Answer, Channel, Question
+from sidecar.processes.control import NEWS, REPLACE, SWITCH_OFF, SWITCH_ON, Answer, Channel, Question
 from sidecar.settings import SidecarSettings
 
+DESCRIPTORS_MAX = 1_048_576
+"""As many as a worker asks for: some systems allow a number that is no bound."""
+
 _log = structlog.get_logger("sidecar.processes.workers")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The whole life of a worker; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Serves visitors. `python -m sidecar` starts it.")
+    for name in ("--number", "--listen-fd", "--control-fd"):
+        parser.add_argument(name, type=int, required=True)
+    parser.add_argument("--switched-off", action="store_true")
+    options = parser.parse_args(arguments)
+    settings = load(SidecarSettings, os.environ)  # the supervisor has read `.env`, and looked at all of them
+    logs.configure(level=settings.log_level, room="sidecar")
+    structlog.contextvars.bind_contextvars(worker=options.number)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(
+            work(
+                settings,
+                number=options.number,
+                listen_fd=options.listen_fd,
+                control_fd=options.control_fd,
+                switched_off=options.switched_off,
+            )
+        )
+    return 0
+
+
+def allow_descriptors() -> None:
+    """Open as many files as the system lets this process have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS_MAX if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS_MAX)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # macOS has a bound of its own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def work(
@@ -32,7 +75,10 @@ async def work(
     # These may reach the whole process group; the supervisor decides what they mean.
     for ignored in (signal.SIGINT, SWITCH_OFF, SWITCH_ON):
         signal.signal(ignored, signal.SIG_IGN)
+    allow_descriptors()
     channel = await Channel.over(socket.socket(fileno=control_fd))
+    loop.add_signal_handler(signal.SIGHUP, partial(channel.send, Answer(NEWS, REPLACE)))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     listening = socket.socket(fileno=listen_fd)
     announce = partial(_announce, channel)
     async with running(settings, listening, number, announce, switched_off=switched_off) as application:
@@ -83,3 +129,7 @@ def _said(application: Application, question: Question) -> Any:
             return inspection.explain(question.arguments["url"], question.arguments["attributes"])
         case _:
             raise ValueError(f"unknown question {question.ask!r}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -63,11 +63,18 @@ async def until(found: Callable[[], Any]) -> Any:
 
 
 @asynccontextmanager
-async def sidecar(tmp_path: Path, upstream: str, **settings: str) -> AsyncIterator[Running]:
+async def sidecar(
+    tmp_path: Path, upstream: str, *, first_path: Path | None = None, descriptors: int = 0, **settings: str
+) -> AsyncIterator[Running]:
+    """Start it. `first_path` comes first where it looks for modules; `descriptors` bounds the files that it may open."""
     log = tmp_path / "sidecar.log"
+    environ = environment(upstream, **settings)
+    if first_path is not None:
+        environ["PYTHONPATH"] = f"{first_path}{os.pathsep}{environ['PYTHONPATH']}"
+    bound = ["/bin/sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh"] if descriptors else []
     with log.open("wb") as file:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "sidecar"), stderr=file, env=environment(upstream, **settings), cwd=tmp_path
+            *(*bound, sys.executable, "-m", "sidecar"), stderr=file, env=environ, cwd=tmp_path
         )
     try:
         ready = await until(lambda: re.search(r'"listen": "[^"]*:(\d+)", "admin": "[^"]*:(\d+)"', log.read_text()))
@@ -234,13 +241,14 @@ async def test_a_worker_that_hangs_is_killed_and_replaced(tmp_path: Path) -> Non
         assert (await running.get()).status == 200
 
 
-async def test_a_supervisor_that_is_killed_leaves_nobody_behind(tmp_path: Path) -> None:
+async def test_a_door_that_is_killed_leaves_nobody_behind(tmp_path: Path) -> None:
     async with origin(answering(html(b"<p>"))) as site, sidecar(tmp_path, site.url) as running:
         assert (await running.get()).status == 200
         running.process.kill()
         await running.process.wait()
         await until(lambda: refuses(running.port))
-        await until(lambda: running.log.read_text().count('"event": "supervisor_gone"') == 2)
+        await until(lambda: '"event": "door_gone"' in running.log.read_text())
+        await until(lambda: '"event": "stopped"' in running.log.read_text())
 
 
 @pytest.mark.parametrize("farewell", [signal.SIGTERM, signal.SIGINT])

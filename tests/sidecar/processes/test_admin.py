@@ -19,6 +19,8 @@ class Place:
         self.number = number
         self.pid = 100 + number
         self.restarts = number
+        self.replacements = {"memory": 0}
+        self.memory_bytes = 1000 * number
         self.serves = answers is not None
         self.answers = answers or {}
         self.asked: list[dict[str, Any]] = []
@@ -31,6 +33,7 @@ class Place:
 class Places:
     def __init__(self, *slots: Place) -> None:
         self.slots = list(slots)
+        self.leaving = False
 
 
 def worker(number: int, version: int | None = None) -> Place:

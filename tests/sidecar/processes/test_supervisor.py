@@ -1,13 +1,24 @@
 """The supervisor's small parts; its life with real processes is in tests/end_to_end/test_proxy_processes.py."""
 
 import socket
+from typing import cast
 
 import msgspec
 import pytest
 
 from sidecar.processes.control import Asker, Channel, Question
-from sidecar.processes.supervisor import MEMORY_ENVIRONMENT, Slot, Supervisor, worker_environment
+from sidecar.processes.slots import MEMORY_ENVIRONMENT, Slot, Worker, worker_environment
+from sidecar.processes.supervisor import Supervisor
 from sidecar.settings import SidecarSettings
+
+
+
+class Standing:
+    """A worker as far as it can be told something."""
+
+    def __init__(self, asker: Asker) -> None:
+        self.asker = asker
+
 
 SETTINGS = SidecarSettings(upstream="http://127.0.0.1:1", workers=2)
 
@@ -37,17 +48,17 @@ async def test_what_one_worker_holds_is_told_to_all_others() -> None:
         channels = []
         for slot in slots:
             ours, theirs = socket.socketpair()
-            slot._asker = Asker(await Channel.over(ours))
+            slot._worker = cast(Worker, Standing(Asker(await Channel.over(ours))))
             channels.append(await Channel.over(theirs))
-        slots[0]._on_news(slots[0], {"headline": 3})
+        slots[0]._news({"headline": 3})
         question = msgspec.msgpack.decode(await channels[1].receive() or b"", type=Question)
         assert question == Question(0, "hold", {"versions": {"headline": 3}})
         for slot in slots:
             slot.tell("stop")
         assert msgspec.msgpack.decode(await channels[0].receive() or b"", type=Question).ask == "stop"
         for slot, channel in zip(slots, channels, strict=True):
-            assert slot._asker is not None
-            slot._asker.close()
+            assert slot._worker is not None
+            slot._worker.asker.close()
             channel.close()
 
 
@@ -55,7 +66,8 @@ async def test_a_signal_is_told_to_every_worker_and_kept_for_the_next(capsys: py
     with socket.socket() as listening:
         supervisor = Supervisor(SETTINGS, listening)
         ours, theirs = socket.socketpair()
-        supervisor.slots[0]._asker = asker = Asker(await Channel.over(ours))
+        asker = Asker(await Channel.over(ours))
+        supervisor.slots[0]._worker = cast(Worker, Standing(asker))
         channel = await Channel.over(theirs)
         for off in (True, False):
             supervisor.switch(off=off)
