@@ -228,9 +228,7 @@ def _taken(address: bytes) -> bytes:
     return previews.taken(address.decode("utf-8", "surrogateescape"))[0].encode("utf-8", "surrogateescape")
 
 
-def upload(
-    request: web.BaseRequest, visitor: Visitor, stall_s: float, bytes_max: int | None = None
-) -> Upload | None:
+def upload(request: web.BaseRequest, visitor: Visitor, stall_s: float, bytes_max: int | None = None) -> Upload | None:
     """The request's body on its way to the origin, None without one; `stall_s` is how long its sender may pause.
 
     `bytes_max` bounds one whose length was not said.

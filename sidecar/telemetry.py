@@ -83,7 +83,9 @@ class Telemetry:
         self._spans = self._counter("trace_spans", "Spans of traces, by what became of them", "outcome")
         self.bad_requests = self._counter("bad_requests", "Requests that are not HTTP and were answered 400")
         self.requests_refused = self._counter(
-            "requests_refused", "Requests refused before they were whole: too slow (408) or too large (413, 414, 431)", "status"
+            "requests_refused",
+            "Requests refused before they were whole: too slow (408) or too large (413, 414, 431)",
+            "status",
         )
         self.connections = self._gauge("connections", "Connections of visitors that are open")
         self.connections_refused = self._counter(

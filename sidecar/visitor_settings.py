@@ -34,9 +34,7 @@ HeadBytesMax = Annotated[
         "have 16384; beyond that 414",
     ),
 ]
-HeadFieldsMax = Annotated[
-    int, Meta(ge=16, le=10_000, description="Most header fields of one request; beyond it 431")
-]
+HeadFieldsMax = Annotated[int, Meta(ge=16, le=10_000, description="Most header fields of one request; beyond it 431")]
 BodyBytesMax = Annotated[
     int,
     Meta(

@@ -130,8 +130,8 @@ class Door:
         for end in (heard, wakes):
             end.setblocking(False)
         signal.set_wakeup_fd(wakes.fileno())
-        for number in HEARD:
-            signal.signal(number, _is_heard_elsewhere)
+        for heard_signal in HEARD:
+            signal.signal(heard_signal, _is_heard_elsewhere)
         self._selector.register(heard, selectors.EVENT_READ)
         self._present = self._start(successor=False)
         while self._code is None:

@@ -58,10 +58,18 @@ class Worker:
         self.ended = asyncio.create_task(self._until_end())
 
     @classmethod
-    async def start(cls, number: int, listening: socket.socket, *, off: bool, on_news: Callable[[Any], None]) -> "Worker":
+    async def start(
+        cls, number: int, listening: socket.socket, *, off: bool, on_news: Callable[[Any], None]
+    ) -> "Worker":
         """A new process in place `number`. Raises OSError where there can't be one."""
         ours, theirs = socket.socketpair()
-        arguments = ("--number", str(number), "--listen-fd", str(listening.fileno()), *(("--switched-off",) if off else ()))
+        arguments = (
+            "--number",
+            str(number),
+            "--listen-fd",
+            str(listening.fileno()),
+            *(("--switched-off",) if off else ()),
+        )
         try:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "sidecar.processes.workers", *arguments, "--control-fd", str(theirs.fileno())),
@@ -109,9 +117,11 @@ class Slot:
         settings: SidecarSettings,
         listening: socket.socket,
         on_news: Callable[["Slot", Any], None] = lambda *_: None,
+        held: Callable[[int], int] = held_bytes,
     ) -> None:
         self.number = number
         self._on_news = on_news
+        self._held = held
         self.restarts = 0
         """Times that a worker ended here which was not told to."""
         self.replacements = Counter({"memory": 0, "memory_hard": 0, "asked": 0})
@@ -205,9 +215,7 @@ class Slot:
     async def _begin(self) -> Worker | None:
         """Start a worker; None where the system can't."""
         try:
-            worker = await Worker.start(
-                self.number, self._listening, off=self.switched_off, on_news=self._news
-            )
+            worker = await Worker.start(self.number, self._listening, off=self.switched_off, on_news=self._news)
         except OSError as error:
             _log.error("worker_not_started", worker=self.number, error=str(error))
             return None
@@ -256,7 +264,7 @@ class Slot:
     def _weigh(self, worker: Worker) -> None:
         """Look at what the worker and its children hold."""
         settings = self._settings
-        worker.memory_bytes = size = held_bytes(worker.process.pid)
+        worker.memory_bytes = size = self._held(worker.process.pid)
         if not settings.worker_bytes_max or self._stop.is_set() or worker is not self._worker:
             return
         ceiling = settings.worker_bytes_max + settings.memo_bytes_max + settings.skeleton_bytes_max

@@ -43,10 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         visitors = taken_or_opened(kept.get(VISITORS), settings.listen)
         operators = taken_or_opened(kept.get(OPERATORS), settings.admin_listen)
     except SettingsError as error:
-        print(f"sidecar: {error}", file=sys.stderr)
+        sys.stderr.write(f"sidecar: {error}\n")
         return 2
     except OSError as error:
-        print(f"sidecar: {error}", file=sys.stderr)
+        sys.stderr.write(f"sidecar: {error}\n")
         return 3
     generation = Generation(settings, visitors, operators, door, switched_off=options.switched_off)
     return asyncio.run(generation.run(successor=options.successor))
@@ -180,7 +180,9 @@ def _name(listening: socket.socket) -> str:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Keeps workers. `python -m sidecar` starts it.")
     parser.add_argument("--door-fd", type=int, required=True, help="the inherited end of a stream socket pair")
-    parser.add_argument("--sockets", default="{}", help='what the door has kept: {"visitors": [address, descriptor], …}')
+    parser.add_argument(
+        "--sockets", default="{}", help='what the door has kept: {"visitors": [address, descriptor], …}'
+    )
     parser.add_argument("--successor", action="store_true", help="another generation serves at the moment")
     parser.add_argument("--switched-off", action="store_true", help="a signal has switched everything off")
     return parser.parse_args(arguments)

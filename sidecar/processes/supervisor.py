@@ -5,6 +5,7 @@ Never: a page, a visitor's request, or a table; it must outlive whatever those d
 """
 
 import asyncio
+import contextlib
 import socket
 from typing import Any
 
@@ -66,10 +67,8 @@ class Supervisor:
         Nobody is let in by these workers any more.
         """
         self.leaving = True
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._hurry.wait(), unready_s)
-        except TimeoutError:
-            pass
         for slot in self.slots:
             slot.stop()
         self._listening.close()

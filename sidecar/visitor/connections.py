@@ -165,7 +165,7 @@ class Connection(RequestHandler):
         A connection on which a request is just coming is left alone: it is answered first. Ask again.
         """
         idle = self._waiter is not None and not self._messages
-        transport = cast("asyncio.Transport | None", self.transport)
+        transport = self.transport
         if idle and transport is not None and (self._head_timer is not None or _speaks(transport)):
             return
         super().close()
@@ -208,7 +208,7 @@ class Announced(Connection):
         self._source = source
 
     @property
-    def peername(self) -> tuple[str, int]:  # type: ignore[override]  # a cached property there
+    def peername(self) -> tuple[str, int]:
         """The visitor's address and port."""
         return self._source
 
@@ -333,7 +333,7 @@ class VisitorServer(web.Server):
             preamble.close()
         super().pre_shutdown()
 
-    async def shutdown(self, timeout: float | None = None) -> None:
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  aiohttp's
         for preamble in tuple(self.preambles):
             preamble.abort()
         await super().shutdown(timeout)

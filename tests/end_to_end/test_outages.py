@@ -298,19 +298,19 @@ def test_rewriters_killed_again_and_again_never_cost_a_page(sidecar: Sidecar, sh
     )
 
 
-def test_a_killed_supervisor_leaves_no_process_and_no_port(sidecar: Sidecar, shop: Site) -> None:
+def test_a_killed_door_leaves_no_process_and_no_port(sidecar: Sidecar, shop: Site) -> None:
     workers = sidecar.workers()
     pids = [worker["pid"] for worker in workers] + [worker["rewriter"]["pid"] for worker in workers]
     assert all(map(alive, pids))
     with sidecar.lines():
         sidecar.kill()
-        until(lambda: not any(map(alive, pids)), RECOVERY_S_MAX, what="the end of all that the supervisor had started")
+        until(lambda: not any(map(alive, pids)), RECOVERY_S_MAX, what="the end of all that it had started")
     for port in (sidecar.port, sidecar.admin_port):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
             probe.listen()
-    assert len(sidecar.events("supervisor_gone")) == WORKERS
+    assert len(sidecar.events("door_gone")) == 1
     sidecar.start()
     assert all(map(is_mutated, through_every_worker(sidecar)))
     assert fetch(sidecar.admin_port, "/readyz")[0] == 200

@@ -63,18 +63,12 @@ async def until(found: Callable[[], Any]) -> Any:
 
 
 @asynccontextmanager
-async def sidecar(
-    tmp_path: Path, upstream: str, *, first_path: Path | None = None, descriptors: int = 0, **settings: str
-) -> AsyncIterator[Running]:
-    """Start it. `first_path` comes first where it looks for modules; `descriptors` bounds the files that it may open."""
+async def launched(tmp_path: Path, environ: dict[str, str], *before: str) -> AsyncIterator[Running]:
+    """Start it with this environment and wait until it serves; `before` are the words of a command that starts it."""
     log = tmp_path / "sidecar.log"
-    environ = environment(upstream, **settings)
-    if first_path is not None:
-        environ["PYTHONPATH"] = f"{first_path}{os.pathsep}{environ['PYTHONPATH']}"
-    bound = ["/bin/sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh"] if descriptors else []
     with log.open("wb") as file:
         process = await asyncio.create_subprocess_exec(
-            *(*bound, sys.executable, "-m", "sidecar"), stderr=file, env=environ, cwd=tmp_path
+            *(*before, sys.executable, "-m", "sidecar"), stderr=file, env=environ, cwd=tmp_path
         )
     try:
         ready = await until(lambda: re.search(r'"listen": "[^"]*:(\d+)", "admin": "[^"]*:(\d+)"', log.read_text()))
@@ -83,6 +77,13 @@ async def sidecar(
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+
+
+@asynccontextmanager
+async def sidecar(tmp_path: Path, upstream: str, **settings: str) -> AsyncIterator[Running]:
+    """The same with these settings."""
+    async with launched(tmp_path, environment(upstream, **settings)) as running:
+        yield running
 
 
 def refuses(port: int) -> bool:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -23,6 +24,7 @@ from tests.end_to_end.test_proxy_processes import (
     environment,
     everywhere,
     keep_snapshot,
+    launched,
     refuses,
     sidecar,
     until,
@@ -178,7 +180,9 @@ async def test_what_has_no_end_ends_at_the_deadline(tmp_path: Path, kind: str, w
     async def script(conversation: Conversation) -> None:
         await conversation.head()
         if kind == "websocket":
-            await conversation.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            await conversation.send(
+                b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+            )
         else:
             await conversation.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
         while True:
@@ -186,7 +190,11 @@ async def test_what_has_no_end_ends_at_the_deadline(tmp_path: Path, kind: str, w
             await asyncio.sleep(0.05)
 
     upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\n" if kind == "websocket" else b""
-    async with origin(script) as site, sidecar(tmp_path, site.url, drain_s="1.5") as running, client(running.port) as one:
+    async with (
+        origin(script) as site,
+        sidecar(tmp_path, site.url, drain_s="1.5") as running,
+        client(running.port) as one,
+    ):
         await one.send(b"GET / HTTP/1.1\r\nHost: a\r\n" + upgrade + b"\r\n")
         await one.head()
         running.process.send_signal(signal.SIGHUP if way == "restart" else signal.SIGTERM)
@@ -262,10 +270,14 @@ async def test_a_worker_that_is_asked_to_is_replaced_and_nobody_is_turned_away(t
                     while (worker := (await running.workers())[number])["pid"] == old:
                         assert worker["serves"]
                         await asyncio.sleep(0.02)
-                await until(lambda pid=old: not psutil.pid_exists(pid))
+                await until(partial(has_ended, old))
         assert crowd.failures == []
         assert [worker["restarts"] for worker in await running.workers()] == [0, 0]
         assert await metric(running, "worker_replacements_total", reason="asked") == [1.0, 1.0]
+
+
+def has_ended(pid: int) -> bool:
+    return not psutil.pid_exists(pid)
 
 
 async def metric(running: Running, name: str, **labels: str) -> list[float]:
@@ -274,7 +286,11 @@ async def metric(running: Running, name: str, **labels: str) -> list[float]:
     found = []
     for line in text.splitlines():
         match = re.fullmatch(r"layout_mutation_(\w+)(?:\{(.*)\})? (\S+)", line)
-        if match and match[1] == name and labels.items() <= dict(re.findall(r'(\w+)="([^"]*)"', match[2] or "")).items():
+        if (
+            match
+            and match[1] == name
+            and labels.items() <= dict(re.findall(r'(\w+)="([^"]*)"', match[2] or "")).items()
+        ):
             found.append(float(match[3]))
     return found
 
@@ -318,15 +334,22 @@ signal.signal(signal.SIGVTALRM, busy)
 @pytest.mark.parametrize("how", ["stopped", "busy"])
 async def test_a_worker_that_hangs_is_replaced_within_ten_seconds(tmp_path: Path, how: str) -> None:
     (tmp_path / "sitecustomize.py").write_text(BUSY)
-    async with origin(answering(html(PAGE))) as site, sidecar(tmp_path, site.url, first_path=tmp_path) as running:
-        victim = (await running.workers())[1]["pid"]
-        os.kill(victim, signal.SIGSTOP if how == "stopped" else signal.SIGVTALRM)
-        began = time.monotonic()
-        async with asyncio.timeout(PATIENCE_S):
-            while not ((worker := (await running.workers())[1])["serves"] and worker["pid"] != victim):
-                await asyncio.sleep(0.05)
-        assert time.monotonic() - began < 10
-        assert said(running, "worker_hung") == 1
+    async with origin(answering(html(PAGE))) as site:
+        environ = environment(site.url)
+        environ["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{environ['PYTHONPATH']}"
+        async with launched(tmp_path, environ) as running:
+            await hangs(running, how)
+
+
+async def hangs(running: Running, how: str) -> None:
+    victim = (await running.workers())[1]["pid"]
+    os.kill(victim, signal.SIGSTOP if how == "stopped" else signal.SIGVTALRM)
+    began = time.monotonic()
+    async with asyncio.timeout(PATIENCE_S):
+        while not ((worker := (await running.workers())[1])["serves"] and worker["pid"] != victim):
+            await asyncio.sleep(0.05)
+    assert time.monotonic() - began < 10
+    assert said(running, "worker_hung") == 1
 
 
 async def test_with_few_descriptors_visitors_wait_and_all_are_served(tmp_path: Path) -> None:
@@ -339,8 +362,8 @@ async def test_with_few_descriptors_visitors_wait_and_all_are_served(tmp_path: P
         async with client(port) as visitor:
             return (await visitor.get("/", "Connection: close")).body
 
-    few = {"descriptors": 120, "workers": "1"}
-    async with origin(script) as site, sidecar(tmp_path, site.url, **few) as running:
+    bound = ("/bin/sh", "-c", 'ulimit -n 120; exec "$@"', "sh")
+    async with origin(script) as site, launched(tmp_path, environment(site.url, workers="1"), *bound) as running:
         bodies = await asyncio.gather(*(visit(running.port) for _ in range(150)))
         assert bodies == [b"x"] * 150
         assert await metric(running, "connections_held_back_total") != [0.0]

@@ -12,7 +12,6 @@ from sidecar.processes.supervisor import Supervisor
 from sidecar.settings import SidecarSettings
 
 
-
 class Standing:
     """A worker as far as it can be told something."""
 

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -80,7 +81,9 @@ async def test_a_door_that_is_closed_leaves_those_inside_and_the_socket_alone() 
         assert await said(reader) == b"1"
         here.close()
         here.open()  # a connection that ends must not open it again
-        waiting, other = await asyncio.open_connection("127.0.0.1", port)  # the kernel still takes it, for somebody else
+        waiting, other = await asyncio.open_connection(
+            "127.0.0.1", port
+        )  # the kernel still takes it, for somebody else
         with pytest.raises(TimeoutError):
             await said(waiting, 0.1)
         assert here.here == 1
@@ -92,7 +95,7 @@ async def test_a_door_that_is_closed_leaves_those_inside_and_the_socket_alone() 
 def no_more_descriptors() -> Iterator[None]:
     """No file can be opened in this process until the end of the block."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+    highest = max(int(file.name) for file in Path("/proc/self/fd").iterdir())
     taken = []
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
@@ -106,7 +109,7 @@ def no_more_descriptors() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs Linux")  # noqa: PTH112
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux")
 async def test_without_descriptors_it_waits_instead_of_spinning() -> None:
     async with door(10) as (_, port, telemetry):
         with socket.socket() as visitor:

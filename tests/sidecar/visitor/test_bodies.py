@@ -29,7 +29,11 @@ async def test_of_chunks_it_shows_when_the_limit_is_passed(chunks: int) -> None:
         await conversation.reader.readuntil(b"0\r\n\r\n")
         await conversation.send(response(b"taken"))
 
-    async with origin(script) as site, serving(site.url, body_bytes_max=8192) as sidecar, client(sidecar.port) as visitor:
+    async with (
+        origin(script) as site,
+        serving(site.url, body_bytes_max=8192) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
         await visitor.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
         await visitor.send(CHUNK * chunks)
         if chunks == 2:
