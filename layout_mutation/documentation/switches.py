@@ -79,7 +79,7 @@ a second every page of the sidecar passes as `switched_off`, header for header t
 | `kubectl exec POD -- kill -USR1 1` | the same in a pod, if the sidecar is its process 1 |
 | `curl -s http://127.0.0.1:8090/readyz` | says `switchedOff` and by what: `file`, `signal` or both |
 
-`PID` is the supervisor's: the first process of the sidecar, `pid` in the log's line `ready`. While either of the two says off,
+`PID` is the door's: the first process of the sidecar, `pid` in the log's line `ready`. While either of the two says off,
 it is off. The sidecar stays ready and keeps following tables; the log has a line for each change, `/table` the state of each
 worker, and `layout_mutation_switched_off{by="file"}` and `{by="signal"}` are 1. A file whose folder can't be read changes nothing and is
 an error in the log. Pages that browsers keep are asked for again when they are next revalidated.

@@ -144,14 +144,15 @@ class Connection(RequestHandler):
 
     def _head_is_late(self) -> None:
         self._head_timer = None
-        if self.transport is not None:
-            self._refuse(408)
+        self._refuse(408)
 
     def _refuse(self, status: int) -> None:
         """Say the last word in the middle of a head, and let the visitor hear it."""
         self._forget_head()
         self._telemetry.requests_refused.labels(str(status)).inc()
-        transport = cast(asyncio.Transport, self.transport)
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
         transport.write(_last_word(status))
         transport.write_eof()
         super().close()
