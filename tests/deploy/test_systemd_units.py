@@ -40,6 +40,10 @@ def test_systemd_itself_finds_nothing_wrong(unit: Path, tmp_path: Path) -> None:
         text = other.read_text().replace("/opt/layout-mutation/bin/layout-mutation", "/bin/true")
         (tmp_path / other.name).write_text(text)
     found = subprocess.run(
-        [verifier, "verify", "--man=no", str(tmp_path / unit.name)], capture_output=True, text=True, timeout=60, check=False
+        [verifier, "verify", "--man=no", str(tmp_path / unit.name)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (found.returncode, found.stderr) == (0, "")
