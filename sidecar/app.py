@@ -94,6 +94,7 @@ class Application:
         self.inspection = Inspection(
             tables, rewriting, self.telemetry, verification, self.events, self.switch, now, self.sites.status
         )
+        self._arrivals: Arrivals | None = None
         self.server = VisitorServer(
             self.proxy.handle,
             telemetry=self.telemetry,
@@ -125,6 +126,7 @@ class Application:
         bound = connections_bound(self._settings.connections_max, descriptors)
         arrivals = Arrivals(listening, self.server, connections_max=bound, telemetry=self.telemetry)
         self.server.has_left = arrivals.left
+        self._arrivals = arrivals
         self.telemetry.connections.set_function(lambda: arrivals.here)
         return arrivals
 
@@ -138,7 +140,7 @@ class Application:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.drain_s
         await self._empty(min(loop.time() + IDLE_GRACE_S, deadline))
-        while self.server.serves and loop.time() < deadline:
+        while self._serves and loop.time() < deadline:
             self.server.pre_shutdown()
             await self._empty(min(loop.time() + IDLE_GRACE_S / 10, deadline))
         await self.server.shutdown(0.1)
@@ -147,10 +149,15 @@ class Application:
         await self._close_tracing()
         await self.switch.close()
 
+    @property
+    def _serves(self) -> bool:
+        """Whether anybody is here, or has been taken and is about to be."""
+        return self.server.serves or (self._arrivals is not None and self._arrivals.here > 0)
+
     async def _empty(self, until: float) -> None:
         """Wait until nobody is here, at most until then."""
         loop = asyncio.get_running_loop()
-        while self.server.serves and loop.time() < until:  # noqa: ASYNC110  aiohttp tells nobody of the last one
+        while self._serves and loop.time() < until:  # noqa: ASYNC110  aiohttp tells nobody of the last one
             await asyncio.sleep(0.02)
 
 

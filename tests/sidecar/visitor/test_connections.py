@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import struct
 
 import pytest
@@ -237,3 +238,19 @@ async def test_an_end_leaves_time_for_what_is_on_its_way_and_announces_itself() 
             assert await late.rest() == b""
         assert await idle.rest() == b""
         await asyncio.wait_for(closing, 5)
+
+
+async def test_who_was_taken_just_before_the_end_is_served() -> None:
+    """Not yet a connection, and nobody else is here: the end must not come first."""
+    async with origin(answering(response(b"x"))) as site, serving(site.url) as sidecar:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            arrivals = sidecar.application.arrivals(listening.dup(), 1024)
+            async with client(listening.getsockname()[1]) as visitor:
+                arrivals._listening.setblocking(False)
+                arrivals._take()
+                arrivals.close()
+                assert (arrivals.here, sidecar.application.server.serves) == (1, False)
+                closing = asyncio.create_task(sidecar.application.close())
+                answer = await visitor.get("/")
+                assert (answer.status, answer.get(b"Connection")) == (200, b"close")
+                await asyncio.wait_for(closing, 5)
