@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 from aiohttp.http import HttpVersion11
 
+from rules.context import PAGE_ATTRIBUTES
 from rules.decision import Decision, decide
 from rules.reasons import Reason
 from rules.redirects import LASTING, Redirect
@@ -28,7 +29,7 @@ from sidecar.context.toggles import Toggles
 from sidecar.events.beacons import Beacons
 from sidecar.events.events import Events
 from sidecar.exchange import Exchange, Page, Passing, Tracing
-from sidecar.heads import eligibility, headers, local_mode, timing, validators
+from sidecar.heads import caching, eligibility, local_mode, timing, validators, variants
 from sidecar.heads.headers import Field
 from sidecar.kill_switch import KillSwitch
 from sidecar.origin.sites import Sites
@@ -42,7 +43,7 @@ from sidecar.origin.upstream import (
 from sidecar.previews import Previews
 from sidecar.question import Questions, TableSource
 from sidecar.remembering import Remembering
-from sidecar.rewriting.pages import PageRewriter, Pages, revalidated
+from sidecar.rewriting.pages import PageRewriter, Pages
 from sidecar.rewriting.quarantine import MutationQuarantine
 from sidecar.runtime import browser_script
 from sidecar.settings import SidecarSettings
@@ -59,6 +60,8 @@ OWN_PATH = "/.layout-mutation/"
 EXPLANATION_CHARACTERS_MAX = 4000
 LASTING_CACHED = b"max-age=3600"
 """For how long a 301 or 308 may be kept: long enough to spare requests, short enough to be taken back."""
+_DETERMINED = frozenset({Reason.APPLIED, Reason.NO_RULES, Reason.NOTHING_MATCHED, Reason.NO_CHANGE})
+"""What follows from the page and the decision, and would be the same again: no failure is kept for others."""
 _PASSED = {reason: f"passed; reason={reason.value}".encode() for reason in Reason}
 _HEADER = b"X-Layout-Mutation"
 
@@ -86,8 +89,13 @@ class Proxy:
         self._sites = sites
         self._tables = tables
         self._pages = Pages(
-            rewriting, telemetry, bytes_max=settings.page_bytes_max, wait_s=settings.buffer_ms_max / 1000
+            rewriting,
+            telemetry,
+            bytes_max=settings.page_bytes_max,
+            wait_s=settings.buffer_ms_max / 1000,
+            compresses=settings.compression == "pages",
         )
+        self._variants = settings.variants
         self._telemetry = telemetry
         self._events = events
         self._tracing = tracing
@@ -298,15 +306,15 @@ class Proxy:
         exchange.sets_unit, exchange.state_cookie = False, None
         if decision.redirect is not None:  # it began while the origin was asked
             return self._redirected(exchange, origin, decision.redirect)
-        return revalidated(exchange, origin, self._end_to_end(exchange, origin), len(decision.groups))
+        return self._pages.revalidated(exchange, origin, self._end_to_end(exchange, origin), len(decision.groups))
 
     def _redirected(self, exchange: Exchange, origin: OriginResponse, redirect: Redirect) -> Page:
         """Another address in place of the page, whose body is not even read. A browser that keeps one keeps it for ever,
         so a lasting one goes out with a term, or not to be stored at all where another visit might not get it."""
         exchange.sets_unit = False
         lasts = redirect.lasts and not exchange.private and "Set-Cookie" not in origin.headers
-        caching = (LASTING_CACHED if lasts else b"no-store") if redirect.status in LASTING else b"no-cache"
-        fields = headers.redirecting(end_to_end(origin), redirect.location, caching)
+        kept = (LASTING_CACHED if lasts else b"no-store") if redirect.status in LASTING else b"no-cache"
+        fields = caching.redirecting(end_to_end(origin), redirect.location, kept)
         if self._settings.local_mode:
             fields = local_mode.response_fields(fields, self._questions.place(exchange))
         return Page(redirect.status, HTTPStatus(redirect.status).phrase.encode(), fields, b"", 1)
@@ -320,11 +328,11 @@ class Proxy:
     def _dressed(self, exchange: Exchange, fields: list[Field], value: bytes, reason: Reason) -> list[Field]:
         """The fields with what the decision means for caches, the unit cookie, and our own header."""
         if exchange.edited_head:
-            fields = headers.after_edit(fields)
+            fields = self._pages.head_of_edited(fields)
         if exchange.toggles is not None:
-            fields = headers.not_stored(fields)
+            fields = caching.not_stored(fields)
         elif exchange.private:
-            fields = headers.for_one_visitor(fields)
+            fields = self._kept_apart(exchange, fields, reason)
         if exchange.sets_unit and exchange.visit is not None and (unit := exchange.visit.new_unit) is not None:
             secure, days = exchange.visit.scheme == "https", self._settings.unit_days
             cookie = visit.unit_cookie(unit, secure=secure, days=days)
@@ -339,6 +347,21 @@ class Proxy:
         fields = [field for field in fields if field[0].lower() != b"x-layout-mutation"]
         fields.append((_HEADER, value))
         return fields
+
+    def _kept_apart(self, exchange: Exchange, fields: list[Field], reason: Reason) -> list[Field]:
+        """The fields of a response that depended on the visitor: for one alone, or for all of a variant, where what makes
+        the visitor's variant is all that it depended on."""
+        decision, table = exchange.decision, exchange.table
+        if self._variants is None or decision is None or table is None or reason not in _DETERMINED:
+            return caching.for_one_visitor(fields)
+        recollection, rollout = exchange.recollection, self._settings.rollout
+        if exchange.sets_unit or exchange.state_cookie is not None or (recollection is not None and recollection.adds):
+            return caching.for_one_visitor(fields)
+        if decision.units or (rollout < 1 and decision.applies):
+            return caching.for_one_visitor(fields)
+        # What is derived follows from what is among `reads` too.
+        reads = decision.reads - PAGE_ATTRIBUTES - table.company.derivation.rules.keys()
+        return variants.for_a_variant(fields, self._variants, reads, exchange.request.headers)
 
     def _tells_time(self, exchange: Exchange) -> bool:
         who, asked = self._settings.server_timing, exchange.toggles

@@ -18,7 +18,8 @@ from rules.inference import DEFAULT_TIMEZONE
 from service.settings import SECRET
 from sidecar import visitor_settings
 from sidecar.attribute_sources import Sources, checked_header, checked_timezone, cookie_names, header_names
-from sidecar.trace_settings import TraceSettings
+from sidecar.cache_settings import CacheSettings
+from sidecar.cache_variants import Variants, variants_of
 from sidecar.unit_sources import Algorithm, Key, Source, keys_of, sources_of
 
 STATE_KEY_CHARACTERS_MIN = 32
@@ -30,7 +31,7 @@ EVENTS_KEY_CHARACTERS_MIN = 32
 """As a secret made by a machine has them."""
 
 
-class SidecarSettings(TraceSettings, frozen=True, kw_only=True):
+class SidecarSettings(CacheSettings, frozen=True, kw_only=True):
     """The data plane's settings. Durations are in the unit their name ends with."""
 
     prefix: ClassVar[str] = "SIDECAR_"
@@ -368,7 +369,7 @@ class SidecarSettings(TraceSettings, frozen=True, kw_only=True):
             raise ValueError("SIDECAR_UNITS reads tokens: set SIDECAR_UNIT_JWT_KEYS to what verifies them")
         if any(len(key) < STATE_KEY_CHARACTERS_MIN for key in self.state_keys_listed):
             raise ValueError(f"SIDECAR_STATE_KEYS: each key must have at least {STATE_KEY_CHARACTERS_MIN} characters")
-        _ = self.attribute_sources
+        _ = self.variants
         self.check_traces()
 
     @property
@@ -398,6 +399,11 @@ class SidecarSettings(TraceSettings, frozen=True, kw_only=True):
             cookies=cookie_names("SIDECAR_COOKIES", self.cookies),
             headers=header_names("SIDECAR_HEADERS", self.headers),
         )
+
+    @property
+    def variants(self) -> Variants | None:
+        """SIDECAR_CACHE_VARIANTS, taken apart; ValueError says what is wrong."""
+        return variants_of(self.cache_variants, self.cache_variants_field, self.attribute_sources)
 
     @property
     def unit_keys(self) -> tuple[Key, ...]:

@@ -1,10 +1,12 @@
-"""Header fields on their way through: hop-by-hop ones go, forwarding ones come, caching ones tell the truth.
+"""Header fields on their way through: hop-by-hop ones go, forwarding ones come, codings are agreed on.
 
 Pure: fields are `(name, value)` pairs of bytes in the order they came, so that what is not changed keeps its spelling.
-Counterparts: `validators` (ETags and conditions), `content_security` (CSP), `eligibility` (what a response is).
+Counterparts: `caching` (what shared caches may keep), `validators` (ETags and conditions), `content_security` (CSP),
+`eligibility` (what a response is).
 Never: I/O, clocks, or a field that was not asked for.
 """
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 
@@ -21,9 +23,7 @@ HOP_BY_HOP = frozenset(
 OWN_PREFIX = b"x-layout-mutation"
 _REQUEST_DROPPED = HOP_BY_HOP | {b"host", b"accept-encoding", b"expect", b"content-length"}
 _FORWARDING = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
-_SHARED_CACHE_FIELDS = frozenset({b"surrogate-control", b"cdn-cache-control", b"x-accel-expires", b"edge-control"})
-"""What some shared caches prefer to Cache-Control: RFC 9213 and its forerunners, nginx's, Akamai's."""
-_AFTER_AN_EDIT_WRONG = frozenset(
+AFTER_AN_EDIT_WRONG = frozenset(
     {
         b"content-length",
         b"content-md5",
@@ -37,9 +37,6 @@ _AFTER_AN_EDIT_WRONG = frozenset(
     }
 )
 """What describes the origin's bytes and is untrue of others."""
-
-_OF_A_PAGE = _AFTER_AN_EDIT_WRONG | {b"age", b"cache-control", b"expires", b"link", b"location", b"pragma", b"refresh"}
-"""What describes the origin's page, or for how long it is good, and is untrue of a redirect that stands in its place."""
 
 _UNDOABLE = ("gzip", "br", "zstd", "deflate", "x-gzip", "identity")
 
@@ -137,14 +134,7 @@ def to_client(fields: Fields, *, dropped: Collection[bytes]) -> list[Field]:
 
 def after_edit(fields: Iterable[Field]) -> list[Field]:
     """The fields that stay true of a page whose bytes were changed: no validators, digests, ranges or length."""
-    return without(fields, _AFTER_AN_EDIT_WRONG)
-
-
-def redirecting(fields: Iterable[Field], location: str, caching: bytes) -> list[Field]:
-    """The fields of a redirect in place of the origin's page: cookies and what is true of the site stay."""
-    kept = without(_without_shared_cache_fields(fields), _OF_A_PAGE)
-    own = [field for field in kept if not field[0].lower().startswith(b"content-")]
-    return [*own, (b"Location", location.encode("ascii", "replace")), (b"Cache-Control", caching)]
+    return without(fields, AFTER_AN_EDIT_WRONG)
 
 
 @lru_cache(maxsize=1024)
@@ -157,98 +147,65 @@ def codings_for_origin(accept_encoding: str) -> bytes:
     return ", ".join(kept).encode("utf-8", "surrogateescape") or b"identity"
 
 
+_WEIGHT = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
+"""RFC 9110 12.4.2."""
+_PREFERRED = ("zstd", "br", "gzip", "deflate")
+"""Between equals: the least time for the fewest bytes, as `benchmarks/codings.py` measures."""
+
+
 @lru_cache(maxsize=1024)
 def preferred_coding(accept_encoding: str, came_as: str) -> str:
-    """The coding a rewritten page is sent in: `""` for none.
+    """The coding that a client likes best for a page that is coded here (RFC 9110 12.5.3): `""` for none.
 
-    A page that came without one goes without one; else the client's highest quality value decides (RFC 9110 12.5.3),
-    and between equals the one that the origin chose.
+    `came_as` is the origin's coding, `""` for none. Between equal weights the order is that of `_PREFERRED`. A wildcard
+    stands for gzip, and for what the origin chose: who says no more may not mean what is newer.
     """
-    if not came_as:
-        return ""
-    qualities = _qualities(accept_encoding)
-    candidates = [came_as, *(coding for coding in ("br", "zstd", "gzip", "deflate") if coding != came_as)]
-    best = max(candidates, key=lambda coding: qualities.get(coding, qualities.get("*", 0.0)))
-    return best if qualities.get(best, qualities.get("*", 0.0)) > 0 else ""
+    weights = _weights(accept_encoding)
+    others = weights.get("*", 0.0)
+    known = {
+        coding: weights.get(coding, others if coding in {"gzip", _plain(came_as)} else 0.0) for coding in _PREFERRED
+    }
+    best = max(_PREFERRED, key=known.__getitem__)
+    return best if known[best] > 0 and known[best] >= weights.get("identity", 0.0) else ""
 
 
-def _qualities(accept_encoding: str) -> dict[str, float]:
+def _plain(coding: str) -> str:
+    """`x-gzip` is gzip (RFC 9110 8.4.1.3)."""
+    return coding.removeprefix("x-")
+
+
+def _weights(accept_encoding: str) -> dict[str, float]:
+    """Coding -> weight. One whose weight is none by the grammar is not wanted."""
     found: dict[str, float] = {}
     for part in accept_encoding.split(","):
         coding, *parameters = [piece.strip().lower() for piece in part.split(";")]
-        quality = 1.0
+        weight = 1.0
         for parameter in parameters:
-            if parameter.startswith("q="):
-                try:
-                    quality = float(parameter[2:])
-                except ValueError:
-                    quality = 0.0
+            name, _, value = parameter.partition("=")
+            if name.rstrip() == "q":
+                weight = float(value) if _WEIGHT.fullmatch(value := value.strip()) else 0.0
         if coding:
-            found[coding] = quality
+            found[_plain(coding)] = weight
     return found
 
 
 def coded(fields: Iterable[Field], coding: str) -> list[Field]:
-    """The fields with Content-Encoding set to `coding` (`""` for none) and Vary naming Accept-Encoding if there is one."""
+    """The fields with Content-Encoding set to `coding`, `""` for none."""
     result = without(fields, {b"content-encoding"})
-    if not coding:
-        return result
-    result.append((b"Content-Encoding", coding.encode()))
-    varies = b",".join(value for name, value in result if name.lower() == b"vary").lower()
-    if b"accept-encoding" not in varies and b"*" not in varies:
-        result.append((b"Vary", b"Accept-Encoding"))
+    if coding:
+        result.append((b"Content-Encoding", coding.encode()))
     return result
 
 
-def for_one_visitor(fields: Iterable[Field]) -> list[Field]:
-    """The fields telling shared caches that this response is for one visitor only (RFC 9111 5.2.2.7).
-
-    `private` or `no-store` that the origin set stays as it is; fields that speak to CDNs only would overrule it and go.
-    """
-    kept: list[bytes] = []
-    for directive in _cache_directives(fields := _without_shared_cache_fields(fields)):
-        name = directive.partition(b"=")[0].strip().lower()
-        if name in {b"no-store", b"private"} and b"=" not in directive:
-            return fields
-        if name not in {b"public", b"s-maxage", b"private"}:
-            kept.append(directive)
-    return [*without(fields, {b"cache-control"}), (b"Cache-Control", b", ".join([b"private", *kept]))]
-
-
-def not_stored(fields: Iterable[Field]) -> list[Field]:
-    """The fields telling every cache to keep nothing: for answers that an operator's switches shaped."""
-    fields = without(_without_shared_cache_fields(fields), {b"cache-control", b"expires", b"etag", b"last-modified"})
-    return [*fields, (b"Cache-Control", b"no-store")]
-
-
-def _cache_directives(fields: Iterable[Field]) -> Iterable[bytes]:
-    for name, value in fields:
-        if name.lower() == b"cache-control":
-            yield from (part.strip() for part in _split_list(value) if part.strip())
-
-
-def _split_list(value: bytes) -> Iterable[bytes]:
-    """Elements of a comma-separated field; commas inside quotes don't count (`private="a, b"`)."""
-    if b'"' not in value:
-        return value.split(b",")
-    pieces: list[bytes] = []
-    for index, piece in enumerate(value.split(b'"')):
-        inside = index % 2
-        parts = [piece] if inside else piece.split(b",")
-        if index:
-            pieces[-1] += b'"' + parts[0]
-            pieces.extend(parts[1:])
-        else:
-            pieces.extend(parts)
-    return pieces
-
-
-def _without_shared_cache_fields(fields: Iterable[Field]) -> list[Field]:
-    return [
-        field
-        for field in fields
-        if (name := field[0].lower()) not in _SHARED_CACHE_FIELDS and not name.endswith(b"-cdn-cache-control")
-    ]
+def varying_by(fields: list[Field], names: Iterable[bytes]) -> list[Field]:
+    """The fields with a Vary that names these request fields too. It is one line then: nginx before 1.23 heeds the last of
+    several alone."""
+    varies = [value.strip() for name, value in fields if name.lower() == b"vary"]
+    there = {member.strip().lower() for value in varies for member in value.split(b",")} if varies else set()
+    added = [] if b"*" in there else [name for name in names if name.lower() not in there]
+    if not added:
+        return fields
+    return [*without(fields, {b"vary"}), (b"Vary", b", ".join([*filter(None, varies), *added]))]
 
 
 def serialise(start_line: bytes, fields: Iterable[Field]) -> bytes:

@@ -1,6 +1,6 @@
 """Finished pages: the same origin bytes and decision key give the same answer, so it is kept.
 
-Counterpart: `rewriting.py` looks here before it asks the child. A hit compares the origin's bytes themselves (2 µs for
+Counterparts: `rewriting.py` looks here before it asks the child, `pages.py` for what a page is in a content coding. A hit compares the origin's bytes themselves (2 µs for
 100 KB), never a digest of them, so a wrong page cannot be served.
 
 Only what was seen twice is kept. A page that differs in every response (a token in a form) would push out pages that
@@ -42,10 +42,16 @@ class MemoKey(NamedTuple):
     """What the page may call."""
 
 
-class _Entry(NamedTuple):
-    body: bytes
-    answer: Rewritten | PassedThrough
-    bytes: int
+class _Entry:
+    """One finished page, and what it is in the codings that visitors asked for."""
+
+    __slots__ = ("answer", "body", "bytes", "coded")
+
+    def __init__(self, body: bytes, answer: Rewritten | PassedThrough, size: int) -> None:
+        self.body = body
+        self.answer = answer
+        self.bytes = size
+        self.coded: dict[str, bytes] = {}
 
 
 class Doorkeeper:
@@ -104,6 +110,30 @@ class Memo:
             self.bytes -= replaced.bytes
         self._entries[key] = _Entry(body, answer, size)
         self.bytes += size
+        self._make_room()
+
+    def coded(self, key: MemoKey, page: bytes, coding: str) -> bytes | None:
+        """The bytes of a finished page in a coding, if they are kept. `page` is that of the answer that `get` gave."""
+        entry = self._of_page(key, page)
+        return None if entry is None else entry.coded.get(coding)
+
+    def keep_coded(self, key: MemoKey, page: bytes, coding: str, coded: bytes) -> None:
+        """Keep those bytes for as long as the page is kept; of a page that is not, nothing."""
+        entry = self._of_page(key, page)
+        if entry is None or coding in entry.coded or (entry.bytes + len(coded)) * ENTRY_SHARE_MAX > self.bytes_max:
+            return
+        entry.coded[coding] = coded
+        entry.bytes += len(coded)
+        self.bytes += len(coded)
+        self._entries.move_to_end(key)
+        self._make_room()
+
+    def _of_page(self, key: MemoKey, page: bytes) -> _Entry | None:
+        """The entry whose answer is this very page: the object, so that no bytes have to be compared."""
+        entry = self._entries.get(key)
+        return entry if entry is not None and getattr(entry.answer, "page", None) is page else None
+
+    def _make_room(self) -> None:
         while self.bytes > self.bytes_max:
             _, oldest = self._entries.popitem(last=False)
             self.bytes -= oldest.bytes

@@ -26,6 +26,9 @@ from sidecar.telemetry import Telemetry
 
 THREAD_BYTES_MIN = 256 * 1024
 """A body above this is coded in a thread: about a millisecond, which the event loop shouldn't stand still for."""
+CODED_BYTES_MIN = 1024
+"""A page below this is not compressed where the origin did not: with its head it is one packet, or nearly."""
+_BY_CODING = (b"Accept-Encoding",)
 
 
 class PageRewriter(Protocol):
@@ -33,17 +36,25 @@ class PageRewriter(Protocol):
 
     async def rewrite(self, key: MemoKey, body: bytes, groups: tuple[Group, ...]) -> Rewritten | PassedThrough: ...
 
+    def coded(self, key: MemoKey, page: bytes, coding: str) -> bytes | None: ...
+
+    def keep_coded(self, key: MemoKey, page: bytes, coding: str, coded: bytes) -> None: ...
+
     def status(self) -> dict[str, object]: ...
 
 
 class Pages:
     """Makes pages for one worker, within a bound of bytes and of waiting."""
 
-    def __init__(self, rewriting: PageRewriter, telemetry: Telemetry, *, bytes_max: int, wait_s: float) -> None:
+    def __init__(
+        self, rewriting: PageRewriter, telemetry: Telemetry, *, bytes_max: int, wait_s: float, compresses: bool
+    ) -> None:
+        """`compresses`: whether a page that came without a coding may get one."""
         self._rewriting = rewriting
         self._telemetry = telemetry
         self._bytes_max = bytes_max
         self._wait_s = wait_s
+        self._compresses = compresses
 
     async def rewritten(
         self, exchange: Exchange, origin: OriginResponse, decision: Decision, fields: list[Field]
@@ -66,7 +77,18 @@ class Pages:
             return answer.reason
         if answer.calls_script and script is not None:
             fields = content_security.allowing_script(fields, script)
-        return await self._dressed(exchange, origin, decision, fields, answer, nonce)
+        return await self._dressed(exchange, origin, key, fields, answer)
+
+    def revalidated(self, exchange: Exchange, origin: OriginResponse, fields: list[Field], mutations: int) -> Page:
+        """Our own 304, for the page of ours whose origin's validator the origin has just confirmed."""
+        etag = validators.confirmed(exchange.conditions.revalidates, origin.headers.get("ETag"))
+        fields = without_content(self._varying(headers.after_edit(fields), was_coded=False))
+        return Page(304, origin.reason, [*fields, (b"ETag", etag.encode("utf-8", "surrogateescape"))], b"", mutations)
+
+    def head_of_edited(self, fields: list[Field]) -> list[Field]:
+        """The fields of the answer to a HEAD whose GET would be rewritten: nothing about bytes that nobody has made."""
+        is_coded = any(name.lower() == b"content-encoding" for name, _ in fields)
+        return self._varying(headers.coded(headers.after_edit(fields), ""), was_coded=is_coded)
 
     async def hear(self, exchange: Exchange, origin: OriginResponse, *, whole: bool) -> None:
         """What the origin says of its page, into `exchange.page`; by its head alone where not the `whole` is to be read."""
@@ -135,22 +157,17 @@ class Pages:
         return codings.undo(body, coding, bytes_max=self._bytes_max)
 
     async def _dressed(
-        self,
-        exchange: Exchange,
-        origin: OriginResponse,
-        decision: Decision,
-        fields: list[Field],
-        answer: Rewritten,
-        nonce: str | None,
+        self, exchange: Exchange, origin: OriginResponse, key: MemoKey, fields: list[Field], answer: Rewritten
     ) -> Page:
         mutations = sum(outcome.reason is Reason.APPLIED for outcome in answer.outcomes)
         etag = validators.derive(
-            decision_key=decision.key,
+            decision_key=key.decision,
             layout_id=origin.headers.get("X-Layout-Id"),
             origin=origin.headers.get("ETag"),
             body=exchange.prefix,
         )
-        fields = headers.after_edit(fields)
+        came_as = eligibility.coding_of(origin.headers) or ""
+        fields = self._varying(headers.after_edit(fields), was_coded=bool(came_as))
         if origin.status == 200 and exchange.request.method == "GET":
             fields.append((b"ETag", etag.encode("utf-8", "surrogateescape")))
             if_none_match = ", ".join(exchange.request.headers.getall("If-None-Match", ()))
@@ -158,18 +175,40 @@ class Pages:
             if fresh and validators.names(if_none_match, etag):
                 return Page(304, b"Not Modified", without_content(fields), b"", mutations)
         if answer.style_hashes:
-            fields = content_security.allowing_styles(fields, answer.style_hashes, nonce)
-        came_as = eligibility.coding_of(origin.headers) or ""
-        last = came_as.rpartition(", ")[2]
-        coding = headers.preferred_coding(exchange.request.headers.get("Accept-Encoding", ""), last)
-        if came_as:
-            fields = headers.coded(fields, coding)
-        body = answer.page
-        if coding and len(body) > THREAD_BYTES_MIN:
-            body = await asyncio.to_thread(codings.redo, body, coding)
-        elif coding:
-            body = codings.redo(body, coding)
-        return Page(origin.status, origin.reason, fields, body, mutations)
+            fields = content_security.allowing_styles(fields, answer.style_hashes, key.nonce)
+        coding = self._coding(exchange, came_as, len(answer.page))
+        body = await self._coded(key, answer.page, coding) if coding else answer.page
+        if len(body) >= len(answer.page):
+            coding, body = "", answer.page
+        return Page(
+            origin.status,
+            origin.reason,
+            headers.coded(fields, coding) if came_as or coding else fields,
+            body,
+            mutations,
+        )
+
+    def _varying(self, fields: list[Field], *, was_coded: bool) -> list[Field]:
+        """The fields of a rewritten page, or of a 304 for one: whether it is coded depends on what the visitor takes."""
+        return headers.varying_by(fields, _BY_CODING) if was_coded or self._compresses else fields
+
+    def _coding(self, exchange: Exchange, came_as: str, size: int) -> str:
+        """The coding of a page of `size` bytes; `""` for none."""
+        if not came_as and (not self._compresses or size < CODED_BYTES_MIN):
+            return ""
+        accepted = exchange.request.headers.getall("Accept-Encoding", ())
+        return headers.preferred_coding(", ".join(accepted), came_as.rpartition(", ")[2]) if accepted else ""
+
+    async def _coded(self, key: MemoKey, page: bytes, coding: str) -> bytes:
+        known = self._rewriting.coded(key, page, coding)
+        if known is not None:
+            return known
+        if len(page) > THREAD_BYTES_MIN:
+            made = await asyncio.to_thread(codings.redo, page, coding)
+        else:
+            made = codings.redo(page, coding)
+        self._rewriting.keep_coded(key, page, coding, made)
+        return made
 
     def _report(self, answer: PassedThrough, exchange: Exchange) -> None:
         """An unchanged page is only worth a line where somebody has to look for the cause."""
@@ -184,13 +223,6 @@ def _script_for(decision: Decision, fields: list[Field]) -> Script | None:
     if all(group.delivery is Delivery.EDGE for group in decision.groups):
         return None
     return content_security.script_for(fields, browser_script.SCRIPT.address, browser_script.SCRIPT.integrity)
-
-
-def revalidated(exchange: Exchange, origin: OriginResponse, fields: list[Field], mutations: int) -> Page:
-    """Our own 304, for the page of ours whose origin's validator the origin has just confirmed."""
-    etag = validators.confirmed(exchange.conditions.revalidates, origin.headers.get("ETag"))
-    fields = [*without_content(headers.after_edit(fields)), (b"ETag", etag.encode("utf-8", "surrogateescape"))]
-    return Page(304, origin.reason, fields, b"", mutations)
 
 
 def without_content(fields: list[Field]) -> list[Field]:

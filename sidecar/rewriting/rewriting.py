@@ -126,6 +126,14 @@ class Rewriting:
             _log.exception("rewriting_failed", page=_path(key.address))
             return PassedThrough(reason=Reason.REWRITE_FAILED, outcomes=(), detail=type(error).__name__)
 
+    def coded(self, key: MemoKey, page: bytes, coding: str) -> bytes | None:
+        """A finished page in a content coding, if that is kept."""
+        return self.memo.coded(key, page, coding)
+
+    def keep_coded(self, key: MemoKey, page: bytes, coding: str, coded: bytes) -> None:
+        """Keep it for as long as the page."""
+        self.memo.keep_coded(key, page, coding, coded)
+
     def status(self) -> dict[str, object]:
         """For metrics and readiness: isolation, ready, pid, restarts, waiting, quarantined, memo {hits, misses, …}, skeletons {…}."""
         return {

@@ -54,11 +54,11 @@ class Answer:
 
 
 class Line:
-    """One connection to a server on this machine."""
+    """One connection to a server on this machine, from one of its addresses."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
         self.opened_at = time.monotonic()
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S, source_address=(address, 0))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file: BinaryIO = self._socket.makefile("rb")
         self.over = False

@@ -243,6 +243,12 @@ class InlineRewriter:
             raise RuntimeError("broken on purpose")
         return apply_groups(body, groups, charset=key.charset, nonce=key.nonce, script=key.script)
 
+    def coded(self, key: MemoKey, page: bytes, coding: str) -> bytes | None:
+        return None
+
+    def keep_coded(self, key: MemoKey, page: bytes, coding: str, coded: bytes) -> None:
+        return
+
     def status(self) -> dict[str, object]:
         return {"ready": True}
 

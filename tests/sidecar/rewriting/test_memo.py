@@ -93,6 +93,50 @@ def test_whatever_is_put_answers_are_exact_and_the_bound_holds(steps: list[tuple
         assert memo.bytes <= 20_000
 
 
+def kept(memo: Memo, key: MemoKey, body: bytes, page: bytes) -> bytes:
+    """A page that the memo has from now on: the object that its answer holds."""
+    for _ in range(2):
+        memo.put(key, body, rewritten(page))
+    known = memo.get(key, body)
+    assert isinstance(known, Rewritten)
+    return known.page
+
+
+def test_what_a_page_is_in_a_coding_is_kept_with_it() -> None:
+    memo = Memo(1_000_000)
+    page = kept(memo, KEY, b"body", b"a page")
+    before = memo.bytes
+    assert memo.coded(KEY, page, "br") is None
+    memo.keep_coded(KEY, page, "br", b"coded")
+    memo.keep_coded(KEY, page, "br", b"again")
+    assert (memo.coded(KEY, page, "br"), memo.coded(KEY, page, "gzip")) == (b"coded", None)
+    assert memo.bytes == before + 5
+    newer = kept(memo, KEY, b"newer", b"a newer page")
+    assert memo.coded(KEY, newer, "br") is None
+    memo.clear()
+    assert memo.coded(KEY, newer, "br") is None
+
+
+def test_bytes_of_another_page_are_never_taken_for_this_ones() -> None:
+    memo = Memo(1_000_000)
+    page = kept(memo, KEY, b"body", b"a page")
+    memo.keep_coded(KEY, b"another page", "br", b"wrong")
+    assert memo.coded(KEY, page, "br") is None
+    memo.keep_coded(KEY, page, "br", b"right")
+    assert memo.coded(KEY, b"another page", "br") is None
+
+
+def test_coded_bytes_count_and_make_room_as_pages_do() -> None:
+    memo = Memo(10 * (ENTRY_OVERHEAD_BYTES + 2000))
+    keys = [KEY._replace(address=str(number)) for number in range(10)]
+    pages = [kept(memo, key, bytes(1000), bytes(1000)) for key in keys]
+    memo.keep_coded(keys[9], pages[9], "br", bytes(500))
+    assert memo.bytes <= memo.bytes_max
+    assert memo.get(keys[0], bytes(1000)) is None
+    memo.keep_coded(keys[5], pages[5], "br", bytes(5_000))
+    assert memo.coded(keys[5], pages[5], "br") is None
+
+
 def test_forgetting_everything() -> None:
     memo = Memo(1_000_000)
     body = os.urandom(100)

@@ -2,18 +2,25 @@
 
 import asyncio
 import gzip
+import random
 from typing import Any
 
 import pytest
 
 from rules.reasons import Reason
 from sidecar.heads import codings
+from sidecar.rewriting.memo import MemoKey
 from sidecar.rewriting.pages import without_content
+from sidecar.rewriting.rewriting import Isolation, Rewriting
 from sidecar.runtime import browser_script
+from tests.sidecar.opened import Open
 from tests.sidecar.wire import Answer, Conversation, answering, client, headline, html, origin, serving, table
 
 PAGE = b"<!doctype html><html><head></head><body><h1>Old</h1></body></html>"
 NEW = PAGE.replace(b"Old", b"New")
+LONG = PAGE.replace(b"</body>", b"<p>quince and medlar</p>" * 100 + b"</body>")
+LONG_NEW = LONG.replace(b"Old", b"New")
+BROWSER = "Accept-Encoding: gzip, deflate, br, zstd"
 
 
 async def fetched(response: bytes, *fields: str, method: str = "GET", **settings: Any) -> Answer:
@@ -44,22 +51,83 @@ async def test_pages_of_bad_news_are_pages_too(status: str) -> None:
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "zstd", "deflate"])
 async def test_encoded_pages_are_changed_and_encoded_again(coding: str) -> None:
-    given = html(codings.redo(PAGE, coding), f"Content-Encoding: {coding}", "Vary: Accept-Encoding")
+    given = html(codings.redo(LONG, coding), f"Content-Encoding: {coding}", "Vary: Accept-Encoding")
     answer = await fetched(given, f"Accept-Encoding: {coding}")
-    assert answer.get(b"Content-Encoding") == coding.encode()
-    assert codings.undo(answer.body, coding, bytes_max=1000) == NEW
+    assert (answer.get(b"Content-Encoding"), answer.all(b"Vary")) == (coding.encode(), [b"Accept-Encoding"])
+    assert codings.undo(answer.body, coding, bytes_max=10_000) == LONG_NEW
 
 
-async def test_the_client_gets_the_coding_it_prefers() -> None:
-    answer = await fetched(html(gzip.compress(PAGE), "Content-Encoding: gzip"), "Accept-Encoding: gzip;q=0.1, br")
+@pytest.mark.parametrize("came_as", ["gzip", ""])
+async def test_the_client_gets_the_coding_it_prefers(came_as: str) -> None:
+    given = html(codings.redo(LONG, came_as), *([f"Content-Encoding: {came_as}"] if came_as else []))
+    answer = await fetched(given, "Accept-Encoding: gzip;q=0.1", "Accept-Encoding: br")
     assert (answer.get(b"Content-Encoding"), answer.get(b"Vary")) == (b"br", b"Accept-Encoding")
-    assert codings.undo(answer.body, "br", bytes_max=1000) == NEW
+    assert answer.get(b"Content-Length") == str(len(answer.body)).encode()
+    assert codings.undo(answer.body, "br", bytes_max=10_000) == LONG_NEW
 
 
-async def test_a_client_that_takes_no_coding_gets_none() -> None:
-    answer = await fetched(html(gzip.compress(PAGE), "Content-Encoding: gzip"), "Accept-Encoding: identity")
-    assert answer.get(b"Content-Encoding") is None
-    assert answer.body == NEW
+@pytest.mark.parametrize("accepted", [("Accept-Encoding: identity",), ()])
+async def test_a_client_that_takes_no_coding_gets_none(accepted: tuple[str, ...]) -> None:
+    answer = await fetched(html(gzip.compress(LONG), "Content-Encoding: gzip"), *accepted)
+    assert (answer.get(b"Content-Encoding"), answer.get(b"Vary")) == (None, b"Accept-Encoding")
+    assert answer.body == LONG_NEW
+
+
+async def test_a_short_page_and_one_that_does_not_shrink_are_not_compressed() -> None:
+    short = await fetched(html(PAGE), BROWSER)
+    assert (short.get(b"Content-Encoding"), short.body) == (None, NEW)
+    noise = b"<!--" + b"".join(
+        b"%c" % (256 - 1 - number % 120) for number in random.Random(1).choices(range(120), k=1500)
+    )
+    page = noise + b"-->" + PAGE
+    answer = await fetched(html(codings.redo(page, "zstd"), "Content-Encoding: zstd"), "Accept-Encoding: gzip")
+    assert (answer.get(b"Content-Encoding") or b"gzip") == b"gzip"
+    assert len(answer.body) <= len(page)
+
+
+async def test_only_what_the_origin_compressed_is_where_that_is_asked_for() -> None:
+    plain = await fetched(html(LONG), BROWSER, compression="as_origin")
+    assert (plain.get(b"Content-Encoding"), plain.get(b"Vary"), plain.body) == (None, None, LONG_NEW)
+    coded = await fetched(html(gzip.compress(LONG), "Content-Encoding: gzip"), BROWSER, compression="as_origin")
+    assert (coded.get(b"Content-Encoding"), coded.get(b"Vary")) == (b"zstd", b"Accept-Encoding")
+
+
+async def test_what_passes_is_never_compressed() -> None:
+    page = LONG.replace(b"h1", b"h2")
+    answer = await fetched(html(page), BROWSER)
+    assert (answer.get(b"Content-Encoding"), answer.get(b"Vary"), answer.body) == (None, None, page)
+
+
+async def test_a_finished_page_is_compressed_once(rewriting: Open) -> None:
+    rewriter = Counted(await rewriting(isolation=Isolation.INLINE, memo_bytes_max=1_000_000))
+    async with (
+        origin(answering(html(LONG))) as site,
+        serving(site.url, tables=table(headline()), rewriter=rewriter) as sidecar,  # type: ignore[arg-type]
+        client(sidecar.port) as visitor,
+    ):
+        answers = [
+            await visitor.get("/", f"Accept-Encoding: {coding}") for coding in [*["br"] * 4, "gzip", "br", "gzip"]
+        ]
+    assert {codings.undo(one.body, one.get(b"Content-Encoding").decode(), bytes_max=10_000) for one in answers} == {  # type: ignore[union-attr]
+        LONG_NEW
+    }
+    # The first sighting is not kept; from the second on each coding is made once.
+    assert rewriter.made == ["br", "br", "gzip"]
+
+
+class Counted:
+    """A rewriter with a memo, and what was compressed because it had no such bytes."""
+
+    def __init__(self, rewriter: Rewriting) -> None:
+        self._rewriter = rewriter
+        self.made: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._rewriter, name)
+
+    def keep_coded(self, key: MemoKey, page: bytes, coding: str, coded: bytes) -> None:
+        self.made.append(coding)
+        self._rewriter.keep_coded(key, page, coding, coded)
 
 
 async def test_nothing_matched_sends_the_origins_bytes_and_fields() -> None:
@@ -141,7 +209,8 @@ async def test_head_promises_nothing_of_the_origins_bytes() -> None:
         b'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 66\r\nETag: "a"\r\nAccept-Ranges: bytes\r\n\r\n'
     )
     answer = await fetched(head, method="HEAD")
-    assert [name for name, _ in answer.fields] == [b"Content-Type", b"X-Layout-Mutation"]
+    assert [name for name, _ in answer.fields] == [b"Content-Type", b"Vary", b"X-Layout-Mutation"]
+    assert answer.get(b"Vary") == b"Accept-Encoding"
     assert answer.verdict == b"passed; reason=method"
 
 
@@ -199,6 +268,7 @@ async def test_our_etag_is_answered_with_our_own_304() -> None:
         etag = (first.get(b"ETag") or b"").decode()
         second = await visitor.get("/", f"If-None-Match: {etag}")
         assert (second.status, second.get(b"ETag")) == (304, etag.encode())
+        assert (first.get(b"Vary"), second.get(b"Vary")) == (b"Accept-Encoding", b"Accept-Encoding")
         assert b'If-None-Match: "v1"\r\n' in site.heads[1]
         assert (second.verdict or b"").startswith(b"applied")
 
@@ -223,7 +293,8 @@ async def test_a_page_without_etag_is_told_apart_by_its_bytes() -> None:
         client(sidecar.port) as visitor,
     ):
         etag = ((await visitor.get("/")).get(b"ETag") or b"").decode()
-        assert (await visitor.get("/", f"If-None-Match: {etag}")).status == 304
+        same = await visitor.get("/", f"If-None-Match: {etag}")
+        assert (same.status, same.get(b"Vary")) == (304, b"Accept-Encoding")
         assert (await visitor.get("/", f"If-None-Match: {etag}")).status == 200
 
 

@@ -1,0 +1,167 @@
+"""What caches are told of a response: nothing that the origin did not allow, and nothing of one visitor for all.
+
+Three kinds of responses are ours to speak for: those of one visitor, those of a variant that a cache in front knows how to
+tell from others (`variants`), and those that an operator's switches shaped.
+Pure. Counterparts: `proxy` says which kind a response is, `headers` has what is not about caches.
+Never: a response that may be kept longer, or by more, than the origin's own was.
+"""
+
+import re
+from collections.abc import Iterable
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+
+from sidecar.heads.headers import AFTER_AN_EDIT_WRONG, Field, without
+
+_TARGETED = frozenset({b"surrogate-control", b"x-accel-expires", b"edge-control"})
+"""What some shared caches obey in place of Cache-Control: Fastly's and Varnish's, nginx's, Akamai's. Beside them every field
+whose name ends in `-Cache-Control`: RFC 9213's `CDN-Cache-Control`, and those of vendors by its pattern."""
+_TARGETED_SUFFIX = b"-cache-control"
+
+_OF_A_PAGE = AFTER_AN_EDIT_WRONG | {b"age", b"cache-control", b"expires", b"link", b"location", b"pragma", b"refresh"}
+"""What describes the origin's page, or for how long it is good, and is untrue of a redirect that stands in its place."""
+
+_NAME = re.compile(rb"[^\s=;,]*")
+_SHARED = frozenset({b"public", b"s-maxage"})
+"""Directives that are for shared caches."""
+_CLOSED = frozenset({b"private", b"no-store", b"no-cache"})
+"""Directives without which no shared cache answers by itself (RFC 9111 5.2.2)."""
+_SECONDS_MAX = 2**31
+"""RFC 9111 1.2.2."""
+
+
+def for_one_visitor(fields: Iterable[Field]) -> list[Field]:
+    """The fields telling shared caches that this response is for one visitor only (RFC 9111 5.2.2.7).
+
+    What the origin said for browsers stays. Fields that speak to some shared caches alone would overrule it and go
+    (RFC 9213 2.2); so do directives that do, whatever stands beside them: caches are known that read `s-maxage` first.
+    """
+    fields = without_targeted(fields)
+    given = list(_directives(fields))
+    closed = {directive.lower() for directive in given} & {b"private", b"no-store"}
+    odd = any(b'"' in directive or _name(directive) in _SHARED for directive in given)
+    if closed and not odd:
+        return fields
+    # First of all, where a quote that never ends can't swallow it; what a stricter parser may take for more says the same.
+    word = b"no-store" if b"no-store" in closed else b"private"
+    kept = [directive for directive in given if _name(directive) not in _SHARED and directive.lower() not in closed]
+    kept = [directive for directive in kept if _name(directive) != b"private"]
+    return [*without(fields, {b"cache-control"}), (b"Cache-Control", b", ".join([word, *kept]))]
+
+
+def not_stored(fields: Iterable[Field]) -> list[Field]:
+    """The fields telling every cache to keep nothing: for answers that an operator's switches shaped."""
+    fields = without(without_targeted(fields), {b"cache-control", b"expires", b"etag", b"last-modified"})
+    return [*fields, (b"Cache-Control", b"no-store")]
+
+
+def redirecting(fields: Iterable[Field], location: str, caching: bytes) -> list[Field]:
+    """The fields of a redirect in place of the origin's page: cookies and what is true of the site stay."""
+    kept = without(without_targeted(fields), _OF_A_PAGE)
+    own = [field for field in kept if not field[0].lower().startswith(b"content-")]
+    return [*own, (b"Location", location.encode("ascii", "replace")), (b"Cache-Control", caching)]
+
+
+def without_targeted(fields: Iterable[Field]) -> list[Field]:
+    """The fields without those that speak to some shared caches alone."""
+    return [
+        field for field in fields if (name := field[0].lower()) not in _TARGETED and not name.endswith(_TARGETED_SUFFIX)
+    ]
+
+
+def shared_s(fields: list[Field]) -> int:
+    """For how many seconds from now the origin lets a shared cache answer by itself; 0 for not at all.
+
+    Only what is said outright counts: a lifetime of a targeted field (RFC 9213), else `s-maxage`, `max-age` or Expires
+    (RFC 9111 4.2.1), less the Age that the response has already. No cookie is set with it, and nothing closes it.
+    """
+    told = {name.lower(): value for name, value in fields}
+    if b"set-cookie" in told or b"*" in _members(fields, b"vary"):
+        return 0
+    lifetime = _targeted_s(fields)
+    if lifetime is None:
+        directives = list(_directives(fields))
+        if any(_name(directive) in _CLOSED for directive in directives) or b"no-cache" in _members(fields, b"pragma"):
+            return 0
+        lifetime = _seconds(directives, b"s-maxage")
+        lifetime = _seconds(directives, b"max-age") if lifetime is None else lifetime
+        lifetime = _expires_s(told) if lifetime is None else lifetime
+    age = told.get(b"age", b"0").strip()
+    return max(0, lifetime - int(age)) if age.isdigit() and len(age) < 11 else 0
+
+
+def _targeted_s(fields: list[Field]) -> int | None:
+    """The lifetime that a targeted field gives; None where there is no such field. Several must agree: the least counts."""
+    found: list[int] = []
+    for name, value in fields:
+        lower = name.lower()
+        if lower not in _TARGETED and not lower.endswith(_TARGETED_SUFFIX):
+            continue
+        if lower == b"x-accel-expires":
+            text = value.strip()
+            found.append(min(int(text), _SECONDS_MAX) if text.isdigit() and len(text) < 11 else 0)
+            continue
+        directives = [part.strip().lower() for part in _split_list(value) if part.strip()]
+        if any(_name(directive) in _CLOSED for directive in directives):
+            return 0
+        first = _seconds(directives, b"s-maxage")
+        found.append((_seconds(directives, b"max-age") if first is None else first) or 0)
+    return min(found) if found else None
+
+
+def _seconds(directives: Iterable[bytes], name: bytes) -> int | None:
+    """The argument of a directive; None where it is not there, 0 where it is no number. Of several the least."""
+    found: list[int] = []
+    for directive in directives:
+        if _name(directive) == name:
+            text = directive.partition(b"=")[2].strip().strip(b'"')
+            found.append(min(int(text), _SECONDS_MAX) if text.isdigit() and len(text) < 11 else 0)
+    return min(found) if found else None
+
+
+def _expires_s(told: dict[bytes, bytes]) -> int:
+    """Expires as seconds after Date; 0 where one of them is missing or no date."""
+    return _between(told.get(b"date", b""), told.get(b"expires", b""))
+
+
+@lru_cache(maxsize=256)
+def _between(date: bytes, expires: bytes) -> int:
+    try:
+        first, last = (parsedate_to_datetime(text.decode("ascii")) for text in (date, expires))
+        return max(0, min(int((last - first).total_seconds()), _SECONDS_MAX))
+    except (ValueError, TypeError, OverflowError, UnicodeDecodeError):
+        return 0
+
+
+def _members(fields: Iterable[Field], name: bytes) -> frozenset[bytes]:
+    """The members of a field that is a plain list, lower case."""
+    values = (value for key, value in fields if key.lower() == name)
+    return frozenset(member.strip().lower() for value in values for member in value.split(b","))
+
+
+def _name(directive: bytes) -> bytes:
+    """`S-MaxAge = "60"` -> `s-maxage`; what stands before a stray semicolon counts as well."""
+    match = _NAME.match(directive)
+    return match.group().lower() if match is not None else b""
+
+
+def _directives(fields: Iterable[Field]) -> Iterable[bytes]:
+    for name, value in fields:
+        if name.lower() == b"cache-control":
+            yield from (part.strip() for part in _split_list(value) if part.strip())
+
+
+def _split_list(value: bytes) -> Iterable[bytes]:
+    """Elements of a comma-separated field; commas inside quotes don't count (`private="a, b"`)."""
+    if b'"' not in value:
+        return value.split(b",")
+    pieces: list[bytes] = []
+    for index, piece in enumerate(value.split(b'"')):
+        inside = index % 2
+        parts = [piece] if inside else piece.split(b",")
+        if index:
+            pieces[-1] += b'"' + parts[0]
+            pieces.extend(parts[1:])
+        else:
+            pieces.extend(parts)
+    return pieces

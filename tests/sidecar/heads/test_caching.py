@@ -1,0 +1,140 @@
+"""What caches are told: Cache-Control in whatever spelling, fields that speak to some caches alone, lifetimes."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.heads import caching
+from sidecar.heads.headers import Field
+
+
+def cache_control(*values: bytes) -> list[Field]:
+    return [(b"Cache-Control", value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], [b"private"]),
+        ([b"public, max-age=60, s-maxage=600"], [b"private, max-age=60"]),
+        ([b"max-age=60", b"must-revalidate"], [b"private, max-age=60, must-revalidate"]),
+        ([b"no-store"], [b"no-store"]),
+        ([b"Private, max-age=0"], [b"Private, max-age=0"]),
+        ([b'private="set-cookie, x", max-age=5'], [b"private, max-age=5"]),
+        ([b"PUBLIC , S-MaxAge = 600,\tmax-age=1"], [b"private, max-age=1"]),
+        ([b"private, s-maxage=600"], [b"private"]),
+        ([b"private", b"public, max-age=9"], [b"private, max-age=9"]),
+        ([b"no-store, s-maxage=600"], [b"no-store"]),
+        ([b"NO-STORE, public, max-age=1"], [b"no-store, max-age=1"]),
+        ([b'x="y', b"private"], [b'private, x="y']),
+        ([b'x="y', b"No-Store"], [b'no-store, x="y']),
+        ([b'no-store="x", max-age=1'], [b'private, no-store="x", max-age=1']),
+        ([b"public; max-age=60"], [b"private"]),
+        ([b"s-maxage=60;public"], [b"private"]),
+        ([b",, ,public,"], [b"private"]),
+        ([b'ext="public, s-maxage=1", no-cache'], [b'private, ext="public, s-maxage=1", no-cache']),
+        ([b'ext="never ends, public'], [b'private, ext="never ends, public']),
+        ([b"max-age=60, stale-while-revalidate=30"], [b"private, max-age=60, stale-while-revalidate=30"]),
+    ],
+)
+def test_for_one_visitor(given: list[bytes], expected: list[bytes]) -> None:
+    assert caching.for_one_visitor(cache_control(*given)) == cache_control(*expected)
+
+
+TARGETED = [
+    b"Surrogate-Control",
+    b"surrogate-control",
+    b"CDN-Cache-Control",
+    b"Cloudflare-CDN-Cache-Control",
+    b"Akamai-Cache-Control",
+    b"X-LiteSpeed-Cache-Control",
+    b"X-Accel-Expires",
+    b"Edge-Control",
+]
+
+
+@pytest.mark.parametrize("name", TARGETED)
+def test_no_field_overrules_what_is_for_one_visitor_or_for_nobody(name: bytes) -> None:
+    for value in (b"max-age=9", b"public", b"9"):
+        fields = [(name, value), (b"A", b"b"), *cache_control(b"private")]
+        assert caching.for_one_visitor(fields) == [(b"A", b"b"), *cache_control(b"private")]
+        assert caching.not_stored(fields) == [(b"A", b"b"), *cache_control(b"no-store")]
+        assert name not in dict(caching.redirecting(fields, "/x", b"no-cache"))
+
+
+DIRECTIVES = [
+    b"public",
+    b"Public",
+    b"private",
+    b"no-store",
+    b"s-maxage=60",
+    b"S-MAXAGE = 60",
+    b"max-age=60",
+    b'private="a, public"',
+    b"public;s-maxage=9",
+    b'x="y',
+]
+
+
+@given(st.lists(st.lists(st.sampled_from(DIRECTIVES), max_size=4), max_size=3), st.sampled_from([b",", b" , ", b",,"]))
+def test_whatever_the_origin_says_no_shared_cache_may_keep_it(lines: list[list[bytes]], comma: bytes) -> None:
+    fields = caching.for_one_visitor(cache_control(*map(comma.join, lines)))
+    told = b", ".join(value for _, value in fields).lower()
+    first, *others = [part.strip() for part in told.split(b",")]
+    assert first in {b"private", b"no-store"}
+    # What follows may only look shared inside a quote, and behind the word that closes.
+    assert b'"' in told or not any(part.partition(b"=")[0].strip() in {b"public", b"s-maxage"} for part in others)
+
+
+def test_what_an_operator_shaped_is_stored_nowhere() -> None:
+    given = [(b"Cache-Control", b"public"), (b"ETag", b'"a"'), (b"Expires", b"x"), (b"Content-Type", b"text/html")]
+    assert caching.not_stored(given) == [(b"Content-Type", b"text/html"), (b"Cache-Control", b"no-store")]
+
+
+DATE = (b"Date", b"Fri, 27 Nov 2026 08:00:00 GMT")
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ([], 0),
+        (cache_control(b"max-age=60"), 60),
+        (cache_control(b"Public, MAX-AGE = 60"), 60),
+        (cache_control(b'max-age="60"'), 60),
+        (cache_control(b"max-age=60, s-maxage=600"), 600),
+        (cache_control(b"max-age=60", b"max-age=30"), 30),
+        (cache_control(b"max-age=9999999999"), 2**31),
+        (cache_control(b"max-age=soon"), 0),
+        (cache_control(b"max-age=-1"), 0),
+        *(
+            (cache_control(b"max-age=60, " + closed), 0)
+            for closed in (b"private", b"no-store", b'no-cache="a"', b"PRIVATE")
+        ),
+        ([*cache_control(b"max-age=60"), (b"Age", b"20")], 40),
+        ([*cache_control(b"max-age=60"), (b"Age", b"90")], 0),
+        ([*cache_control(b"max-age=60"), (b"Age", b"old")], 0),
+        ([*cache_control(b"max-age=60"), (b"Set-Cookie", b"a=b")], 0),
+        ([*cache_control(b"max-age=60"), (b"Vary", b"Origin, *")], 0),
+        ([*cache_control(b"max-age=60"), (b"Pragma", b"no-cache")], 0),
+        ([DATE, (b"Expires", b"Fri, 27 Nov 2026 08:01:00 GMT")], 60),
+        ([DATE, (b"Expires", b"Fri, 27 Nov 2026 07:00:00 GMT")], 0),
+        ([DATE, (b"Expires", b"0")], 0),
+        ([(b"Expires", b"Fri, 27 Nov 2026 08:01:00 GMT")], 0),
+        ([DATE, (b"Expires", b"Fri, 27 Nov 2026 08:01:00 GMT"), *cache_control(b"max-age=5")], 5),
+        ([*cache_control(b"no-cache"), (b"Surrogate-Control", b"max-age=300")], 300),
+        ([*cache_control(b"max-age=60"), (b"CDN-Cache-Control", b"no-store")], 0),
+        ([*cache_control(b"max-age=60"), (b"CDN-Cache-Control", b"private, max-age=9")], 0),
+        ([(b"X-Accel-Expires", b"30"), (b"Surrogate-Control", b"max-age=20")], 20),
+        ([(b"X-Accel-Expires", b"@1700000000"), *cache_control(b"max-age=60")], 0),
+        ([(b"Edge-Control", b"cache-maxage=1d")], 0),
+    ],
+)
+def test_how_long_the_origin_lets_a_shared_cache_answer(fields: list[Field], expected: int) -> None:
+    assert caching.shared_s(fields) == expected
+
+
+@pytest.mark.parametrize(("name", "closed"), list(product(TARGETED[:4], [b"no-store", b"private", b"no-cache"])))
+def test_no_lifetime_where_a_targeted_field_closes(name: bytes, closed: bytes) -> None:
+    assert caching.shared_s([(name, b"max-age=60, " + closed), *cache_control(b"public, max-age=60")]) == 0
