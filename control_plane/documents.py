@@ -186,6 +186,7 @@ class Documents(Generic[T]):
             change.publication,
             replayed=earlier is not None,
             second_opinion=change.second_opinion,
+            caching=change.caching,
         )
 
     async def _page(self, filters: dict[str, object], cursor: str | None, limit: int) -> Page[T]:

@@ -64,6 +64,8 @@ class Saved(Struct, Generic[Document], frozen=True):
     """Answered from the idempotency key; nothing was done now."""
     second_opinion: str = ""
     """What came of trying the change on a sample page before it was saved; empty where there was nothing to try."""
+    caching: str = ""
+    """What the change costs the site's shared caches; empty for nothing."""
 
 
 class Version(Struct, Generic[Document], frozen=True, rename="camel"):

@@ -21,9 +21,11 @@ from control_plane.intent import Action, Intent, Page, Saved
 from control_plane.publishing import Change, Publishing
 from control_plane.refusals import Refusal, Refused
 from control_plane.store import Kind, Reader, Store, Stored
+from rules.cache_lint import cost_of
 from rules.compiler import check_mutation
 from rules.errors import RulesError
-from rules.model import LayoutMutation, Status, VariantMutation
+from rules.model import LayoutMutation, RulesFile, Status, VariantMutation
+from rules.rows import company_of, compile_row
 
 Switch = Callable[[LayoutMutation], LayoutMutation]
 
@@ -185,7 +187,9 @@ class Mutations(Documents[LayoutMutation]):
         saved = await super()._put(change, document, before, action, check=check)
         if check and goes_to_visitors(document):
             # Tried before the transaction, where that could be foreseen: then this waits for nothing.
-            change.second_opinion = await self._gate.admit(document, await company(change.transaction, document))
+            among = await company(change.transaction, document)
+            change.second_opinion = await self._gate.admit(document, among)
+            change.caching = await asyncio.to_thread(_cost, document, among)
         return saved
 
     async def _try(self, document: LayoutMutation) -> None:
@@ -208,6 +212,11 @@ class Mutations(Documents[LayoutMutation]):
 
     def _is_same(self, document: LayoutMutation, stored: LayoutMutation) -> bool:
         return _without_stamp(document) == _without_stamp(stored)
+
+
+def _cost(mutation: LayoutMutation, among: RulesFile) -> str:
+    """What the mutation costs shared caches; `among` is what it may refer to."""
+    return cost_of(compile_row(mutation, company_of(among), "$"))
 
 
 def _without_stamp(mutation: LayoutMutation) -> LayoutMutation:

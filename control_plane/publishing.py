@@ -62,6 +62,8 @@ class Change:
         """Documents changed: the active set may have too."""
         self.second_opinion = ""
         """What the author should hear of the trial of what was saved."""
+        self.caching = ""
+        """What the author should hear of what was saved costs shared caches."""
         self.renews = False
         """An equal table that another engine has checked is made anew, so that sidecars load it fast."""
 

@@ -7,6 +7,7 @@ import msgspec
 
 from layout_mutation.inputs import UnusableError, read_file, read_table
 from rules import limits
+from rules.cache_lint import lint_caches
 from rules.findings import Finding, Severity
 from rules.lint import lint
 from rules.sample_size import Traffic
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     table, changes = read_table(arguments.file)
     pages = dict(map(_sample, arguments.page))
     told = tuple(Finding(Severity.NOTE, one.path, one.change) for one in changes)
-    findings = told + lint(table, pages, traffic=_traffic(arguments))
+    findings = told + lint(table, pages, traffic=_traffic(arguments)) + tuple(lint_caches(table))
     if arguments.json:
         print(msgspec.json.encode(findings).decode())
     else:

@@ -36,6 +36,8 @@ def saved(result: Saved[Any], *, status: int = 200, location: str = "") -> web.R
     members = with_publication(result.document, result.publication)
     if result.second_opinion:
         members["secondOpinion"] = result.second_opinion
+    if result.caching:
+        members["caching"] = result.caching
     return json_answer(members, status=status, headers=headers)
 
 

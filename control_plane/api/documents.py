@@ -21,7 +21,7 @@ from rules.model import DeclaredAttribute, Experiment, LayoutMutation, Module, S
 
 T = TypeVar("T", LayoutMutation, Experiment, Module, Segment, DeclaredAttribute, SavedGroup, Toggle)
 
-ANSWERED = frozenset({"publication", "secondOpinion"})
+ANSWERED = frozenset({"publication", "secondOpinion", "caching"})
 """Members that answers carry beside the document; sent back, they are ignored."""
 
 

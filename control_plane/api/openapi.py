@@ -41,7 +41,7 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
             "version": "1",
             "description": "Mutations are written, versioned, published and rolled back here. "
             "Fields that belong to the server (version, createdBy, timestamp, rollbackPointer, publication, "
-            "secondOpinion) are ignored "
+            "secondOpinion, caching) are ignored "
             "in requests, so that a document that was read can be sent back.",
         },
         "paths": paths,
@@ -55,6 +55,13 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
 SECOND_OPINION = {
     "type": "string",
     "description": "What came of trying a mutation on a sample page before it was switched on; absent where nothing was.",
+}
+
+
+CACHING = {
+    "type": "string",
+    "description": "What the mutation costs the site's shared caches (a CDN): the attributes of visitors that it reads, and the "
+    "pages that none keeps because of it; absent where that is nothing, or where the mutation is not switched on.",
 }
 
 
@@ -83,7 +90,7 @@ class _Schemas:
         names = [reference.rpartition("/")[2] for reference in _references(self._described[self._kinds.index(kind)])]
         for name in names:
             copy = dict(self.components[name])
-            beside = {"publication": self.of(Publication), "secondOpinion": SECOND_OPINION}
+            beside = {"publication": self.of(Publication), "secondOpinion": SECOND_OPINION, "caching": CACHING}
             copy["properties"] = {**copy.get("properties", {}), **beside}
             copy["required"] = [*copy.get("required", []), "publication"]
             self.components[f"Saved{name}"] = copy

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import decide, hostile, latency, load, paced, pages, publish, rewrite, rivals
+from benchmarks import codings, decide, hostile, latency, load, paced, pages, publish, rewrite, rivals
 from benchmarks.processes import LOAD_CPU, started
 
 RATIO_MAX = 10
@@ -97,6 +97,13 @@ def test_the_hostile_pages_are_told_of(capsys: pytest.CaptureFixture[str]) -> No
     assert hostile.main(["--rounds", "1", "--only", "classes", "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)
     assert told["answer"] == "applied 7"
+
+
+def test_codings_are_measured() -> None:
+    for name, code in codings.coders().items():
+        milliseconds, share = codings.measured([pages.listing(10)], code)
+        assert milliseconds > 0, name
+        assert 0 < share < 0.5, name
 
 
 def test_the_rivals_do_the_same_work() -> None:

@@ -210,3 +210,19 @@ async def test_the_order_of_variations_survives_the_database(plane: Plane) -> No
     paused = await plane.ask("POST", "mutations/test/deactivate")
     again = await plane.ask("POST", "mutations/test/activate")
     assert (paused.json()["status"], again.json()["status"]) == ("paused", "experimental")
+
+
+async def test_an_author_is_told_what_a_mutation_costs_caches(plane: Plane) -> None:
+    made = await plane.create(
+        headline("New", id="m", isActive=True, status="active", pageSlug="/offers", conditions={"returning": True})
+    )
+    cost = "reads `returning`: no shared cache keeps /offers, whoever comes, changed or not"
+    assert made["caching"] == cost
+    off = await plane.ask("POST", "mutations/m/deactivate", {"reason": "stop"})
+    assert "caching" not in off.json()
+    assert "caching" not in (await plane.ask("GET", "mutations/m")).json()
+    on = await plane.ask("POST", "mutations/m/activate", {"reason": "again"})
+    assert on.json()["caching"] == cost
+    assert "caching" not in await plane.create(headline("New", id="n", isActive=True, status="active"))
+    sent_back = await plane.ask("PUT", "mutations/m", made | {"conditions": {}})
+    assert (sent_back.status, "caching" in sent_back.json()) == (200, False)

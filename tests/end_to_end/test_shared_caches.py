@@ -297,7 +297,7 @@ def test_what_is_no_longer_fresh_is_asked_about_and_after_a_publish_made_anew(
             return f"{headline_of(answer)}, {'medlar' if b'medlar' in answer.body else 'quince'}"
 
         def become(said: str) -> None:
-            until(lambda: all([ask(page) == said for page in pages]), what=said)
+            until(lambda: all(ask(page) == said for page in pages), what=said)
 
         first = {page: ask(page) for page in pages}
         confirmed = responses(place.sidecar, "304")
