@@ -357,7 +357,7 @@ class Proxy:
         recollection, rollout = exchange.recollection, self._settings.rollout
         if exchange.sets_unit or exchange.state_cookie is not None or (recollection is not None and recollection.adds):
             return caching.for_one_visitor(fields)
-        if decision.units or (rollout < 1 and decision.applies):
+        if rollout < 1 and decision.applies:
             return caching.for_one_visitor(fields)
         # What is derived follows from what is among `reads` too.
         reads = decision.reads - PAGE_ATTRIBUTES - table.company.derivation.rules.keys()

@@ -162,7 +162,7 @@ def _says_no_transform(response: Headers) -> bool:
     if "Cache-Control" not in response:
         return False
     return any(
-        directive.strip().lower() == "no-transform"
+        directive.partition("=")[0].strip().lower() == "no-transform"
         for value in response.getall("Cache-Control")
         for directive in value.split(",")
     )

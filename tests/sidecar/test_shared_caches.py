@@ -91,8 +91,11 @@ async def test_nothing_is_kept_where_anything_else_about_the_visitor_was_read(ru
 async def test_nothing_is_kept_of_a_rollout_in_part_or_where_visits_are_remembered() -> None:
     assert variant(await fetched(rules=table(GERMANY), rollout=0.5)) == NOT_KEPT
     counted = {"id": "seen", "kind": "counter"}
-    remembering = await fetched(rules=table(GERMANY, attributes=[counted]), state_keys="k" * 32)
-    assert variant(remembering) == NOT_KEPT
+    remembering = {"rules": table(GERMANY, attributes=[counted]), "state_keys": "k" * 32}
+    told = await fetched(**remembering)
+    assert (len(told.all(b"Set-Cookie")), variant(told)) == (1, NOT_KEPT)
+    silent = await fetched(**remembering, consent="required", consent_cookie="ok")
+    assert (silent.all(b"Set-Cookie"), variant(silent)) == ([], NOT_KEPT)
 
 
 async def test_nothing_is_kept_of_a_failure_a_piece_or_what_came_with_credentials() -> None:
@@ -112,6 +115,48 @@ async def test_an_operators_page_is_stored_nowhere() -> None:
     )
     assert answer.all(b"Cache-Control") == [b"no-store"]
     assert answer.get(b"CDN-Cache-Control") is None
+
+
+SHARED = (
+    "Cache-Control: public, max-age=60, s-maxage=600, stale-while-revalidate=30",
+    "Age: 20",
+    "Expires: Fri, 27 Nov 2026 08:00:00 GMT",
+    "Vary: Origin",
+    "Surrogate-Control: max-age=900",
+    "X-LiteSpeed-Cache-Control: public, max-age=900",
+)
+
+
+async def test_a_page_that_is_the_same_for_all_keeps_what_the_origin_says_to_caches() -> None:
+    answer = await fetched(rules=table(headline()), page=html(PAGE, *SHARED))
+    assert answer.body == NEW
+    kept = [
+        pair for pair in answer.fields if pair[0] not in {b"Vary", b"ETag", b"X-Layout-Mutation", b"Content-Length"}
+    ]
+    given = [tuple(field.encode().split(b": ", 1)) for field in SHARED if not field.startswith("Vary")]
+    assert kept[1:] == given
+    assert answer.all(b"Vary") == [b"Origin, Accept-Encoding"]
+
+
+async def test_of_a_page_for_one_visitor_only_what_browsers_are_told_is_left() -> None:
+    answer = await fetched(rules=table(headline(conditions={"returning": True})), page=html(PAGE, *SHARED))
+    assert answer.all(b"Cache-Control") == [b"private, max-age=60, stale-while-revalidate=30"]
+    assert (answer.get(b"Age"), answer.get(b"Expires")) == (b"20", b"Fri, 27 Nov 2026 08:00:00 GMT")
+    assert not any(b"surrogate" in name.lower() or b"litespeed" in name.lower() for name, _ in answer.fields)
+
+
+@pytest.mark.parametrize(
+    "spelling", ["no-transform", "No-Transform , max-age=1", "max-age=1,\tNO-TRANSFORM", "no-transform=1"]
+)
+async def test_no_transform_in_any_spelling(spelling: str) -> None:
+    answer = await fetched(
+        "Accept-Encoding: br", rules=table(headline()), page=html(PAGE * 50, f"Cache-Control: {spelling}")
+    )
+    assert (answer.verdict, answer.body, answer.get(b"Content-Encoding")) == (
+        b"passed; reason=no_transform",
+        PAGE * 50,
+        None,
+    )
 
 
 async def test_a_304_says_the_same_of_its_page() -> None:

@@ -112,6 +112,7 @@ def test_what_a_page_is_in_a_coding_is_kept_with_it() -> None:
     assert (memo.coded(KEY, page, "br"), memo.coded(KEY, page, "gzip")) == (b"coded", None)
     assert memo.bytes == before + 5
     newer = kept(memo, KEY, b"newer", b"a newer page")
+    assert memo.bytes == ENTRY_OVERHEAD_BYTES + len(b"newer" + b"a newer page")
     assert memo.coded(KEY, newer, "br") is None
     memo.clear()
     assert memo.coded(KEY, newer, "br") is None
