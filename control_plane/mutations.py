@@ -192,6 +192,15 @@ class Mutations(Documents[LayoutMutation]):
             change.caching = await asyncio.to_thread(_cost, document, among)
         return saved
 
+    async def cost(self, document: LayoutMutation) -> str:
+        """What it costs shared caches while it is switched on, as a sentence without a subject; empty for nothing, and for
+        one that is no longer usable. Raises StoreError."""
+        among = await company(self._store, document)
+        try:
+            return await asyncio.to_thread(_cost, document, among)
+        except RulesError:
+            return ""
+
     async def _try(self, document: LayoutMutation) -> None:
         """Have the gate try what is going to be saved, while no writer waits; what it finds is asked for in `_put`."""
         if goes_to_visitors(document):

@@ -66,6 +66,7 @@ async def render(
         mutation=mutation,
         mutation_type=type_of(mutation),
         on=is_on(mutation),
+        caching=await services.mutations.cost(mutation) if is_on(mutation) else "",
         is_on=is_on,
         sections=_facts(mutation),
         versions=versions[:VERSIONS_SHOWN],

@@ -1,6 +1,10 @@
 """One mutation and its versions: who, when, why, what changed, and the way back."""
 
+from msgspec.structs import replace
+
 from control_plane.admin.addresses import mutation
+from control_plane.intent import Intent
+from control_plane.publishing import SYSTEM
 from control_plane.services import Services
 from tests.control_plane.admin.person import Person
 from tests.control_plane.admin.writing import write
@@ -27,3 +31,13 @@ async def test_history_and_roll_back(admin: Person, services: Services) -> None:
     assert "say the same" in compared.words("[aria-labelledby=changes-title]")
     for query in ("?from=9&to=7", "?from=x&to=%00", "?done=<script>"):
         assert (await admin.open(f"{mutation(saved.id)}{query}")).status == 200
+
+
+async def test_what_a_mutation_costs_a_cdn_is_on_its_page_while_it_is_on(admin: Person, services: Services) -> None:
+    saved = await write(admin)
+    intent = Intent(actor=SYSTEM, reason="a test")
+    await services.mutations.edit(saved.id, lambda one: replace(one, conditions={"returning": True}), intent)
+    told = "It reads `returning`: no shared cache keeps"
+    assert told not in (await admin.open(mutation(saved.id))).words("main")
+    await services.mutations.activate(saved.id, intent)
+    assert told in (await admin.open(mutation(saved.id))).words("main")
