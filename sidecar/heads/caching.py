@@ -28,6 +28,8 @@ _CLOSED = frozenset({b"private", b"no-store", b"no-cache"})
 """Directives without which no shared cache answers by itself (RFC 9111 5.2.2)."""
 _SECONDS_MAX = 2**31
 """RFC 9111 1.2.2."""
+_DIGITS = 11
+"""More than any number of seconds has."""
 
 
 def for_one_visitor(fields: Iterable[Field]) -> list[Field]:
@@ -64,59 +66,67 @@ def redirecting(fields: Iterable[Field], location: str, caching: bytes) -> list[
 
 def without_targeted(fields: Iterable[Field]) -> list[Field]:
     """The fields without those that speak to some shared caches alone."""
-    return [
-        field for field in fields if (name := field[0].lower()) not in _TARGETED and not name.endswith(_TARGETED_SUFFIX)
-    ]
+    return [field for field in fields if not _is_targeted(field[0].lower())]
 
 
-def shared_s(fields: list[Field]) -> int:
-    """For how many seconds from now the origin lets a shared cache answer by itself; 0 for not at all.
+def _is_targeted(name: bytes) -> bool:
+    return name in _TARGETED or name.endswith(_TARGETED_SUFFIX)
 
-    Only what is said outright counts: a lifetime of a targeted field (RFC 9213), else `s-maxage`, `max-age` or Expires
-    (RFC 9111 4.2.1), less the Age that the response has already. No cookie is set with it, and nothing closes it.
+
+def shared_s(fields: list[Field], control: bytes) -> int:
+    """For how many seconds from now the origin lets a shared cache that obeys the field `control` answer by itself; 0 for
+    not at all.
+
+    Only what is said outright counts: the lifetime in that field (RFC 9213 2.2), else `s-maxage`, `max-age` or Expires
+    (RFC 9111 4.2.1), less the Age that the response has already. No cookie is set with it, and nothing closes it, in a
+    field for other caches neither: those say no more than that for this one.
     """
     told = {name.lower(): value for name, value in fields}
-    if b"set-cookie" in told or b"*" in _members(fields, b"vary"):
+    if b"set-cookie" in told or b"*" in _members(fields, b"vary") or _is_closed_to_some(fields):
         return 0
-    lifetime = _targeted_s(fields)
+    lifetime = _targeted_s(fields, control.lower())
     if lifetime is None:
         directives = list(_directives(fields))
         if any(_name(directive) in _CLOSED for directive in directives) or b"no-cache" in _members(fields, b"pragma"):
             return 0
-        lifetime = _seconds(directives, b"s-maxage")
-        lifetime = _seconds(directives, b"max-age") if lifetime is None else lifetime
+        lifetime = _freshness(directives)
         lifetime = _expires_s(told) if lifetime is None else lifetime
     age = told.get(b"age", b"0").strip()
-    return max(0, lifetime - int(age)) if age.isdigit() and len(age) < 11 else 0
+    return max(0, lifetime - int(age)) if age.isdigit() and len(age) < _DIGITS else 0
 
 
-def _targeted_s(fields: list[Field]) -> int | None:
-    """The lifetime that a targeted field gives; None where there is no such field. Several must agree: the least counts."""
-    found: list[int] = []
-    for name, value in fields:
-        lower = name.lower()
-        if lower not in _TARGETED and not lower.endswith(_TARGETED_SUFFIX):
-            continue
-        if lower == b"x-accel-expires":
-            text = value.strip()
-            found.append(min(int(text), _SECONDS_MAX) if text.isdigit() and len(text) < 11 else 0)
-            continue
-        directives = [part.strip().lower() for part in _split_list(value) if part.strip()]
-        if any(_name(directive) in _CLOSED for directive in directives):
-            return 0
-        first = _seconds(directives, b"s-maxage")
-        found.append((_seconds(directives, b"max-age") if first is None else first) or 0)
-    return min(found) if found else None
+def _is_closed_to_some(fields: Iterable[Field]) -> bool:
+    """Whether a targeted field says that a shared cache may not answer by itself."""
+    targeted = (value for name, value in fields if _is_targeted(name.lower()))
+    return any(_name(part.strip()) in _CLOSED for value in targeted for part in _split_list(value))
+
+
+def _targeted_s(fields: Iterable[Field], control: bytes) -> int | None:
+    """The lifetime that the field `control` (lower case) gives; None where it is not there. Of several the least."""
+    given = [value for name, value in fields if name.lower() == control]
+    if control == b"x-accel-expires":
+        found = [_number(value.strip()) for value in given]
+    else:
+        found = [_freshness(part.strip() for part in _split_list(value)) or 0 for value in given]
+    return min(found, default=None)
+
+
+def _freshness(directives: Iterable[bytes]) -> int | None:
+    """`s-maxage`, else `max-age`; None for neither."""
+    listed = list(directives)
+    shared = _seconds(listed, b"s-maxage")
+    return _seconds(listed, b"max-age") if shared is None else shared
 
 
 def _seconds(directives: Iterable[bytes], name: bytes) -> int | None:
     """The argument of a directive; None where it is not there, 0 where it is no number. Of several the least."""
-    found: list[int] = []
-    for directive in directives:
-        if _name(directive) == name:
-            text = directive.partition(b"=")[2].strip().strip(b'"')
-            found.append(min(int(text), _SECONDS_MAX) if text.isdigit() and len(text) < 11 else 0)
-    return min(found) if found else None
+    texts = (directive.partition(b"=")[2].strip().strip(b'"') for directive in directives if _name(directive) == name)
+    return min(map(_number, texts), default=None)
+
+
+def _number(text: bytes) -> int:
+    """Delta-seconds (RFC 9111 1.2.2); 0 for anything else."""
+    return min(int(text), _SECONDS_MAX) if text.isdigit() and len(text) < _DIGITS else 0
 
 
 def _expires_s(told: dict[bytes, bytes]) -> int:

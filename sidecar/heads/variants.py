@@ -54,9 +54,10 @@ def for_a_variant(
     axes = axes_of(variants, reads)
     if not axes or "Authorization" in request:
         return private
-    key, seconds = key_of(variants, axes, request), caching.shared_s(fields)
+    control = variants.control.encode("ascii")
+    key, seconds = key_of(variants, axes, request), caching.shared_s(fields, control)
     if key is None or seconds == 0:
         return private
     told = b"%d" % seconds if variants.control == "X-Accel-Expires" else b"max-age=%d" % seconds
     varying = headers.varying_by(private, [name.encode("ascii") for name in axes])
-    return [(variants.control.encode("ascii"), told), *varying, (KEY_FIELD, key)]
+    return [(control, told), *varying, (KEY_FIELD, key)]

@@ -91,7 +91,7 @@ async def test_nothing_is_kept_where_anything_else_about_the_visitor_was_read(ru
 async def test_nothing_is_kept_of_a_rollout_in_part_or_where_visits_are_remembered() -> None:
     assert variant(await fetched(rules=table(GERMANY), rollout=0.5)) == NOT_KEPT
     counted = {"id": "seen", "kind": "counter"}
-    remembering = {"rules": table(GERMANY, attributes=[counted]), "state_keys": "k" * 32}
+    remembering: dict[str, Any] = {"rules": table(GERMANY, attributes=[counted]), "state_keys": "k" * 32}
     told = await fetched(**remembering)
     assert (len(told.all(b"Set-Cookie")), variant(told)) == (1, NOT_KEPT)
     silent = await fetched(**remembering, consent="required", consent_cookie="ok")

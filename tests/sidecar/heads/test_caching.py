@@ -82,7 +82,7 @@ DIRECTIVES = [
 def test_whatever_the_origin_says_no_shared_cache_may_keep_it(lines: list[list[bytes]], comma: bytes) -> None:
     fields = caching.for_one_visitor(cache_control(*map(comma.join, lines)))
     told = b", ".join(value for _, value in fields).lower()
-    first, *others = [part.strip() for part in told.split(b",")]
+    first, *others = [part.strip() for part in told.split(b",") if part.strip()]
     assert first in {b"private", b"no-store"}
     # What follows may only look shared inside a quote, and behind the word that closes.
     assert b'"' in told or not any(part.partition(b"=")[0].strip() in {b"public", b"s-maxage"} for part in others)
@@ -126,15 +126,24 @@ DATE = (b"Date", b"Fri, 27 Nov 2026 08:00:00 GMT")
         ([*cache_control(b"no-cache"), (b"Surrogate-Control", b"max-age=300")], 300),
         ([*cache_control(b"max-age=60"), (b"CDN-Cache-Control", b"no-store")], 0),
         ([*cache_control(b"max-age=60"), (b"CDN-Cache-Control", b"private, max-age=9")], 0),
-        ([(b"X-Accel-Expires", b"30"), (b"Surrogate-Control", b"max-age=20")], 20),
-        ([(b"X-Accel-Expires", b"@1700000000"), *cache_control(b"max-age=60")], 0),
-        ([(b"Edge-Control", b"cache-maxage=1d")], 0),
+        ([(b"surrogate-control", b"max-age=300, content=x"), (b"Surrogate-Control", b"S-MaxAge=20")], 20),
+        ([(b"Surrogate-Control", b"content=x"), *cache_control(b"max-age=60")], 0),
+        ([*cache_control(b"private"), (b"CDN-Cache-Control", b"max-age=300")], 0),
+        ([*cache_control(b"max-age=60"), (b"X-Accel-Expires", b"300")], 60),
+        ([*cache_control(b"no-store"), (b"X-LiteSpeed-Cache-Control", b"public, max-age=300")], 0),
     ],
 )
 def test_how_long_the_origin_lets_a_shared_cache_answer(fields: list[Field], expected: int) -> None:
-    assert caching.shared_s(fields) == expected
+    assert caching.shared_s(fields, b"Surrogate-Control") == expected
 
 
 @pytest.mark.parametrize(("name", "closed"), list(product(TARGETED[:4], [b"no-store", b"private", b"no-cache"])))
 def test_no_lifetime_where_a_targeted_field_closes(name: bytes, closed: bytes) -> None:
-    assert caching.shared_s([(name, b"max-age=60, " + closed), *cache_control(b"public, max-age=60")]) == 0
+    fields = [(name, b"max-age=60, " + closed), *cache_control(b"public, max-age=60")]
+    assert caching.shared_s(fields, b"Surrogate-Control") == 0
+
+
+@pytest.mark.parametrize(("value", "expected"), [(b"30", 30), (b"0", 0), (b"@1700000000", 0), (b"", 0), (b"off", 0)])
+def test_the_field_of_nginx_has_a_number(value: bytes, expected: int) -> None:
+    fields = [(b"X-Accel-Expires", value), *cache_control(b"private")]
+    assert caching.shared_s(fields, b"X-Accel-Expires") == expected
