@@ -129,9 +129,8 @@ def test_two_content_codings_are_undone(origin: Origin, sidecar: Sidecar, stack:
         body = codings.redo(body, coding.replace("identity", ""))
     origin.at("/page/stacked", page(body, f"Content-Encoding: {stack}"))
     answer = load(sidecar.port, "/page/stacked", "Accept-Encoding: gzip, br, zstd")
-    last = stack.rpartition(", ")[2]
-    assert answer.get(b"Content-Encoding") == last.encode()
-    assert codings.undo(answer.body, last, bytes_max=10_000) == NEW
+    assert answer.get(b"Content-Encoding") == b"zstd"
+    assert codings.undo(answer.body, "zstd", bytes_max=10_000) == NEW
     origin.at("/free/stacked", page(body, f"Content-Encoding: {stack}"))
     free = load(sidecar.port, "/free/stacked", "Accept-Encoding: gzip, br, zstd")
     assert (free.body, free.get(b"Content-Encoding")) == (body, stack.encode())

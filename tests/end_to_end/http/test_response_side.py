@@ -45,13 +45,13 @@ def test_status_reason_and_bodies_of_bad_news_stay(origin: Origin, sidecar: Side
 
 
 def test_nothing_is_added_that_the_origin_did_not_send(origin: Origin, sidecar: Sidecar) -> None:
-    """No Server, no Date, no Content-Type; of a changed page only an ETag."""
+    """No Server, no Date, no Content-Type; of a changed page only an ETag, and that it may be compressed."""
     origin.at("/free/bare", response(b"x"))
     assert load(sidecar.port, "/free/bare").end_to_end == []
     origin.at("/page/bare", response(PAGE, "content-TYPE: text/html"))
     answer = load(sidecar.port, "/page/bare")
     assert answer.end_to_end[:1] == [(b"content-TYPE", b"text/html")]
-    assert [name for name, _ in answer.end_to_end[1:]] == [b"ETag"]
+    assert [name for name, _ in answer.end_to_end[1:]] == [b"Vary", b"ETag"]
 
 
 @pytest.mark.parametrize("framing", ["sized", "chunked", "closed"])
@@ -126,7 +126,9 @@ def test_a_page_whose_rules_read_nothing_stays_public(origin: Origin, sidecar: S
 @pytest.mark.parametrize("path", ["/free/vary", "/page/vary", "/told/vary", "/tested/vary"])
 def test_vary_never_names_the_cookie(origin: Origin, sidecar: Sidecar, path: str) -> None:
     origin.at(path, page(PAGE, "Vary: Accept-Language"))
-    assert values(load(sidecar.port, path), b"vary") == [b"Accept-Language"]
+    answer = load(sidecar.port, path)
+    changed = answer.verdict.startswith("applied")
+    assert values(answer, b"vary") == [b"Accept-Language, Accept-Encoding" if changed else b"Accept-Language"]
 
 
 def test_the_unit_cookie_is_set_only_where_an_experiment_needs_it(origin: Origin, sidecar: Sidecar) -> None:
@@ -146,7 +148,7 @@ def test_the_unit_cookie_is_set_only_where_an_experiment_needs_it(origin: Origin
     ("accepted", "came_as", "leaves_as"),
     [
         ("gzip, br", "", ""),
-        ("gzip, br", "gzip", "gzip"),
+        ("gzip, br", "gzip", "br"),
         ("gzip;q=0.5, br", "gzip", "br"),
         ("zstd, gzip;q=0", "gzip", "zstd"),
         ("deflate", "br", "deflate"),
@@ -161,7 +163,7 @@ def test_the_new_page_leaves_in_the_coding_that_the_visitor_prefers(
     answer = load(sidecar.port, "/page/coding", *([f"Accept-Encoding: {accepted}"] if accepted else []))
     assert (answer.get(b"content-encoding") or b"").decode() == leaves_as
     assert codings.undo(answer.body, leaves_as, bytes_max=10_000) == NEW
-    assert values(answer, b"vary") == ([b"Accept-Encoding"] if leaves_as else [])
+    assert values(answer, b"vary") == [b"Accept-Encoding"]
 
 
 def test_trailers_of_a_response_are_dropped_with_what_announces_them(origin: Origin, sidecar: Sidecar) -> None:
