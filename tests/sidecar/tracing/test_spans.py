@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,10 +49,6 @@ class Blocker:
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Blocker())
-"""
-BLOCKED = f"""{BLOCKER}
-from sidecar.__main__ import main
-sys.exit(main([]))
 """
 
 
@@ -307,11 +304,14 @@ async def test_a_trace_that_raises_costs_no_page(processor: SpanProcessor) -> No
             assert (await visitor.get("/")).verdict == b"applied; table=7; mutations=1"
 
 
-def test_traces_without_the_extra_are_one_error_at_start_that_says_what_to_install() -> None:
+def test_traces_without_the_extra_are_one_error_at_start_that_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(BLOCKER, encoding="utf-8")  # heard by every process that this one starts
+    modules = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
     settings = {"SIDECAR_UPSTREAM": "http://127.0.0.1:1", "SIDECAR_TRACES_ENDPOINT": "http://127.0.0.1:4318/v1/traces"}
     ran = subprocess.run(
-        [sys.executable, "-c", BLOCKED],
-        env={**_environment(), **settings},
+        [sys.executable, "-m", "sidecar"],
+        env={**_environment(), **modules, **settings},
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=60,
