@@ -5,6 +5,7 @@ PORT ?=
 ADMIN_PORT ?=
 TESTS ?=
 SOAK_SECONDS ?= 600
+FAULT_SECONDS ?= 20
 
 BIN := .venv/bin
 SOURCES := rules sidecar control_plane service layout_mutation demo benchmarks deploy requirements tests
@@ -16,7 +17,7 @@ NO_PYTHON := Python 3.11 or newer is needed and was not found. On Debian and Ubu
 SET_UP = @python="$(PYTHON)"; [ -n "$$python" ] || { echo "$(NO_PYTHON)" >&2; exit 3; }; "$$python" -ES -m requirements.install
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak check bench fmt lock env image-check clean
+.PHONY: help run test faults soak check bench fmt lock env image-check clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +40,10 @@ check: ## What CI checks besides the tests: style, types, directions of imports,
 
 test: check ## Everything that CI runs: the checks, then all tests on real servers and a real browser
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(TESTS)
+
+faults: ## Provoke every failure while 200 visitors browse, and print what they saw (FAULT_SECONDS=20 for each)
+	$(SET_UP) dev
+	@$(BIN)/python -m pytest --soak $(FAULT_SECONDS) tests/end_to_end/faults
 
 soak: ## What takes long: fuzzers for ten minutes each, 100,000 pages, every verb on every real page (SOAK_SECONDS=60)
 	$(SET_UP) dev

@@ -19,6 +19,7 @@ import shutil
 import tempfile
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -48,6 +49,13 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture
 def database_url(postgres_server: str) -> Iterator[str]:
     """The URL of an empty database, dropped afterwards with whoever is still connected."""
+    with empty_database(postgres_server) as url:
+        yield url
+
+
+@contextmanager
+def empty_database(postgres_server: str) -> Iterator[str]:
+    """As the fixture `database_url`, for fixtures that live longer than a test."""
     name = f"test_{secrets.token_hex(6)}"
     _wait_for(_execute(postgres_server, f"CREATE DATABASE {name}"))
     try:

@@ -11,7 +11,7 @@ from msgspec import inspect
 
 from control_plane.api.routes import ROUTES
 from control_plane.settings import ControlPlaneSettings
-from layout_mutation.documentation import events, experiments, metrics, remembering, switches, visits
+from layout_mutation.documentation import events, experiments, failures, metrics, remembering, switches, visits
 from layout_mutation.documentation.experiments import EXPERIMENT_STRUCTS
 from layout_mutation.documentation.source import notes, summary
 from rules import conflicts, limits, model, reasons, targeting, templates
@@ -96,6 +96,7 @@ def render() -> str:
         _deciding,
         experiments.chapter,
         switches.chapter,
+        failures.chapter,
         _reasons,
         visits.chapter,
         remembering.chapter,

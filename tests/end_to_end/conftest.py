@@ -4,12 +4,16 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.end_to_end.site import Site
 from tests.end_to_end.stack import Service, Stack
 
 LOG_CHARACTERS_SHOWN = 6_000
+
+FAULT = "fault"
+"""The property of a test that holds a line of the fault matrix, as JSON."""
 
 
 @pytest.fixture
@@ -50,4 +54,23 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [report for report in terminalreporter.getreports("passed") if "tests/end_to_end/" in report.nodeid]
     measured = [(report.head_line, name, value) for report in reports for name, value in report.user_properties]
     for test, name, value in measured:
-        terminalreporter.write_line(f"{test}: {name}: {value}")
+        if name != FAULT:
+            terminalreporter.write_line(f"{test}: {name}: {value}")
+    played = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    faults = [value for report in played for name, value in report.user_properties if name == FAULT]
+    for line in matrix([msgspec.json.decode(value) for value in faults]):
+        terminalreporter.write_line(line)
+
+
+def matrix(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Lines of a table whose columns are named by the first row's keys."""
+    if not rows:
+        return
+    cells = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        name, *figures = (
+            cell.ljust(width) if at == 0 else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join([name, *figures])

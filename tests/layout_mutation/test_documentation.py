@@ -17,6 +17,7 @@ from layout_mutation.documentation.source import notes, summary
 from rules import context, model, mutations, reasons, targeting
 from rules.operations import SetText
 from service.settings import load, read_dotenv, variables
+from sidecar import fail_open
 from sidecar.settings import SidecarSettings
 from tests.layout_mutation.running_up import ROOT
 from tests.sidecar.wire import answering, client, headline, html, origin, response, serving, table
@@ -211,3 +212,10 @@ def test_every_attribute_of_a_span_is_documented() -> None:
     source = (ROOT / "sidecar" / "tracing" / "spans.py").read_text("utf-8")
     used = set(re.findall(r'"((?:http|url|server|error|layout_mutation)\.[a-z_.]+)"', source))
     assert used == {name for name, *_ in metrics.ATTRIBUTES}
+
+
+@pytest.mark.parametrize("row", fail_open.TABLE, ids=lambda row: str(row.key))
+def test_every_failure_is_told(row: fail_open.Row) -> None:
+    [line] = [line for line in TEXT.splitlines() if line.startswith(f"| {row.failure} |")]
+    assert all(f"`{name}`" in line for name in (*row.logs, *row.metrics))
+    assert row.visitor in line
