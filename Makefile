@@ -45,7 +45,7 @@ faults: ## Provoke every failure while 200 visitors browse, and print what they 
 	$(SET_UP) dev
 	@$(BIN)/python -m pytest --soak $(FAULT_SECONDS) tests/end_to_end/faults
 
-soak: ## What takes long: fuzzers for ten minutes each, 100,000 pages, every verb on every real page (SOAK_SECONDS=60)
+soak: ## What takes long: fuzzers and the proxy for ten minutes each, 100,000 pages, every verb on every real page (SOAK_SECONDS=60)
 	$(SET_UP) dev
 	@$(BIN)/python -m pytest --soak $(SOAK_SECONDS) tests/soak \
 		tests/properties/test_real_pages.py tests/properties/test_html5lib_documents.py
