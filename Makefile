@@ -47,7 +47,7 @@ faults: ## Provoke every failure while 200 visitors browse, and print what they 
 
 soak: ## What takes long: fuzzers and the proxy for ten minutes each, 100,000 pages, every verb on every real page (SOAK_SECONDS=60)
 	$(SET_UP) dev
-	@$(BIN)/python -m pytest --soak $(SOAK_SECONDS) tests/soak \
+	@$(BIN)/python -m pytest --soak $(SOAK_SECONDS) tests/soak tests/end_to_end/faults/test_publishing_under_load.py \
 		tests/properties/test_real_pages.py tests/properties/test_html5lib_documents.py
 
 bench: ## Requests per second and latencies of origin, pass-through, first-seen and repeated pages

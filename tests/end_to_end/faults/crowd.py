@@ -43,6 +43,8 @@ class Figures(msgspec.Struct):
     requests: int = 0
     outcomes: dict[str, int] = msgspec.field(default_factory=dict)
     """`changed`, `origin` and `apology`."""
+    passed: dict[str, int] = msgspec.field(default_factory=dict)
+    """Why pages of the origin's passed, by reason."""
     failed: int = 0
     ended: int = 0
     """Of those, by the end of a connection."""
@@ -75,6 +77,7 @@ class Crowd:
     def __init__(self, order: Order) -> None:
         self._order = order
         self._outcomes: Counter[str] = Counter()
+        self._passed: Counter[str] = Counter()
         self._editions: set[int] = set()
         self._leaving = asyncio.Event()
         self._figures = Figures()
@@ -84,7 +87,8 @@ class Crowd:
     def figures(self) -> Figures:
         """So far."""
         told = self._figures
-        told.outcomes, told.editions = dict(self._outcomes), sorted(self._editions)
+        told.outcomes, told.passed = dict(self._outcomes), dict(self._passed)
+        told.editions = sorted(self._editions)
         told.gap_s = max(told.gap_s, time.monotonic() - self._last)
         return told
 
@@ -141,6 +145,8 @@ class Crowd:
         self._figures.gap_s = max(self._figures.gap_s, now - self._last)
         self._last = now
         self._outcomes[found] += 1
+        if found == "origin":
+            self._passed[verdict.partition("reason=")[2]] += 1
         if found == "changed" and (edition := pages.edition_of(body)) is not None:
             self._editions.add(edition)
 
