@@ -182,6 +182,12 @@ TABLE: tuple[Row, ...] = (
         ),
     ),
     Row(
+        key="out_of_descriptors",
+        failure="A worker runs out of file descriptors",
+        visitor="who is connected is served; new connections wait for a worker that has room",
+        metrics=("layout_mutation_connections_held_back_total",),
+    ),
+    Row(
         key="origin_down",
         failure="The origin is down, or resets connections",
         visitor="what it still answers; else 502 or 504 and one line, at once",

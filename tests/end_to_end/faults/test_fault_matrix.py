@@ -6,6 +6,7 @@ Counterparts: `play` judges, `surroundings` is what a machine can do to a progra
 """
 
 import os
+import resource
 import signal
 import time
 from datetime import UTC, datetime
@@ -28,6 +29,8 @@ from tests.end_to_end.visitor import Line
 from tests.servers import new_server_folder
 
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+DESCRIPTORS = 192
+"""Of each process: too few for the connections of two hundred visitors."""
 PADDING = [
     {
         "id": f"padding-{number}",
@@ -365,4 +368,22 @@ def test_rewriter_hangs(play: Play) -> None:
             os.kill(child, signal.SIGSTOP)
             until(partial(gone, child), what="the end of a rewriter that hangs")
         play.stage.settle()
+    play.saw_only("changed", "origin")
+
+
+def test_out_of_descriptors(play: Play) -> None:
+    """More visitors than the workers have descriptors for; each leaves after some pages, and makes room."""
+    sidecar = play.sidecar()
+    sidecar.snapshot.parent.mkdir()
+    sidecar.snapshot.write_bytes(play.stage.sealed())
+    try:
+        sidecar.spawn()
+        resource.prlimit(sidecar.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))  # and what it starts
+        sidecar.wait_until_ready()
+        limits = {resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in sidecar.pids()}
+        assert limits == {(DESCRIPTORS, DESCRIPTORS)}
+        with play.browsing(sidecar, fresh=True, loads_of_connection=3):
+            play.stage.crowd.wait_for(1000)
+    finally:
+        sidecar.stop()
     play.saw_only("changed", "origin")
