@@ -324,7 +324,9 @@ class OriginConnections:
             _drop(connection, task)
             trouble = Trouble.HEAD_TOO_LARGE if isinstance(error, HeadTooLargeError) else Trouble.BAD_RESPONSE
             raise UpstreamError(trouble, _without_quotations(error.message), begun=True) from None
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError) as error:
+            # The last one: it ended between being chosen and being written to. As a ConnectionError it would pass for the
+            # visitor's.
             _drop(connection, task)
             if upload is not None and upload.broken:
                 raise (StalledUploadError if upload.stalled else BrokenUploadError) from error
