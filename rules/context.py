@@ -185,4 +185,4 @@ class Context(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_
     only: frozenset[str] | None = None
     """If given, mutations that none of these words name don't apply to this visit."""
     held: frozenset[str] = frozenset()
-    """Ids of mutations that this edge has in quarantine: a second opinion differed from what became of a page."""
+    """Ids of mutations that this edge has in quarantine, since they did harm here."""

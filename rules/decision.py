@@ -314,7 +314,9 @@ def _variant(
 def _off(row: "Row", context: Context, in_force: InForce) -> Outcome | None:
     """Why the mutation is switched off for this visit; None if it is not."""
     if row.mutation.id in context.held:
-        return Outcome(row.mutation.id, Reason.QUARANTINED, "a second opinion on a page differed")
+        return Outcome(
+            row.mutation.id, Reason.QUARANTINED, "it did harm here: /table says what, and for how long it is skipped"
+        )
     why = row.off or (in_force.why(row.mutation, row.modules) if in_force.asks else "")
     return Outcome(row.mutation.id, Reason.SWITCHED_OFF, why) if why else None
 

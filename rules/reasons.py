@@ -64,7 +64,7 @@ class Reason(StrEnum):
     OVER_BUDGET = "over_budget"
     """Parsing or rewriting took longer than its budget."""
     QUARANTINED = "quarantined"
-    """This page killed or hung the rewriter before; or, of a mutation, a second opinion on a page differed."""
+    """This page killed or hung the rewriter before; or, of a mutation, it did harm on this sidecar and is skipped for a while."""
     ROLLOUT = "rollout"
     """Outside the share of visits that may be mutated."""
     SHADOW = "shadow"

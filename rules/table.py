@@ -128,6 +128,7 @@ class DecisionTable:
         of_visits: Iterable[int],
         encoded: bytes | None = None,
         digest: str | None = None,
+        versions: dict[str, int] | None = None,
     ) -> None:
         self.version = stamp.version
         self.created_at = stamp.created_at
@@ -146,6 +147,7 @@ class DecisionTable:
         self._last: tuple[str, str, _Page] | None = None
         self._encoded = encoded
         self._digest = digest
+        self._versions = versions
 
     @property
     def size(self) -> int:
@@ -208,11 +210,14 @@ class DecisionTable:
         self._last = (path, site, page)
         return page
 
-    def versions(self, ids: Collection[str]) -> dict[str, int]:
-        """Id -> version, of those mutations that are named."""
-        written = self._rules
-        entries = map(entry_of, written.mutations) if isinstance(written, _Written) else written.mutations
-        return {entry.id: entry.version for entry in entries if entry.id in ids}
+    def versions(self, ids: Collection[str] | None = None) -> dict[str, int]:
+        """Id -> version, of those mutations that are named; None: of all."""
+        if self._versions is None:
+            written = self._rules
+            entries = map(entry_of, written.mutations) if isinstance(written, _Written) else written.mutations
+            self._versions = {entry.id: entry.version for entry in entries}
+        known = self._versions
+        return known if ids is None else {name: known[name] for name in ids if name in known}
 
     @property
     def digest(self) -> str:
@@ -346,11 +351,13 @@ def _checked(body: _Body, written: _Written, encoded: bytes, left_out: LeftOut, 
     if sorted(body.order) != [*range(len(written.mutations))]:
         raise ValueError("the order does not name each mutation once")
     entries: list[Entry] = []
+    versions: dict[str, int] = {}
     reading_visits: set[int] = set()
     """Places of the mutations that may read what is remembered of visits; nearly always none."""
     for place, one in enumerate(written.mutations):
         _now_and_then(place, pause)
-        entries.append(entry_of(one))
+        entries.append(entry := entry_of(one))
+        versions[entry.id] = entry.version
         if mentions_visits(bytes(one)):
             reading_visits.add(place)
     company = company_of(written.others())
@@ -363,6 +370,7 @@ def _checked(body: _Body, written: _Written, encoded: bytes, left_out: LeftOut, 
         of_visits=[rank for rank, place in enumerate(body.order) if place in reading_visits],
         encoded=encoded,
         digest=sha256(body.rules).hexdigest(),
+        versions=versions,
     )
 
 

@@ -32,18 +32,29 @@ from sidecar.origin.sites import Sites
 from sidecar.origin.upstream import LINE_BYTES_MAX, READ_BYTES
 from sidecar.proxy import Proxy
 from sidecar.question import TableSource
+from sidecar.rewriting.guard import Guard
+from sidecar.rewriting.last_words import LastWords
 from sidecar.rewriting.pages import PageRewriter
-from sidecar.rewriting.quarantine import MutationQuarantine
+from sidecar.rewriting.quarantine import Held, MutationQuarantine, PageQuarantine
 from sidecar.rewriting.rewriting import Isolation, OnRewritten, Rewriting
-from sidecar.rewriting.verification import INTERVAL_S, Announce, Verification
+from sidecar.rewriting.verification import INTERVAL_S, Verification
 from sidecar.settings import SidecarSettings
 from sidecar.tables.tables import Tables
-from sidecar.telemetry import EventCollector, OpinionCollector, OriginCollector, StatusCollector, Telemetry
+from sidecar.telemetry import (
+    EventCollector,
+    GuardCollector,
+    OpinionCollector,
+    OriginCollector,
+    StatusCollector,
+    Telemetry,
+)
 from sidecar.visitor.arrivals import Arrivals, connections_bound
 from sidecar.visitor.connections import HeadLimits, VisitorServer
 
 IDLE_GRACE_S = 1.0
 """How long an idle connection is left open after this worker has begun to end."""
+
+NOTHING_HELD = Held()
 
 
 class Application:
@@ -56,6 +67,7 @@ class Application:
         tables: TableSource,
         rewriting: PageRewriter,
         verification: Verification,
+        guard: Guard,
         outbox: Sink | None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_unit: Callable[[], str] = lambda: dated_unit(str(uuid_utils.uuid4()), datetime.now(UTC)),
@@ -67,6 +79,7 @@ class Application:
         self.telemetry.registry.register(StatusCollector(tables.status, rewriting.status))
         self.telemetry.registry.register(OriginCollector(self.sites.status))
         self.telemetry.registry.register(OpinionCollector(verification.status, verification.opinions))
+        self.telemetry.registry.register(GuardCollector(guard.status))
         self.switch = KillSwitch(settings.kill_switch_file)
         for cause in ("file", "signal"):
             self.telemetry.switched_off.labels(cause).set_function(partial(_is_a_cause, self.switch, cause))
@@ -92,7 +105,15 @@ class Application:
             tracing=self._tracing(),
         )
         self.inspection = Inspection(
-            tables, rewriting, self.telemetry, verification, self.events, self.switch, now, self.sites.status
+            tables,
+            rewriting,
+            self.telemetry,
+            verification,
+            self.events,
+            self.switch,
+            now,
+            self.sites.status,
+            guard=guard,
         )
         self._arrivals: Arrivals | None = None
         self.server = VisitorServer(
@@ -179,12 +200,17 @@ def tables_of(settings: SidecarSettings, instance: str, quarantine: MutationQuar
         instance=instance,
         workers=settings.worker_count,
         poll_s=settings.table_poll_s,
-        held=quarantine.held,
+        held=quarantine.told,
         engine=engine(),
     )
 
 
-def rewriting_of(settings: SidecarSettings, on_rewritten: OnRewritten | None = None) -> Rewriting:
+def rewriting_of(
+    settings: SidecarSettings,
+    on_rewritten: OnRewritten | None = None,
+    guard: Guard | None = None,
+    last_words: LastWords | None = None,
+) -> Rewriting:
     """The page rewriter, as the settings want it."""
     return Rewriting(
         isolation=Isolation.INLINE if settings.rewrite_inline else Isolation.CHILD,
@@ -193,6 +219,9 @@ def rewriting_of(settings: SidecarSettings, on_rewritten: OnRewritten | None = N
         memo_bytes_max=settings.memo_bytes_max,
         skeleton_bytes_max=settings.skeleton_bytes_max,
         on_rewritten=on_rewritten,
+        guard=guard,
+        slow_us=settings.mutation_ms_max * 1000,
+        last_words=last_words,
     )
 
 
@@ -215,16 +244,27 @@ async def running(
     settings: SidecarSettings,
     listening: socket.socket,
     number: int,
-    announce: Announce = lambda _: None,
+    announce: Callable[[Held], None] = lambda _: None,
     *,
     switched_off: bool = False,
+    held: Held = NOTHING_HELD,
+    last_words: LastWords | None = None,
 ) -> AsyncIterator[Application]:
     """A worker's whole application, serving on `listening` until the block ends, then drained and closed.
 
-    `announce` hears of mutations that a second opinion differed about. `switched_off`: a signal did that before.
+    `announce` hears of mutations and pages that did harm here; `held` are those that are known to. `last_words`: where it
+    leaves what it is at. `switched_off`: a signal did that before.
     """
     async with AsyncExitStack() as stack:
         quarantine = MutationQuarantine(time.monotonic)
+        guard = Guard(
+            quarantine,
+            PageQuarantine(),
+            table=lambda: tables.current,
+            clock=time.monotonic,
+            announce=announce,
+        )
+        guard.enter(held, asyncio.get_running_loop().time())
         instance = f"{socket.gethostname()}/{settings.listen}/{number}"
         tables = tables_of(settings, instance, quarantine)
         verification = Verification(
@@ -232,10 +272,9 @@ async def running(
             quarantine=quarantine,
             table=lambda: tables.current,
             entropy=random.Random(),  # noqa: S311 - which pages are looked at, and jitter
-            announce=announce,
             interval_s=INTERVAL_S,
         )
-        rewriting = rewriting_of(settings, verification.consider)
+        rewriting = rewriting_of(settings, verification.consider, guard, last_words)
         stack.push_async_callback(tables.close)
         stack.push_async_callback(rewriting.close)
         stack.push_async_callback(verification.close)
@@ -247,7 +286,7 @@ async def running(
             stack.push_async_callback(outbox.close)
             outbox.start()
         application = Application(
-            settings, tables=tables, rewriting=rewriting, verification=verification, outbox=outbox
+            settings, tables=tables, rewriting=rewriting, verification=verification, guard=guard, outbox=outbox
         )
         stack.push_async_callback(application.close)
         application.switch.told(switched_off)

@@ -4,7 +4,8 @@ Counterparts: `processes.workers` carries the questions over the control channel
 Never: anything about a visitor; addresses to explain come from operators.
 """
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +17,9 @@ from sidecar.context.contexts import context_of_address
 from sidecar.events.events import Events
 from sidecar.kill_switch import KillSwitch
 from sidecar.question import TableSource
+from sidecar.rewriting.guard import Guard
 from sidecar.rewriting.pages import PageRewriter
+from sidecar.rewriting.quarantine import Held
 from sidecar.rewriting.verification import Verification
 from sidecar.telemetry import Family, Telemetry
 
@@ -34,8 +37,11 @@ class Inspection:
         switch: KillSwitch,
         now: Callable[[], datetime],
         upstream: Callable[[], dict[str, object]],
+        *,
+        guard: Guard,
     ) -> None:
         self._upstream = upstream
+        self._guard = guard
         self._verification = verification
         self._events = events
         self._tables = tables
@@ -45,20 +51,24 @@ class Inspection:
         self._now = now
 
     def status(self) -> dict[str, object]:
-        """The state of table, origins, rewriter, second opinion and events, and what switches everything off."""
+        """The state of table, origins, rewriter, guard, second opinion and events, and what switches everything off."""
         return {
             "switchedOff": self._switch.causes,
             "table": self._tables.status(),
             "upstream": self._upstream(),
             "rewriter": self._rewriting.status(),
+            "guard": self._guard.status(),
             "verification": self._verification.status(),
             "events": self._events.status(),
         }
 
-    def hold(self, versions: Mapping[str, int]) -> None:
-        """Skip what another worker's second opinion differed about."""
-        for name, version in versions.items():
-            self._verification.quarantine.hold(name, version)
+    def hold(self, held: Held) -> None:
+        """Hold what another worker holds, or what this place's last worker was lost over."""
+        self._guard.enter(held, asyncio.get_running_loop().time())
+
+    def pages(self) -> list[dict[str, object]]:
+        """The pages in quarantine here, the latest first."""
+        return self._guard.pages_shown(asyncio.get_running_loop().time())
 
     def metrics(self) -> list[Family]:
         """Every metric of this worker."""

@@ -279,6 +279,15 @@ class SidecarSettings(CacheSettings, frozen=True, kw_only=True):
     rewrite_ms_max: Annotated[
         int, Meta(ge=1, le=60_000, description="Longest time one page may take to rewrite, in milliseconds")
     ] = 250
+    mutation_ms_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=60_000,
+            description="Longest time that the edits of one mutation may take on a page of 128 KiB, in milliseconds of "
+            "processor time (of a larger page that much longer); one that takes longer on several pages is skipped for a while",
+        ),
+    ] = 25
     rewrite_inline: Annotated[
         bool,
         Meta(description="Rewrite inside the worker instead of in a child process beside it: no deadline holds then"),

@@ -316,6 +316,33 @@ class OriginCollector(Collector):
             yield counts
 
 
+class GuardCollector(Collector):
+    """What the guard holds, and what it found."""
+
+    def __init__(self, status: Callable[[], Mapping[str, Any]]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterable[Metric]:
+        status = self._status()
+        held = GaugeMetricFamily(
+            "layout_mutation_mutations_held",
+            "Mutations of the table in force that are skipped here, by what they did",
+            labels=["reason"],
+        )
+        reasons = [one["why"] for one in status["held"]]
+        for reason in status["openings"]:
+            held.add_metric([reason], float(reasons.count(reason)))
+        yield held
+        for name, label, words in (
+            ("openings", "reason", "Times that this worker had a mutation skipped, by what it did"),
+            ("inquiries", "outcome", "Pages that did harm and were tried again, by what came of it"),
+        ):
+            family = CounterMetricFamily(f"layout_mutation_guard_{name}", words, labels=[label])
+            for value, count in status[name].items():
+                family.add_metric([value], float(count))
+            yield family
+
+
 class EventCollector(Collector):
     """What became of the events that were told; nothing where none are."""
 

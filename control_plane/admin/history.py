@@ -13,6 +13,8 @@ from control_plane.admin import wording
 from control_plane.admin.differences import Difference, differences
 from control_plane.admin.form_fields import FormField, Kind, fields_for
 from control_plane.admin.form_values import CONTENT_SUFFIX, typed_of
+from control_plane.admin.held import Held
+from control_plane.admin.published import Published, published
 from control_plane.admin.rendering import page
 from control_plane.intent import Version
 from control_plane.services import SERVICES
@@ -75,10 +77,17 @@ async def render(
         newer=newer,
         changes=_changes(older, newer),
         publication=services.publishing.state(),
+        held=_held(await published(services), mutation),
         done=wording.DONE.get(request.query.get("done", ""), ""),
         problem=problem,
         reason=reason,
     )
+
+
+def _held(known: Published, mutation: LayoutMutation) -> Held | None:
+    """Where sidecars skip this version of it."""
+    held = known.held.get(mutation.id)
+    return held if held is not None and held.version == mutation.version else None
 
 
 def _facts(mutation: LayoutMutation) -> list[tuple[str, list[Fact]]]:

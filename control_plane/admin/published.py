@@ -4,12 +4,14 @@ Counterpart: `control_plane.publishing` and the fleet's own reports in Redis. Ne
 mutations is worth showing without this.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 from msgspec import Struct
 
+from control_plane.admin.held import Held, held_at
 from control_plane.exchange import ExchangeError
 from control_plane.services import Services
 
@@ -35,6 +37,8 @@ class Published(Struct, frozen=True, kw_only=True):
     behind: int = 0
     refusals: tuple[tuple[str, str], ...] = ()
     """(instance, reason) of each sidecar that refuses the newest table."""
+    held: Mapping[str, Held] = {}
+    """Mutations that sidecars skip for a while, by id."""
 
     @property
     def refused(self) -> int:
@@ -57,7 +61,8 @@ async def published(services: Services) -> Published:
     except ExchangeError as error:
         log.info("admin_fleet_unknown", detail=str(error))
         reports = None
-    accepted, behind, refusals = counted(reports or [], version, datetime.now(UTC))
+    now = datetime.now(UTC)
+    accepted, behind, refusals = counted(reports or [], version, now)
     return Published(
         table_version=version,
         at=None if table is None else table.created_at,
@@ -66,6 +71,7 @@ async def published(services: Services) -> Published:
         accepted=accepted,
         behind=behind,
         refusals=refusals,
+        held=held_at((report for report in reports or () if _is_recent(report.get("seenAt"), now)), now),
     )
 
 

@@ -30,6 +30,7 @@ from rules.html.proof import Carried
 from rules.html.reach import needs_proof
 from rules.html.script_policy import Verdict, script_nonce, verdict
 from rules.html.slots import prepared
+from rules.html.watch import EVERYBODYS, NOBODYS, Watch
 from rules.html.workspace import Workspace
 from rules.model import Content, Delivery, Operation, Target
 from rules.operations import targets_of
@@ -101,18 +102,20 @@ def apply_groups(
     script: Script | None = None,
     page_bytes_max: int = limits.PAGE_BYTES_MAX,
     prove_all: bool = False,
+    watch: Watch | None = None,
 ) -> Rewritten | PassedThrough:
     """Carry out groups, highest precedence first. `charset` is the Content-Type's, `nonce` the page's own for styles.
 
     `script` is the browser script that `guarded` and `client` groups are handed to; None where it can't come along.
     `prove_all`: prove also what provably stays in its place; slower, and never another page.
+    `watch` hears whose work begins, so that time and crashes find their mutation.
     """
     if len(page) > page_bytes_max:
         return PassedThrough(reason=Reason.TOO_LARGE, detail=f"{len(page):,} bytes")
     found = charset_of(page, charset)
     if found is None:
         return PassedThrough(reason=Reason.CHARSET, detail=charset or "")
-    manner = _Manner(nonce, script, prove_all)
+    manner = _Manner(nonce, script, prove_all, watch)
     if found.is_wide:
         return _transcoded(page, groups, found, manner)
     return _changed(page, groups, found, manner)
@@ -122,6 +125,7 @@ class _Manner(NamedTuple):
     nonce: str | None
     script: Script | None
     prove_all: bool
+    watch: Watch | None
     tags: int | None = None
 
 
@@ -143,11 +147,16 @@ def _attempt(
     page: bytes, groups: Sequence[Group], charset: Charset, manner: _Manner
 ) -> Rewritten | PassedThrough | _Unproven:
     """All groups on a fresh parse of the page."""
+    watch = manner.watch
+    if watch is not None:
+        watch(NOBODYS)
     work = Workspace(Document(page, charset, manner.tags), manner.nonce)
     if work.document.is_too_deep:
         return PassedThrough(reason=Reason.TOO_LARGE, detail=f"elements more than {limits.DEPTH_MAX} deep")
-    done = [as_carried_out(_suited(work, group)) for group in groups]
-    outcomes, handed = _carry_out(work, done)
+    done = [as_carried_out(_suited(work, group, watch)) for group in groups]
+    outcomes, handed = _carry_out(work, done, watch)
+    if watch is not None:
+        watch(EVERYBODYS)
     hashes = _write_styles(work)
     delivered = _hand_over(work, handed, manner.script)
     outcomes = tuple(_told(outcome, delivered) for outcome in outcomes)
@@ -229,7 +238,9 @@ def _halves(indices: list[int]) -> list[list[int]]:
     return [indices[:middle], indices[middle:]]
 
 
-def _carry_out(work: Workspace, groups: Sequence[Group]) -> tuple[tuple[Outcome, ...], list[Group]]:
+def _carry_out(
+    work: Workspace, groups: Sequence[Group], watch: Watch | None
+) -> tuple[tuple[Outcome, ...], list[Group]]:
     """What became of each group, and what the browser script is to do: of a guarded group what was done here."""
     outcomes: list[Outcome] = []
     handed: list[Group] = []
@@ -239,6 +250,8 @@ def _carry_out(work: Workspace, groups: Sequence[Group]) -> tuple[tuple[Outcome,
             outcomes.append(Outcome(group.mutation_id, Reason.DELIVERED))
             handed.append(group)
             continue
+        if watch is not None:
+            watch(group.mutation_id)
         carried = len(work.carried)
         outcomes.append(_group(work, group, applied))
         if len(work.carried) > carried or outcomes[-1].reason is Reason.APPLIED:
@@ -250,10 +263,12 @@ def _carry_out(work: Workspace, groups: Sequence[Group]) -> tuple[tuple[Outcome,
     return tuple(outcomes), handed
 
 
-def _suited(work: Workspace, group: Group) -> Group:
+def _suited(work: Workspace, group: Group, watch: Watch | None) -> Group:
     """The group as this page takes it: what a framework hydrates is not put into another order, but shown in one."""
     if not any(isinstance(operation, model.ReorderChildren) for operation in group.operations):
         return group
+    if watch is not None:
+        watch(group.mutation_id)
     operations = tuple(suited(work.document, work.roots, operation) for operation in group.operations)
     return msgspec.structs.replace(group, operations=operations)
 

@@ -56,8 +56,9 @@ class Admin:
         return _json(document, status=200 if ready else 503)
 
     async def _table(self, _request: web.Request) -> web.Response:
-        mutations = await self._any("mutations")
-        return _json({"workers": await self._statuses(), "mutations": mutations if mutations is not None else []})
+        # At once: a worker that is hung answers none of them, and who looks here then is in a hurry.
+        workers, mutations, pages = await asyncio.gather(self._statuses(), self._any("mutations"), self._any("pages"))
+        return _json({"workers": workers, "mutations": mutations or [], "pages": pages or []})
 
     async def _explain(self, request: web.Request) -> web.Response:
         url = request.query.get("url", "")

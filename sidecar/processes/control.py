@@ -18,7 +18,7 @@ FRAME_BYTES_MAX = 64 * 1024 * 1024
 """The mutations of the largest table, listed."""
 
 NEWS = -1
-"""Number of an answer without a question: mutations, each with its version, that this worker holds from now on; or REPLACE."""
+"""Number of an answer without a question: a `Held` of pages and mutations that did harm in this worker; or REPLACE."""
 
 REPLACE = "replace"
 """As news: the worker was told by SIGHUP to have another one take its place."""

@@ -17,7 +17,10 @@ from typing import Any
 import structlog
 
 from sidecar.processes.control import REPLACE, Asker, Channel
+from sidecar.processes.knowledge import Knowledge
 from sidecar.processes.memory import held_bytes
+from sidecar.rewriting.last_words import LastWords
+from sidecar.rewriting.quarantine import Held
 from sidecar.settings import SidecarSettings
 
 PING_EVERY_S = 1.0
@@ -49,9 +52,13 @@ _log = structlog.get_logger("sidecar.processes.slots")
 class Worker:
     """One worker process, from its start to its end."""
 
-    def __init__(self, process: asyncio.subprocess.Process, asker: Asker) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, asker: Asker, last_words: LastWords) -> None:
         self.process = process
         self.asker = asker
+        self.last_words = last_words
+        """What it was at; to be read when it has ended, and closed."""
+        self.is_hung = False
+        """It answered nothing, and was killed for that."""
         self.started_s = asyncio.get_running_loop().time()
         self.memory_bytes = 0
         self._receiving = asyncio.create_task(asker.run())
@@ -62,27 +69,31 @@ class Worker:
         cls, number: int, listening: socket.socket, *, off: bool, on_news: Callable[[Any], None]
     ) -> "Worker":
         """A new process in place `number`. Raises OSError where there can't be one."""
+        last_words = LastWords.new()
         ours, theirs = socket.socketpair()
         arguments = (
             "--number",
             str(number),
             "--listen-fd",
             str(listening.fileno()),
+            "--words-fd",
+            str(last_words.descriptor),
             *(("--switched-off",) if off else ()),
         )
         try:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "sidecar.processes.workers", *arguments, "--control-fd", str(theirs.fileno())),
                 stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(listening.fileno(), theirs.fileno()),
+                pass_fds=(listening.fileno(), theirs.fileno(), last_words.descriptor),
                 env=worker_environment(os.environ),
             )
         except OSError:
             ours.close()
+            last_words.close()
             raise
         finally:
             theirs.close()
-        return cls(process, Asker(await Channel.over(ours), on_news))
+        return cls(process, Asker(await Channel.over(ours), on_news), last_words)
 
     async def _until_end(self) -> int:
         try:
@@ -116,11 +127,13 @@ class Slot:
         number: int,
         settings: SidecarSettings,
         listening: socket.socket,
-        on_news: Callable[["Slot", Any], None] = lambda *_: None,
+        spread: Callable[["Slot", Held], None] = lambda *_: None,
         held: Callable[[int], int] = held_bytes,
+        knowledge: Knowledge | None = None,
     ) -> None:
         self.number = number
-        self._on_news = on_news
+        self._spread = spread
+        self._knowledge = knowledge or Knowledge(None)
         self._held = held
         self.restarts = 0
         """Times that a worker ended here which was not told to."""
@@ -220,7 +233,8 @@ class Slot:
             _log.error("worker_not_started", worker=self.number, error=str(error))
             return None
         watching = asyncio.create_task(self._watch(worker))
-        worker.ended.add_done_callback(lambda _: watching.cancel())
+        worker.ended.add_done_callback(lambda _: self._ended(worker, watching))
+        worker.asker.tell("hold", held=self._knowledge.held())  # which it waits for, before its first visitor
         worker.asker.tell("switch", off=self.switched_off)  # a signal may have come since it was started
         if self._stop.is_set():
             worker.asker.tell("stop")
@@ -259,6 +273,7 @@ class Slot:
                 await asyncio.sleep(PING_EVERY_S)
         except TimeoutError:
             _log.error("worker_hung", worker=self.number, pid=worker.process.pid)
+            worker.is_hung = True
             worker.kill()
 
     def _weigh(self, worker: Worker) -> None:
@@ -282,7 +297,18 @@ class Slot:
         if news == REPLACE:
             self.replace("asked")
         else:
-            self._on_news(self, news)
+            self._learned(self._knowledge.learn(news))
+
+    def _ended(self, worker: Worker, watching: "asyncio.Task[None]") -> None:
+        """Learn from how it ended."""
+        watching.cancel()
+        if not worker.ended.cancelled() and worker.ended.exception() is None:
+            self._learned(self._knowledge.lost(worker.last_words, worker.ended.result(), hung=worker.is_hung))
+        worker.last_words.close()
+
+    def _learned(self, held: Held | None) -> None:
+        if held is not None:
+            self._spread(self, held)
 
     def stop(self) -> None:
         """Tell the worker to finish, and have no other one."""

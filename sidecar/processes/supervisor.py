@@ -7,11 +7,13 @@ Never: a page, a visitor's request, or a table; it must outlive whatever those d
 import asyncio
 import contextlib
 import socket
-from typing import Any
+from pathlib import Path
 
 import structlog
 
+from sidecar.processes.knowledge import Knowledge
 from sidecar.processes.slots import KILL_MARGIN_S, Slot
+from sidecar.rewriting.quarantine import Held
 from sidecar.settings import SidecarSettings
 
 _log = structlog.get_logger("sidecar.processes.supervisor")
@@ -21,7 +23,11 @@ class Supervisor:
     """All workers of one sidecar. `listening` is the socket they share."""
 
     def __init__(self, settings: SidecarSettings, listening: socket.socket, *, switched_off: bool = False) -> None:
-        self.slots = [Slot(number, settings, listening, self._spread) for number in range(settings.worker_count)]
+        self.knowledge = Knowledge(Path(settings.snapshot_dir) if settings.snapshot_dir else None)
+        self.slots = [
+            Slot(number, settings, listening, self._spread, knowledge=self.knowledge)
+            for number in range(settings.worker_count)
+        ]
         for slot in self.slots:
             slot.switched_off = switched_off
         self.leaving = False
@@ -31,11 +37,11 @@ class Supervisor:
         self._keepers: list[asyncio.Task[None]] = []
         self._hurry = asyncio.Event()
 
-    def _spread(self, source: Slot, versions: Any) -> None:
+    def _spread(self, source: Slot, held: Held) -> None:
         """Have all other workers hold what one of them holds: to a visitor they are one edge."""
         for slot in self.slots:
             if slot is not source:
-                slot.tell("hold", versions=versions)
+                slot.tell("hold", held=held)
 
     def switch(self, *, off: bool) -> None:
         """Have every page pass, or no more: the workers of now and those that replace them."""
@@ -46,6 +52,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Start every worker, and keep them."""
+        self.knowledge.read()
         self._keepers = [asyncio.create_task(slot.keep()) for slot in self.slots]
 
     async def first_started(self) -> None:

@@ -13,7 +13,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,8 @@ from service import logs
 from service.settings import load
 from sidecar.app import Application, running
 from sidecar.processes.control import NEWS, REPLACE, SWITCH_OFF, SWITCH_ON, Answer, Channel, Question
+from sidecar.rewriting.last_words import LastWords
+from sidecar.rewriting.quarantine import Held
 from sidecar.settings import SidecarSettings
 
 DESCRIPTORS_MAX = 1_048_576
@@ -36,7 +38,7 @@ _log = structlog.get_logger("sidecar.processes.workers")
 def main(arguments: Sequence[str] | None = None) -> int:
     """The whole life of a worker; returns the exit code."""
     parser = argparse.ArgumentParser(description="Serves visitors. `python -m sidecar` starts it.")
-    for name in ("--number", "--listen-fd", "--control-fd"):
+    for name in ("--number", "--listen-fd", "--control-fd", "--words-fd"):
         parser.add_argument(name, type=int, required=True)
     parser.add_argument("--switched-off", action="store_true")
     options = parser.parse_args(arguments)
@@ -50,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 number=options.number,
                 listen_fd=options.listen_fd,
                 control_fd=options.control_fd,
+                words_fd=options.words_fd,
                 switched_off=options.switched_off,
             )
         )
@@ -66,7 +69,13 @@ def allow_descriptors() -> None:
 
 
 async def work(
-    settings: SidecarSettings, *, number: int, listen_fd: int, control_fd: int, switched_off: bool = False
+    settings: SidecarSettings,
+    *,
+    number: int,
+    listen_fd: int,
+    control_fd: int,
+    words_fd: int,
+    switched_off: bool = False,
 ) -> None:
     """Run worker `number` on inherited sockets; returns when it has drained and closed everything."""
     stop = asyncio.Event()
@@ -80,8 +89,18 @@ async def work(
     loop.add_signal_handler(signal.SIGHUP, partial(channel.send, Answer(NEWS, REPLACE)))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     listening = socket.socket(fileno=listen_fd)
+    # What earlier workers and the other ones learned comes before all else: the first visitor may ask for that page.
+    held = held_of(await channel.receive())
     announce = partial(_announce, channel)
-    async with running(settings, listening, number, announce, switched_off=switched_off) as application:
+    async with running(
+        settings,
+        listening,
+        number,
+        announce,
+        switched_off=switched_off,
+        held=held,
+        last_words=LastWords(words_fd),
+    ) as application:
         channel.send(Answer(0))
         answering = loop.create_task(_answer(channel, application, stop))
         await stop.wait()
@@ -99,7 +118,7 @@ async def _answer(channel: Channel, application: Application, stop: asyncio.Even
         if question.ask == "stop":
             stop.set()
         elif question.ask == "hold":
-            application.inspection.hold(question.arguments["versions"])
+            application.inspection.hold(msgspec.convert(question.arguments["held"], Held))
         elif question.ask == "switch":
             application.switch.told(question.arguments["off"])
         else:
@@ -109,9 +128,16 @@ async def _answer(channel: Channel, application: Application, stop: asyncio.Even
         stop.set()
 
 
-def _announce(channel: Channel, versions: Mapping[str, int]) -> None:
-    """Let the other workers know what this one holds from now on."""
-    channel.send(Answer(NEWS, dict(versions)))
+def held_of(message: bytes | None) -> Held:
+    """What the first question tells; nothing where the supervisor is gone, which is noticed when it is asked again."""
+    if message is None:
+        return Held()
+    return msgspec.convert(msgspec.msgpack.decode(message, type=Question).arguments["held"], Held)
+
+
+def _announce(channel: Channel, held: Held) -> None:
+    """Let the supervisor and the other workers know what this one holds from now on."""
+    channel.send(Answer(NEWS, held))
 
 
 def _said(application: Application, question: Question) -> Any:
@@ -125,6 +151,8 @@ def _said(application: Application, question: Question) -> Any:
             return inspection.metrics()
         case "mutations":
             return inspection.mutations()
+        case "pages":
+            return inspection.pages()
         case "explain":
             return inspection.explain(question.arguments["url"], question.arguments["attributes"])
         case _:

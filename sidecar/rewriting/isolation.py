@@ -16,7 +16,7 @@ import asyncio
 import itertools
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import structlog
@@ -84,10 +84,10 @@ class Job:
             if not waiter.done():
                 waiter.set_result(answer)
 
-    def request(self) -> bytes:
+    def request(self, slow_us: int) -> bytes:
         """The message for the child; raises ValueError if it can't be one."""
-        key = self.key
-        return _message(Request(self.number, _encode(self.groups), key.charset, key.nonce, self.body, key.script))
+        key, groups = self.key, _encode(self.groups)
+        return _message(Request(self.number, groups, key.charset, key.nonce, self.body, key.script, slow_us))
 
 
 class Studying:
@@ -100,7 +100,7 @@ class Studying:
         self.study = study
         self.groups = groups
 
-    def request(self) -> bytes:
+    def request(self, _slow_us: int) -> bytes:
         """The message for the child; raises ValueError if it can't be one."""
         key, base, other, known = self.study
         return _message(Pair(self.number, _encode(self.groups), key.charset, key.nonce is not None, known, base, other))
@@ -109,22 +109,25 @@ class Studying:
 class Isolated:
     """The child and the queue before it, on one event loop.
 
-    `on_answer(job, answer)` hears every answer of a child, awaited or not; `on_harm(job, reason, why)` every page that
-    a child was lost over; `on_lesson(study, lesson)` what came of each study. `entropy` spreads restarts.
+    `on_answer(job, answer, slow)` hears every answer of a child, awaited or not, and which mutations took longer than
+    `slow_us` microseconds (0: nobody asks); `on_harm(job, reason, why)` every page that a child was lost over;
+    `on_lesson(study, lesson)` what came of each study. `entropy` spreads restarts.
     """
 
     def __init__(
         self,
         *,
         deadline_s: float,
-        on_answer: Callable[[Job, Answer], None],
+        on_answer: Callable[[Job, Answer, Mapping[str, int]], None],
         on_harm: Callable[[Job, Reason, str], None],
         on_lesson: Callable[[Study, Lesson | None], None],
         entropy: random.Random,
         command: Sequence[str] = COMMAND,
         queue_pages_max: int = QUEUE_PAGES_MAX,
+        slow_us: int = 0,
     ) -> None:
         self.restarts = 0
+        self._slow_us = slow_us
         self._deadline_s = deadline_s
         self._on_answer = on_answer
         self._on_harm = on_harm
@@ -233,7 +236,7 @@ class Isolated:
                 self._settle(job)
                 continue
             try:
-                message = job.request()
+                message = job.request(self._slow_us)
             except (ValueError, TypeError) as error:
                 self._drop(job, str(error))
                 continue
@@ -279,7 +282,8 @@ class Isolated:
         try:
             if job is None:
                 raise ValueError("nobody had asked")
-            answer = self._understood(job, message)
+            reply = _reply(message, job.number)
+            answer = self._understood(job, reply)
         except (ValueError, msgspec.MsgspecError) as error:
             child.end()
             self._heard_end(child, f"its answer was nonsense: {error}")
@@ -288,15 +292,15 @@ class Isolated:
         self._took_s = asyncio.get_running_loop().time() - self._began
         self._failures = 0
         if isinstance(job, Job) and answer is not None:
-            self._on_answer(job, answer)
+            self._on_answer(job, answer, reply.slow)
             job.answer(answer)
         self._pump()
 
-    def _understood(self, job: Job | Studying, message: bytes) -> Answer | None:
+    def _understood(self, job: Job | Studying, reply: Reply) -> Answer | None:
         """The answer for a page; of a study nobody waits for one. Raises ValueError (or msgspec's errors) for nonsense."""
         if isinstance(job, Job):
-            return understood(message, job.number, job.body)
-        self._on_lesson(job.study, _reply(message, job.number).lesson)
+            return _answer_of(reply, job.body)
+        self._on_lesson(job.study, reply.lesson)
         return None
 
     def _heard_end(self, child: Child, why: str) -> None:
@@ -385,7 +389,10 @@ class Isolated:
 
 def understood(message: bytes, number: int, body: bytes) -> Answer:
     """A child's answer to the request `number` about `body`; raises ValueError (or msgspec's errors) for nonsense."""
-    reply = _reply(message, number)
+    return _answer_of(_reply(message, number), body)
+
+
+def _answer_of(reply: Reply, body: bytes) -> Answer:
     if reply.passed is not None:
         return reply.passed
     if reply.changes is None:

@@ -21,6 +21,7 @@ from rules.html.lessons import gaps_between, learn
 from rules.html.skeleton import Gap, Lesson
 from rules.reasons import Reason
 from sidecar.rewriting.confinement import MESSAGE_BYTES_MAX, Answering, run
+from sidecar.rewriting.stopwatch import Stopwatch
 
 DECODED_BYTES_MAX = 4 * 1024 * 1024
 """Encoded size of the groups that are kept decoded; decoding a typical decision costs 10 µs, looking it up less than 1."""
@@ -35,6 +36,8 @@ class Request(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=True):
     nonce: str | None
     page: bytes
     script: Script | None = None
+    slow_us: int = 0
+    """A mutation that takes longer by itself is told of; 0: nobody asks."""
 
 
 class Pair(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=True):
@@ -61,12 +64,16 @@ class Changes(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Reply(msgspec.Struct, array_like=True, frozen=True):
-    """The answer to the request of the same number: `changes`, or why there are none; or what was learned, if anything."""
+    """The answer to the request of the same number: `changes`, or why there are none; or what was learned, if anything.
+
+    `slow`: mutation -> microseconds, for those that took longer than the request's bound.
+    """
 
     number: int
     changes: Changes | None = None
     passed: PassedThrough | None = None
     lesson: Lesson | None = None
+    slow: dict[str, int] = {}
 
 
 Apply = Callable[..., Rewritten | PassedThrough]
@@ -110,6 +117,7 @@ def answering(apply: Apply = apply_groups) -> Answering:
 
 def answer(request: Request, groups: DecodedGroups, apply: Apply) -> Reply:
     """Rewrite one page. A bug in the rewriter is an answer; running out of memory is raised."""
+    stopwatch = Stopwatch() if request.slow_us else None
     try:
         result = apply(
             request.page,
@@ -118,18 +126,20 @@ def answer(request: Request, groups: DecodedGroups, apply: Apply) -> Reply:
             nonce=request.nonce,
             script=request.script,
             page_bytes_max=len(request.page),  # the worker has applied the setting
+            watch=stopwatch,
         )
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - fail open: the page passes, and its reason names the bug
         detail = f"{type(error).__name__}: {error}"[:500]
         return Reply(request.number, passed=PassedThrough(reason=Reason.REWRITE_FAILED, outcomes=(), detail=detail))
+    slow = stopwatch.slow(request.slow_us, len(request.page)) if stopwatch is not None else {}
     if isinstance(result, PassedThrough):
-        return Reply(request.number, passed=result)
+        return Reply(request.number, passed=result, slow=slow)
     changes = Changes(
         result.edits, result.outcomes, result.style_hashes, result.charset, result.touched, result.calls_script
     )
-    return Reply(request.number, changes)
+    return Reply(request.number, changes, slow=slow)
 
 
 def learned(pair: Pair, groups: DecodedGroups, apply: Apply) -> Reply:

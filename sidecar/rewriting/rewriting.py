@@ -9,7 +9,7 @@ bytes that differ from the origin's outside an edit.
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 
@@ -19,14 +19,21 @@ from rules import limits
 from rules.decision import Group
 from rules.html import PassedThrough, Rewritten, apply_groups
 from rules.html.lessons import gaps_between, learn
+from rules.html.watch import Watch
 from rules.reasons import Reason
 from sidecar.rewriting.child import COMMAND
+from sidecar.rewriting.guard import Guard
+from sidecar.rewriting.inquiry import INTERVAL_S, Inquiry
 from sidecar.rewriting.isolation import QUEUE_PAGES_MAX, Isolated, Job
+from sidecar.rewriting.last_words import LastWords, UnderWay, named
 from sidecar.rewriting.memo import Memo, MemoKey
-from sidecar.rewriting.quarantine import PageQuarantine
+from sidecar.rewriting.quarantine import PageQuarantine, Why, digest_of, path_of, queries_of
 from sidecar.rewriting.skeletons import Skeletons, Study
+from sidecar.rewriting.stopwatch import Stopwatch
 
 DEADLINE_S = 0.25
+SLOW_US = 25_000
+"""A mutation that takes longer by itself is slow: a hundred times what one takes, and a tenth of what all may take."""
 MEMO_BYTES_MAX = 64 * 1024 * 1024
 SKELETON_BYTES_MAX = 32 * 1024 * 1024
 
@@ -51,6 +58,8 @@ class Rewriting:
 
     `deadline_s` bounds a visitor's wait, queue included, and apart from that the child's work on one page. `command`
     starts the child. `entropy` spreads restarts. `on_rewritten` hears of each page that did not come out of the memo.
+    `guard` hears what became of mutations, and who took longer than `slow_us` microseconds. `last_words`: where it is left
+    what this worker rewrites itself.
     """
 
     def __init__(  # noqa: PLR0913 - each is a setting, or what a test replaces
@@ -65,11 +74,27 @@ class Rewriting:
         command: Sequence[str] = COMMAND,
         entropy: random.Random | None = None,
         on_rewritten: OnRewritten | None = None,
+        guard: Guard | None = None,
+        slow_us: int = SLOW_US,
+        last_words: LastWords | None = None,
+        inquiry_interval_s: float = INTERVAL_S,
     ) -> None:
         self.isolation = isolation
         self.memo = Memo(memo_bytes_max)
         self.skeletons = Skeletons(skeleton_bytes_max)
-        self.quarantine = PageQuarantine()
+        self.quarantine = PageQuarantine() if guard is None else guard.pages
+        self._guard = guard
+        self._slow_us = slow_us if guard is not None else 0
+        self._last_words = last_words if isolation is Isolation.INLINE else None
+        self._inquiry: Inquiry | None = None
+        if guard is not None:
+            self._inquiry = guard.inquiry = Inquiry(
+                deadline_s=deadline_s,
+                slow_us=self._slow_us,
+                on_found=guard.found,
+                command=command,
+                interval_s=inquiry_interval_s,
+            )
         self._page_bytes_max = page_bytes_max
         self._on_rewritten = on_rewritten
         self._isolated = Isolated(
@@ -80,6 +105,7 @@ class Rewriting:
             entropy=entropy or random.Random(),  # noqa: S311 - jitter
             command=command,
             queue_pages_max=queue_pages_max,
+            slow_us=self._slow_us,
         )
 
     async def start(self) -> None:
@@ -89,6 +115,8 @@ class Rewriting:
 
     async def close(self) -> None:
         """Let waiting pages pass and end the child."""
+        if self._inquiry is not None:
+            await self._inquiry.close()
         await self._isolated.close()
 
     async def rewrite(self, key: MemoKey, body: bytes, groups: tuple[Group, ...]) -> Rewritten | PassedThrough:
@@ -109,21 +137,14 @@ class Rewriting:
                 return fitting
             if self.isolation is Isolation.CHILD:
                 return await self._isolated.ask(key, body, groups)
-            answer = apply_groups(
-                body,
-                groups,
-                charset=key.charset,
-                nonce=key.nonce,
-                script=key.script,
-                page_bytes_max=self._page_bytes_max,
-            )
+            answer = self._applied(key, body, groups)
             self.memo.put(key, body, answer)
             self._tell(key, body, groups, answer)
             if _has_edits(answer) and (study := self.skeletons.offer(key, body)) is not None:
                 asyncio.get_running_loop().call_soon(self._study, study, groups)
             return answer
         except Exception as error:  # noqa: BLE001 - fail open: a bug of ours costs a mutation, never a page
-            _log.exception("rewriting_failed", page=_path(key.address))
+            _log.exception("rewriting_failed", page=path_of(key.address))
             return PassedThrough(reason=Reason.REWRITE_FAILED, outcomes=(), detail=type(error).__name__)
 
     def coded(self, key: MemoKey, page: bytes, coding: str) -> bytes | None:
@@ -147,7 +168,58 @@ class Rewriting:
             "skeletons": self.skeletons.status(),
         }
 
-    def _keep(self, job: Job, answer: Rewritten | PassedThrough) -> None:
+    def _applied(self, key: MemoKey, body: bytes, groups: tuple[Group, ...]) -> Rewritten | PassedThrough:
+        """Rewrite inside the worker; raises whatever the rewriter raises."""
+        stopwatch = Stopwatch() if self._slow_us else None
+        watch: Watch | None = stopwatch
+        if self._last_words is not None:
+            watch = self._under_way(self._last_words, key, groups, stopwatch)
+        try:
+            answer = apply_groups(
+                body,
+                groups,
+                charset=key.charset,
+                nonce=key.nonce,
+                script=key.script,
+                page_bytes_max=self._page_bytes_max,
+                watch=watch,
+            )
+        except Exception:
+            if self._guard is not None:
+                self._guard.harmed(key, body, groups)
+            raise
+        finally:
+            if self._last_words is not None:
+                self._last_words.end()
+        if self._guard is not None:
+            slow = {} if stopwatch is None else stopwatch.slow(self._slow_us, len(body))
+            self._guard.heard(key, answer, slow)
+        return answer
+
+    def _under_way(
+        self, last_words: LastWords, key: MemoKey, groups: tuple[Group, ...], stopwatch: Stopwatch | None
+    ) -> Watch:
+        """Leave behind what begins; who is to be told whose turn it is."""
+        guard = self._guard
+        versions = {} if guard is None else guard.versions
+        known = [(group.mutation_id, versions.get(group.mutation_id, 0)) for group in groups]
+        page, queries, path = digest_of(key.address), queries_of(key.address), path_of(key.address)
+        table = 0 if guard is None else guard.table_version
+        last_words.begin(UnderWay(page, queries, path, key.decision, table, named(known)))
+        if stopwatch is None:
+            return last_words.turn
+
+        def watch(whose: str) -> None:
+            last_words.turn(whose)
+            stopwatch(whose)
+
+        return watch
+
+    def _keep(self, job: Job, answer: Rewritten | PassedThrough, slow: Mapping[str, int]) -> None:
+        if self._guard is not None:
+            if isinstance(answer, PassedThrough) and answer.reason is Reason.REWRITE_FAILED:
+                self._guard.harmed(job.key, job.body, job.groups)
+            self._guard.heard(job.key, answer, slow)
         if isinstance(answer, Rewritten) or answer.reason not in _PASSING:
             self.memo.put(job.key, job.body, answer)
             self._tell(job.key, job.body, job.groups, answer)
@@ -157,6 +229,8 @@ class Rewriting:
     def _study(self, study: Study, groups: tuple[Group, ...]) -> None:
         """Learn inside the worker, where everything is done there; the page that it began with is on its way already."""
         lesson = None
+        if self._last_words is not None:
+            self._under_way(self._last_words, study.key, (), None)
         try:
             gaps = gaps_between(study.base, study.other, study.known)
             if gaps is not None:
@@ -165,6 +239,8 @@ class Rewriting:
                     study.base, gaps, groups, charset=key.charset, with_nonce=key.nonce is not None, apply=apply
                 )
         finally:
+            if self._last_words is not None:
+                self._last_words.end()
             self.skeletons.learned(study, lesson)
 
     def _tell(self, key: MemoKey, body: bytes, groups: tuple[Group, ...], answer: Rewritten | PassedThrough) -> None:
@@ -172,8 +248,12 @@ class Rewriting:
             self._on_rewritten(key, body, groups, answer)
 
     def _hold(self, job: Job, reason: Reason, why: str) -> None:
-        held_s = self.quarantine.add(job.key.address, job.key.decision, _now())
-        _log.warning("page_quarantined", page=_path(job.key.address), reason=reason.value, why=why, held_s=held_s)
+        table = 0 if self._guard is None else self._guard.table_version
+        did = Why.HUNG if reason is Reason.OVER_BUDGET else Why.KILLED
+        held_s = self.quarantine.add(job.key.address, job.key.decision, _now(), did, table)
+        _log.warning("page_quarantined", page=path_of(job.key.address), reason=reason.value, why=why, held_s=held_s)
+        if self._guard is not None:
+            self._guard.harmed(job.key, job.body, job.groups)
 
 
 def _has_edits(answer: Rewritten | PassedThrough) -> bool:
@@ -183,8 +263,3 @@ def _has_edits(answer: Rewritten | PassedThrough) -> bool:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _path(address: str) -> str:
-    """The address without its query, which may be personal."""
-    return address.partition("?")[0]

@@ -21,15 +21,14 @@ from rules.decision import Group
 from rules.html import Rewritten
 from rules.table import DecisionTable
 from service.opinions import PAGE_BYTES_MAX, Case, Doubt, Judged, Opinion, Verdict
-from sidecar.rewriting.child import Child
+from sidecar.rewriting.companion import Companion, CompanionLostError
 from sidecar.rewriting.memo import MemoKey
-from sidecar.rewriting.quarantine import MutationQuarantine
+from sidecar.rewriting.quarantine import MutationQuarantine, Why
 
 COMMAND = (sys.executable, "-P", "-m", "sidecar.rewriting.verifier")
 DEADLINE_S = 5.0
 """Measured: 10 ms for the median of 65 real pages, 0.5 s for the largest; four times that where somebody is to blame."""
 
-START_S_MAX = 10.0
 QUEUE_PAGES_MAX = 8
 """Pages that wait: at most so many times 8 MiB, before and after, of memory."""
 
@@ -43,84 +42,6 @@ _log = structlog.get_logger("sidecar.rewriting.verification")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Judged).decode
 
-Announce = Callable[[Mapping[str, int]], None]
-"""Who hears of mutations that are held from now on, each with its version."""
-
-
-class JudgeLostError(Exception):
-    """The judge ended, hung or could not be started over a case."""
-
-
-class Judge:
-    """One child that judges, started when it is first needed and replaced when it is lost; asked one case at a time."""
-
-    def __init__(self, command: Sequence[str] = COMMAND) -> None:
-        self.starts = 0
-        self._command = tuple(command)
-        self._child: Child | None = None
-        self._is_lost = False
-        self._news: asyncio.Future[bytes] | None = None
-
-    @property
-    def pid(self) -> int | None:
-        """The child's process id, None while there is none."""
-        return None if self._child is None else self._child.pid
-
-    async def ask(self, message: bytes, within_s: float) -> bytes:
-        """The answer to one case; raises JudgeLostError."""
-        try:
-            if self._is_lost:
-                await self.close()  # it ended while it had nothing to do
-            child = self._child or await self._start()
-            self._expect()
-            child.ask(message)
-            return await self._heard(within_s)
-        except TimeoutError:
-            await self.close()
-            raise JudgeLostError(f"it took longer than {within_s:g} s") from None
-        except OSError as error:
-            await self.close()
-            raise JudgeLostError(f"it could not be started: {error}") from error
-        except JudgeLostError:
-            await self.close()
-            raise
-
-    async def close(self) -> None:
-        """End the child, whatever it does."""
-        child, self._child, self._is_lost = self._child, None, False
-        if child is not None:
-            child.end()
-            await child.reaped()
-
-    async def _start(self) -> Child:
-        self.starts += 1
-        self._child = child = Child(on_ready=self._is_ready, on_reply=self._replied, on_end=self._lost)
-        self._expect()
-        await child.start(self._command)
-        await self._heard(START_S_MAX)
-        return child
-
-    def _expect(self) -> None:
-        self._news = asyncio.get_running_loop().create_future()
-
-    async def _heard(self, within_s: float) -> bytes:
-        """What the child says, or has said, since `_expect`."""
-        assert self._news is not None
-        async with asyncio.timeout(within_s):
-            return await self._news
-
-    def _is_ready(self, child: Child) -> None:
-        self._replied(child, b"")
-
-    def _replied(self, _: Child, said: bytes) -> None:
-        if self._news is not None and not self._news.done():
-            self._news.set_result(said)
-
-    def _lost(self, child: Child, why: str) -> None:
-        self._is_lost = child is self._child
-        if self._news is not None and not self._news.done():
-            self._news.set_exception(JudgeLostError(why))
-
 
 class _Sample(NamedTuple):
     case: Case
@@ -131,8 +52,8 @@ class _Sample(NamedTuple):
 class Verification:
     """The sample, the queue, and what follows from an opinion; for one worker, on its event loop.
 
-    `share` of the pages that `consider` hears of are judged, chosen by `entropy`, at most one in `interval_s`. `table` gives the one in force;
-    `announce` hears of what is held.
+    `share` of the pages that `consider` hears of are judged, chosen by `entropy`, at most one in `interval_s`. `table` gives the one in force.
+    What differs is held in `quarantine`, which tells of it.
     """
 
     def __init__(
@@ -142,7 +63,6 @@ class Verification:
         quarantine: MutationQuarantine,
         table: Callable[[], DecisionTable | None],
         entropy: random.Random,
-        announce: Announce = lambda _: None,
         deadline_s: float = DEADLINE_S,
         interval_s: float = 0.0,
         command: Sequence[str] = COMMAND,
@@ -153,9 +73,8 @@ class Verification:
         self._share = share
         self._table = table
         self._entropy = entropy
-        self._announce = announce
         self._deadline_s = deadline_s
-        self._judge = Judge(command)
+        self._judge = Companion(command)
         self._queue: asyncio.Queue[_Sample] = asyncio.Queue(QUEUE_PAGES_MAX)
         self._opinions: Counter[tuple[str, str]] = Counter()
         self._dropped = 0
@@ -213,7 +132,7 @@ class Verification:
             try:
                 self._heard(sample, _decode(await self._judge.ask(_encode(sample.case), self._deadline_s)))
                 self._failures = 0
-            except (JudgeLostError, msgspec.MsgspecError) as error:
+            except (CompanionLostError, msgspec.MsgspecError) as error:
                 await self._judge.close()
                 self._count(Opinion(Verdict.NO_OPINION, Doubt.FAILED))
                 await self._wait_to_restart(sample, error)
@@ -233,7 +152,9 @@ class Verification:
             return
         # Of the table that was in force then: a version published since is judged by pages of its own.
         versions = {} if sample.table is None else sample.table.versions(judged.blamed)
-        held_s = max((self.quarantine.hold(name, version) for name, version in versions.items()), default=0.0)
+        held_s = max(
+            (self.quarantine.hold(name, version, Why.DIFFERS) for name, version in versions.items()), default=0.0
+        )
         _log.error(
             "mutation_differs",
             mutations=list(judged.blamed),
@@ -242,8 +163,6 @@ class Verification:
             held_s=held_s,
             advice="see what it does on that page by the preview; it is skipped meanwhile, a new version is tried at once",
         )
-        if versions:
-            self._announce(versions)
 
     def _count(self, opinion: Opinion) -> None:
         self._opinions[opinion.verdict.value, opinion.doubt.value if opinion.doubt is not None else ""] += 1

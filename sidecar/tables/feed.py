@@ -44,6 +44,14 @@ REFUSED_S = 5.0
 _log = structlog.get_logger("sidecar.tables.feed")
 
 
+class HeldThere(msgspec.Struct, frozen=True):
+    """A mutation that an instance skips for a while: in which version, what it did, until when (RFC 3339, UTC)."""
+
+    version: int
+    why: str
+    until: str
+
+
 class Report(msgspec.Struct, frozen=True, rename="camel"):
     """What an instance says of itself in the hash `fleet`: `state` is ACK, NACK or none."""
 
@@ -53,8 +61,8 @@ class Report(msgspec.Struct, frozen=True, rename="camel"):
     state: str
     reason: str
     workers: int
-    quarantined: tuple[str, ...] = ()
-    """Mutations of the table in force that are skipped here, since a second opinion differed about them."""
+    held: dict[str, HeldThere] = {}
+    """Mutations of the table in force that are skipped here for a while, by id."""
 
 
 class FleetEntry(Report, frozen=True, rename="camel", kw_only=True):

@@ -12,7 +12,7 @@ Never: blocks a start, waits for Redis, or serves a table that no trusted key ha
 import asyncio
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +28,7 @@ from rules.table import UNCHECKED, DecisionTable, Pause, key_id, unseal
 from service import user_agents
 from service.keys import Keys
 from sidecar.tables import snapshot
-from sidecar.tables.feed import Feed, Report
+from sidecar.tables.feed import Feed, HeldThere, Report
 from sidecar.tables.unhurried import Unhurried, at_once, beside_visitors
 
 POLL_S = 1.0
@@ -38,10 +38,15 @@ OFFENCES_MAX = 1_000
 SAVE_S_MAX = 2.0
 """For how long an end waits for the disk, which may hang."""
 
-QUARANTINED_MAX = 100
+HELD_MAX = 100
 """Mutations that the fleet is told of: with more of them at fault, no list helps."""
 
+UNTIL_S = 2.0
+"""Two clocks differ by less from one report to the next, and no new report is due for that."""
+
 Verify = Callable[[str, bytes, bytes], bool]
+Held = Callable[[DecisionTable | None], Mapping[str, tuple[int, str, float]]]
+"""Mutation -> version, why, and for how many seconds more it is skipped."""
 
 _log = structlog.get_logger("sidecar.tables.tables")
 
@@ -86,7 +91,7 @@ class Tables:
 
     `redis_url` None: there is only the disk; `snapshot_dir` None: there is no disk. `instance` names this process in
     the fleet. `on_change(table)` is called on the event loop when a table came into force. `clock` gives seconds since
-    1970. `held(table)` names the mutations that this worker skips. `engine` names this program: tables checked by the
+    1970. `held(table)` says which mutations this worker skips. `engine` names this program: tables checked by the
     same one are loaded fast. Raises ValueError for a URL or a key that can't be used.
     """
 
@@ -103,7 +108,7 @@ class Tables:
         entropy: random.Random | None = None,
         clock: Callable[[], float] = time.time,
         on_change: Callable[[DecisionTable], None] | None = None,
-        held: Callable[[DecisionTable | None], Collection[str]] = lambda _: (),
+        held: Held = lambda _: {},
         engine: str = UNCHECKED,
     ) -> None:
         self.current: DecisionTable | None = None
@@ -116,6 +121,7 @@ class Tables:
         self._clock = clock
         self._on_change = on_change
         self._held = held
+        self._until: dict[tuple[str, int, str], float] = {}
         self._engine = engine
         self._source: str | None = None
         self._refusal: Refusal | None = None
@@ -214,8 +220,18 @@ class Tables:
             state=self._state,
             reason="" if self._refusal is None else self._refusal.reason,
             workers=self._workers,
-            quarantined=tuple(sorted(self._held(table))[:QUARANTINED_MAX]),
+            held=self._held_here(table),
         )
+
+    def _held_here(self, table: DecisionTable | None) -> dict[str, HeldThere]:
+        """What is skipped; each end is said as it was said before, where that is still true."""
+        ends: dict[tuple[str, int, str], float] = {}
+        for name, (version, why, left_s) in sorted(self._held(table).items())[:HELD_MAX]:
+            told, now = (name, version, why), self._clock() + left_s
+            before = self._until.get(told, now)
+            ends[told] = before if abs(before - now) < UNTIL_S else now
+        self._until = ends
+        return {name: HeldThere(version, why, _rfc3339(end)) for (name, version, why), end in ends.items()}
 
     # ---- taking a table
 
@@ -224,7 +240,8 @@ class Tables:
         with beside_visitors():
             table = unseal(sealed, verify=self._verify, engine=self._engine, left_out=_left_out, pause=pause)
             assert table.digest  # computed here and kept, not later on the event loop
-            user_agents.prepare(sealed, pause)  # so is this
+            table.versions()  # so is this
+            user_agents.prepare(sealed, pause)  # and this
         return table
 
     def _follows(self, table: DecisionTable) -> bool:
@@ -301,5 +318,8 @@ class Tables:
         return None if self.current is None else self.current.version
 
     def _timestamp(self) -> str:
-        moment = datetime.fromtimestamp(self._clock(), UTC)
-        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return _rfc3339(self._clock())
+
+
+def _rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -2,13 +2,16 @@
 
 from sidecar.inspection import Inspection
 from sidecar.kill_switch import KillSwitch
+from sidecar.rewriting.quarantine import Held, HeldMutation, Why
 from sidecar.telemetry import Telemetry
-from tests.sidecar.wire import NOON, FixedTable, InlineRewriter, headline, table, telling, unverified
+from tests.sidecar.wire import NOON, FixedTable, InlineRewriter, guarding, headline, table, telling, unverified
 
 
 def inspection(source: FixedTable) -> Inspection:
-    parts = (InlineRewriter(), Telemetry(), unverified(source), telling(), KillSwitch(""))
-    return Inspection(source, *parts, lambda: NOON, lambda: {"sites": [], "origins": []})
+    verification = unverified(source)
+    parts = (InlineRewriter(), Telemetry(), verification, telling(), KillSwitch(""))
+    upstream: dict[str, object] = {"sites": [], "origins": []}
+    return Inspection(source, *parts, lambda: NOON, lambda: upstream, guard=guarding(source, verification))
 
 
 def test_without_a_table() -> None:
@@ -43,13 +46,17 @@ def test_a_redirect_is_told() -> None:
     assert inspection(FixedTable(table(mutation))).explain("https://shop.example/b", {})["redirect"] is None
 
 
-def test_what_is_in_quarantine_here_is_said() -> None:
+def of_version(version: int) -> Held:
+    return Held((HeldMutation("headline", version, Why.DIFFERS, 1, 600.0),))
+
+
+async def test_what_is_in_quarantine_here_is_said() -> None:
     """Another worker's second opinion differed: this one holds the mutation too, in the version that was judged."""
     source = FixedTable(table(headline(version=3)))
     inspected = inspection(source)
-    inspected.hold({"headline": 2})
+    inspected.hold(of_version(2))
     assert [mutation["quarantined"] for mutation in inspected.mutations()] == [False]
-    inspected.hold({"headline": 3})
+    inspected.hold(of_version(3))
     assert [mutation["quarantined"] for mutation in inspected.mutations()] == [True]
     explained = inspected.explain("https://shop.example/", {})
     assert (explained["applies"], explained["outcomes"][0]["reason"]) == ([], "quarantined")

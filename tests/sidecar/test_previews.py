@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rules.previews import Preview, seal
 from rules.table import DecisionTable, key_id
+from sidecar.rewriting.quarantine import Held, HeldMutation, Why
 from tests.sidecar.one_headline import LOOKING, PAGE, counted, variant, weighing
 from tests.sidecar.wire import (
     NOON,
@@ -171,6 +172,6 @@ async def test_what_comes_of_a_draft_is_not_laid_to_the_mutation_in_force() -> N
         assert live is not None
         await visitor.get(link(headline("Draft", version=1)))
         assert live.versions(["preview:headline"]) == {}  # so that a second opinion finds nothing to hold
-        sidecar.application.inspection.hold({"headline": 1})
+        sidecar.application.inspection.hold(Held((HeldMutation("headline", 1, Why.DIFFERS, 1, 600.0),)))
         assert (await visitor.get("/")).body == PAGE
         assert (await visitor.get(link(headline("Draft", version=1)))).body == page("Draft")

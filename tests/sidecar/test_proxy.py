@@ -7,6 +7,7 @@ from typing import Any
 import jwt
 import pytest
 
+from sidecar.rewriting.quarantine import Held, HeldMutation, Why
 from tests.sidecar.wire import (
     UNIT,
     Answer,
@@ -305,7 +306,7 @@ async def test_a_mutation_in_quarantine_is_skipped_and_the_operator_is_told() ->
         client(sidecar.port) as visitor,
     ):
         assert (await visitor.get("/", *explain)).body == NEW
-        sidecar.application.inspection.hold({"headline": 4})
+        sidecar.application.inspection.hold(Held((HeldMutation("headline", 4, Why.DIFFERS, 1, 600.0),)))
         held = await visitor.get("/", *explain)
         assert (held.body, held.verdict) == (PAGE, b"passed; reason=no_rules")
         assert held.get(b"X-Layout-Mutation-Explain") == b"headline=quarantined"

@@ -24,8 +24,9 @@ from rules.table import DecisionTable
 from service.events import AnyEvent, entry, read, sealed
 from sidecar.app import Application
 from sidecar.events.events import Events, Sink
+from sidecar.rewriting.guard import Guard
 from sidecar.rewriting.memo import MemoKey
-from sidecar.rewriting.quarantine import MutationQuarantine
+from sidecar.rewriting.quarantine import MutationQuarantine, PageQuarantine
 from sidecar.rewriting.verification import Verification
 from sidecar.settings import SidecarSettings
 
@@ -272,6 +273,12 @@ def unverified(source: FixedTable) -> Verification:
     )
 
 
+def guarding(source: FixedTable, verification: Verification | None = None) -> Guard:
+    """A guard of a worker that holds nothing yet."""
+    quarantine = (verification or unverified(source)).quarantine
+    return Guard(quarantine, PageQuarantine(), table=lambda: source.current, clock=time.monotonic)
+
+
 def telling(sink: Sink | None = None, **settings: Any) -> Events:
     """The events of a worker, in the order of their numbers."""
     given = SidecarSettings(upstream="http://127.0.0.1:1", **settings)
@@ -342,11 +349,13 @@ async def serving(
     """A sidecar in front of `upstream`, with doubles for the table's keeper and the page rewriter."""
     source, pages, sink = FixedTable(tables), rewriter or InlineRewriter(), told or Told()
     given = SidecarSettings(upstream=upstream, **{"drain_s": 1.0, **settings})
+    verification = unverified(source)
     application = Application(
         given,
         tables=source,
         rewriting=pages,
-        verification=unverified(source),
+        verification=verification,
+        guard=guarding(source, verification),
         outbox=sink if given.events else None,
         now=now,
         new_unit=lambda: UNIT,

@@ -1,11 +1,13 @@
 """The strip above the list: what is published, and what the sidecars say about it."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from redis.asyncio import Redis
 
+from control_plane.admin.addresses import PREFIX
 from control_plane.admin.published import counted
 from control_plane.services import Services
 from tests.control_plane.admin.person import Person
@@ -56,3 +58,26 @@ async def test_redis_away_is_said_and_the_list_still_there(admin: Person, servic
         page = await admin.open()
     assert page.status == 200
     assert page.all_words("a.title") == ["Summer headline"]
+
+
+async def test_a_mutation_that_sidecars_skip_is_marked_in_the_list_and_explained_on_its_page(
+    admin: Person, services: Services, redis_url: str, redis_environment: str
+) -> None:
+    saved = await write(admin)
+    assert "held" not in (await admin.open()).words("tbody")
+    version = (await services.mutations.get(saved.id)).version
+    now = datetime.now(UTC)
+    until = (now + timedelta(minutes=10)).isoformat()
+    async with Redis.from_url(redis_url) as redis:
+        for instance, why in (("one/:80/0", "hung"), ("one/:80/1", "hung"), ("two/:80/0", "<b>")):
+            held = {saved.id: {"version": version, "why": why, "until": until}}
+            report = {"instance": instance, "version": 1, "state": "ACK", "seenAt": now.isoformat(), "held": held}
+            await redis.hset(f"{{lm:{redis_environment}}}:fleet", instance, json.dumps(report))
+    assert "held at 2 sidecars" in (await admin.open()).words("tbody")
+    page = await admin.open(f"{PREFIX}/mutations/{saved.id}")
+    said = page.words("[role=alert]")
+    assert "the page rewriter did not come back from it" in said
+    assert page.all_words("[role=alert] li") == ["one/:80", "two/:80"]
+    # A new version is another one.
+    await admin.submit(page, SWITCH)
+    assert "held" not in (await admin.open()).words("tbody")

@@ -11,6 +11,7 @@ import pytest
 from sidecar.processes import slots
 from sidecar.processes.control import REPLACE
 from sidecar.processes.slots import GROWN_S_MIN, HARD_SHARE, Slot, Worker
+from sidecar.rewriting.quarantine import Held, HeldMutation, Why
 from sidecar.settings import SidecarSettings
 
 SETTINGS = SidecarSettings(
@@ -78,11 +79,12 @@ async def test_without_a_ceiling_it_is_only_told(listening: socket.socket) -> No
 
 async def test_a_worker_may_ask_for_its_successor(listening: socket.socket) -> None:
     heard: list[Any] = []
-    slot = Slot(0, SETTINGS, listening, lambda _, news: heard.append(news))
-    slot._news({"headline": 3})
+    slot = Slot(0, SETTINGS, listening, lambda _, held: heard.append(held))
+    held = Held((HeldMutation("headline", 3, Why.DIFFERS, 1, 600.0),))
+    slot._news(msgspec.to_builtins(held))
     assert not slot._replace.is_set()
     slot._news(REPLACE)
-    assert (slot._replace.is_set(), heard) == (True, [{"headline": 3}])
+    assert (slot._replace.is_set(), heard) == (True, [held])
 
 
 def test_a_hung_worker_is_noticed_within_the_time_that_the_documents_say() -> None:

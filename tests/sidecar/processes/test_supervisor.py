@@ -9,6 +9,7 @@ import pytest
 from sidecar.processes.control import Asker, Channel, Question
 from sidecar.processes.slots import MEMORY_ENVIRONMENT, Slot, Worker, worker_environment
 from sidecar.processes.supervisor import Supervisor
+from sidecar.rewriting.quarantine import Held, HeldMutation, Why
 from sidecar.settings import SidecarSettings
 
 
@@ -49,9 +50,11 @@ async def test_what_one_worker_holds_is_told_to_all_others() -> None:
             ours, theirs = socket.socketpair()
             slot._worker = cast(Worker, Standing(Asker(await Channel.over(ours))))
             channels.append(await Channel.over(theirs))
-        slots[0]._news({"headline": 3})
+        held = Held((HeldMutation("headline", 3, Why.DIFFERS, 1, 600.0),))
+        slots[0]._news(msgspec.to_builtins(held))
         question = msgspec.msgpack.decode(await channels[1].receive() or b"", type=Question)
-        assert question == Question(0, "hold", {"versions": {"headline": 3}})
+        assert (question.number, question.ask) == (0, "hold")
+        assert msgspec.convert(question.arguments["held"], Held) == held
         for slot in slots:
             slot.tell("stop")
         assert msgspec.msgpack.decode(await channels[0].receive() or b"", type=Question).ask == "stop"

@@ -8,6 +8,7 @@ import pytest
 
 from sidecar.processes.control import NEWS, Answer, Channel, Question
 from sidecar.processes.workers import _announce, _answer, _said
+from sidecar.rewriting.quarantine import Held, HeldMutation, Why
 from tests.sidecar.wire import headline, serving, table
 
 
@@ -26,12 +27,14 @@ async def test_what_a_worker_can_be_asked() -> None:
 async def test_what_one_worker_holds_the_others_hold_too() -> None:
     """The supervisor carries it: `tests/sidecar/test_supervisor.py`."""
     ours, theirs = [await Channel.over(end) for end in socket.socketpair()]
-    _announce(theirs, {"headline": 1})
-    assert msgspec.msgpack.decode(await ours.receive() or b"", type=Answer) == Answer(NEWS, {"headline": 1})
+    held = Held((HeldMutation("headline", 1, Why.DIFFERS, 1, 600.0),))
+    _announce(theirs, held)
+    news = msgspec.msgpack.decode(await ours.receive() or b"", type=Answer)
+    assert (news.number, msgspec.convert(news.value, Held)) == (NEWS, held)
     async with serving("http://127.0.0.1:1", tables=table(headline())) as sidecar:
         stop = asyncio.Event()
         answering = asyncio.create_task(_answer(theirs, sidecar.application, stop))
-        ours.send(Question(0, "hold", {"versions": {"headline": 1}}))
+        ours.send(Question(0, "hold", {"held": held}))
         ours.send(Question(1, "mutations"))
         said = msgspec.msgpack.decode(await ours.receive() or b"", type=Answer)
         assert (said.number, [mutation["quarantined"] for mutation in said.value]) == (1, [True])

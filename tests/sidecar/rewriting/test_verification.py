@@ -6,7 +6,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 import pytest
@@ -19,7 +19,7 @@ from rules.table import DecisionTable
 from service.opinions import PAGE_BYTES_MAX
 from sidecar.context.contexts import context_of_address
 from sidecar.rewriting.memo import MemoKey
-from sidecar.rewriting.quarantine import MutationQuarantine
+from sidecar.rewriting.quarantine import HeldMutation, MutationQuarantine, Why
 from sidecar.rewriting.verification import QUEUE_PAGES_MAX, Verification
 from tests.service.judging import PAGE
 from tests.sidecar.opened import children
@@ -107,8 +107,8 @@ async def test_however_many_pages_there_are_few_are_judged(verification: Open) -
 
 
 async def test_a_mutation_that_did_something_else_is_skipped_and_told_of(verification: Open) -> None:
-    announced: list[Mapping[str, int]] = []
-    judged = verification(announce=announced.append)
+    announced: list[HeldMutation] = []
+    judged = verification(quarantine=MutationQuarantine(time.monotonic, on_hold=announced.append))
     swallowed = result().page.replace(b"</ul>", b"</ul><textarea>")
     with capture_logs() as logs:
         consider(judged, page_of(swallowed))
@@ -117,7 +117,10 @@ async def test_a_mutation_that_did_something_else_is_skipped_and_told_of(verific
     assert (line["event"], line["page"], line["held_s"]) == ("mutation_differs", "shop.example/offers", 600.0)
     assert line["mutations"] == ["headline", "end"], "neither is to blame alone"
     assert "<textarea>" in line["detail"]
-    assert announced == [{"end": 1, "headline": 3}]
+    assert {(one.mutation_id, one.version, one.why) for one in announced} == {
+        ("end", 1, Why.DIFFERS),
+        ("headline", 3, Why.DIFFERS),
+    }
     held = judged.quarantine.held(TABLE)
     assert groups(held=held) == ()
     context = context_of_address("https://shop.example/offers", {}, NOON, held=held)

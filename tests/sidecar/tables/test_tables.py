@@ -406,7 +406,7 @@ async def test_a_snapshot_that_was_deleted_comes_back_with_the_next_table(
 
 
 async def test_the_fleet_hears_of_acceptance_and_refusal_and_of_leaving(follow: Follow, publisher: Publisher) -> None:
-    held: set[str] = set()
+    held: dict[str, tuple[int, str, float]] = {}
     tables = await following(follow(workers=2, clock=MADE.timestamp, poll_s=0.05, held=lambda _: held))
 
     async def entry() -> dict[str, object]:
@@ -422,8 +422,12 @@ async def test_the_fleet_hears_of_acceptance_and_refusal_and_of_leaving(follow: 
     await publisher.publish(1)
     await reported(state="ACK", version=1, reason="")
     assert (await entry())["digest"] == tables.status()["digest"]
-    held.update(("m-2", "m-1"))
-    await reported(state="ACK", quarantined=["m-1", "m-2"])
+    held["m-1"] = (3, "slow", 600.0)
+    there = {"version": 3, "why": "slow", "until": "2026-03-01T12:10:00.000Z"}
+    await reported(state="ACK", held={"m-1": there})
+    held.update({"m-1": (3, "slow", 601.0), "m-2": (1, "killed", 60.0)})
+    until = "2026-03-01T12:01:00.000Z"
+    await reported(state="ACK", held={"m-1": there, "m-2": {"version": 1, "why": "killed", "until": until}})
     await publisher.publish(2, b"noise")
     await reported(state="NACK", version=1, reason="malformed")
     await tables.close()
