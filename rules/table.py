@@ -117,7 +117,7 @@ def _page_of(rows: Sequence[Row | Outcome]) -> _Page:
 class DecisionTable:
     """Rules of one version, ready to decide; never changed once made. `compiled`, `from_bytes` and `unseal` make one."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part that only a loader makes
         self,
         *,
         stamp: Stamp,

@@ -15,7 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.app import Application, outbox_of, rewriting_of, tables_of
 from sidecar.processes.admin import exposition
-from sidecar.rewriting.quarantine import MutationQuarantine
+from sidecar.rewriting.guard import Guard
+from sidecar.rewriting.quarantine import MutationQuarantine, PageQuarantine
 from sidecar.rewriting.verification import Verification
 from sidecar.settings import SidecarSettings
 from sidecar.telemetry import Family
@@ -114,6 +115,7 @@ async def _of_a_worker() -> tuple[list[Family], Mapping[str, tuple[str, ...]]]:
         tables=tables,
         rewriting=rewriting,
         verification=verification,
+        guard=Guard(quarantine, PageQuarantine(), table=lambda: None, clock=time.monotonic),
         outbox=outbox_of(settings, "documentation"),
     )
     try:

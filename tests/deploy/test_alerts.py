@@ -125,7 +125,7 @@ SICK: dict[str, dict[str, str]] = {
     },
     "PagesFailed": {f'layout_mutation_failures_total{{reason="rewrite_failed",{IN}}}': "3x55 4x5"},
     "EverythingSwitchedOff": {f'layout_mutation_switched_off{{by="file",{IN}}}': "1x60"},
-    "MutationsHeld": {f'layout_mutation_opinions_total{{verdict="differs",reason="",{IN}}}': "1x40 2x20"},
+    "MutationsHeld": {f'layout_mutation_mutations_held{{reason="hung",{IN}}}': "0x40 1x20"},
     "DecideSlow": {f'layout_mutation_decide_seconds_bucket{{le="0.0005",{IN}}}': "0+3000x60"}
     | {f'layout_mutation_decide_seconds_bucket{{le="0.05",{IN}}}': "0+6000x60"},
     "RewriteSlow": {f'layout_mutation_rewrite_seconds_bucket{{le="0.01",{IN}}}': "0+3000x60"},
