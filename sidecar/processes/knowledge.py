@@ -9,10 +9,12 @@ page's doing. A SIGKILL from elsewhere (a person, or the kernel short of memory)
 mutation is held when it happens again within ten minutes. Signals by which one stops a process prove nothing.
 
 Counterparts: `supervisor` asks, `sidecar.rewriting.quarantine` has the stays, `sidecar.rewriting.last_words` what is read.
-Never: an address with its query on disk, or a failure of the supervisor for what stands there.
+Never: an address with its query on disk, or a supervisor that fails for what stands there or waits for it.
 """
 
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,6 +31,9 @@ from sidecar.rewriting.quarantine import Held, HeldPage, MutationQuarantine, Pag
 FILE = "quarantine"
 FILE_BYTES_MAX = 2 * 1024 * 1024
 """Room for all pages and mutations that can be held at once."""
+READER = "quarantine-reader"
+DISK_S_MAX = 2.0
+"""For how long a start or an end waits for the disk, which may hang."""
 AGAIN_S = 600.0
 SUSPECTS_MAX = 1_000
 
@@ -61,6 +66,9 @@ class Knowledge:
         self._pages = PageQuarantine()
         self._suspects: dict[tuple[str, int], float] = {}
         self._is_complained = False
+        self._lock = threading.Lock()
+        self._due: bytes | None = None
+        self._writer: threading.Thread | None = None
 
     def learn(self, news: Any) -> Held | None:
         """What a worker holds from now on, for the other ones; None for what is no such news."""
@@ -109,25 +117,28 @@ class Knowledge:
         self._save()
         return Held(mutations, tuple(told))
 
-    def read(self) -> None:
-        """What an earlier sidecar kept, as far as it can be used; each stay is that much shorter."""
+    def read(self, within_s: float = DISK_S_MAX) -> None:
+        """What an earlier sidecar kept, as far as it can be used; each stay is that much shorter. A disk that hangs is not
+        waited for."""
         if self._folder is None:
             return
-        try:
-            with (self._folder / FILE).open("rb") as file:
-                written = file.read(FILE_BYTES_MAX + 1)
-            if len(written) > FILE_BYTES_MAX:
-                raise ValueError(f"more than {FILE_BYTES_MAX:,} bytes")
-            kept = msgspec.msgpack.decode(written, type=Kept)
-        except FileNotFoundError:
-            return
-        except (OSError, ValueError, msgspec.MsgspecError, RecursionError) as error:
-            _log.warning("quarantine_not_read", detail=str(error), folder=str(self._folder))
-            return
-        passed_s = max(0.0, self._now() - kept.written_at)
-        self._enter(
-            Held(*(tuple(_later(one, passed_s) for one in some) for some in (kept.held.mutations, kept.held.pages)))
-        )
+        found: list[Kept] = []
+        reader = threading.Thread(target=lambda: found.extend(_kept(folder)), name=READER, daemon=True)
+        folder = self._folder
+        reader.start()
+        reader.join(within_s)
+        if reader.is_alive():
+            _log.warning("quarantine_not_read", detail=f"the disk takes longer than {within_s:g} s", folder=str(folder))
+        for kept in found:
+            passed_s = max(0.0, self._now() - kept.written_at)
+            mutations = tuple(_later(one, passed_s) for one in kept.held.mutations)
+            self._enter(Held(mutations, tuple(_later(one, passed_s) for one in kept.held.pages)))
+
+    def settle(self, within_s: float = DISK_S_MAX) -> None:
+        """Wait until the disk has what is known."""
+        writer = self._writer
+        if writer is not None:
+            writer.join(within_s)
 
     # ---- small things
 
@@ -145,21 +156,57 @@ class Knowledge:
         return before is not None and now - before < AGAIN_S
 
     def _save(self) -> None:
-        """Seldom: something is held that was not. A draft that is left by a crash is written over."""
+        """Seldom: something is held that was not. In a thread, for a disk may hang."""
         if self._folder is None:
             return
-        draft = self._folder / f".{FILE}.draft"
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(_encode(Kept(self._now(), self.held())))
-            draft.replace(self._folder / FILE)
-            self._is_complained = False
-        except OSError as error:
-            with suppress(OSError):
-                draft.unlink()
-            if not self._is_complained:
-                _log.warning("quarantine_not_written", problem=error.strerror or str(error), folder=str(self._folder))
-            self._is_complained = True
+        with self._lock:
+            self._due = _encode(Kept(self._now(), self.held()))
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._write_all, args=(self._folder,), daemon=True)
+                self._writer.start()
+
+    def _write_all(self, folder: Path) -> None:
+        while True:
+            with self._lock:
+                due, self._due = self._due, None
+                if due is None:
+                    self._writer = None
+                    return
+            try:
+                _write(folder, due)
+                self._is_complained = False
+            except OSError as error:
+                if not self._is_complained:
+                    _log.warning("quarantine_not_written", problem=error.strerror or str(error), folder=str(folder))
+                self._is_complained = True
+
+
+def _kept(folder: Path) -> list[Kept]:
+    """The file, where there is one that can be used."""
+    try:
+        with (folder / FILE).open("rb") as file:
+            written = file.read(FILE_BYTES_MAX + 1)
+        if len(written) > FILE_BYTES_MAX:
+            raise ValueError(f"more than {FILE_BYTES_MAX:,} bytes")
+        return [msgspec.msgpack.decode(written, type=Kept)]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, msgspec.MsgspecError, RecursionError) as error:
+        _log.warning("quarantine_not_read", detail=str(error), folder=str(folder))
+        return []
+
+
+def _write(folder: Path, content: bytes) -> None:
+    """The file, whole or not at all. Raises OSError. A draft that a crash left behind is this process's own, and small."""
+    draft = folder / f".{FILE}.{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        draft.write_bytes(content)
+        draft.replace(folder / FILE)
+    except OSError:
+        with suppress(OSError):
+            draft.unlink()
+        raise
 
 
 def _later(held: Any, passed_s: float) -> Any:

@@ -85,6 +85,7 @@ class Supervisor:
             _log.warning("workers_killed", count=len(late), waited_s=within_s)
             self.kill()
             await asyncio.wait(late)
+        await asyncio.to_thread(self.knowledge.settle)
 
     def kill(self) -> None:
         """End every worker at once: somebody insisted."""

@@ -1,6 +1,8 @@
 """What a supervisor keeps of harmful pages and mutations; real ends of workers are in tests/end_to_end/test_lost_workers.py."""
 
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from sidecar.processes.knowledge import AGAIN_S, FILE, FILE_BYTES_MAX, Knowledge
+from sidecar.processes.knowledge import AGAIN_S, FILE, FILE_BYTES_MAX, READER, Knowledge
 from sidecar.rewriting.last_words import LastWords, UnderWay
 from sidecar.rewriting.quarantine import (
     MUTATIONS_MAX,
@@ -127,9 +129,27 @@ def test_who_had_nothing_under_way_proves_nothing(words: LastWords) -> None:
 # ---- the folder
 
 
+def kept(knowledge: Knowledge) -> None:
+    assert knowledge.learn(msgspec.to_builtins(HELD)) == HELD
+    knowledge.settle()
+
+
+def test_a_disk_that_hangs_holds_nobody(tmp_path: Path) -> None:
+    """A pipe that nobody writes to, in place of the file."""
+    os.mkfifo(tmp_path / FILE)
+    knowledge = Knowledge(tmp_path)
+    with capture_logs() as lines:
+        knowledge.read(within_s=0.05)
+        assert (knowledge.held(), [line["event"] for line in lines]) == (Held(), ["quarantine_not_read"])
+        os.close(os.open(tmp_path / FILE, os.O_WRONLY | os.O_NONBLOCK))  # so that the thread ends
+        for thread in threading.enumerate():
+            if thread.name == READER:
+                thread.join(5)
+
+
 def test_what_was_learned_outlives_everything_and_is_that_much_shorter(tmp_path: Path) -> None:
     folder, now = tmp_path / "kept", Clock()
-    Knowledge(folder, clock=Clock(), now=now).learn(msgspec.to_builtins(HELD))
+    kept(Knowledge(folder, clock=Clock(), now=now))
     now.now += 30
     again = Knowledge(folder, clock=Clock(), now=now)
     again.read()
@@ -144,7 +164,9 @@ def test_what_was_learned_outlives_everything_and_is_that_much_shorter(tmp_path:
 
 def test_no_address_with_its_query_reaches_the_disk(tmp_path: Path, words: LastWords) -> None:
     words.begin(UNDER_WAY)
-    lost(Knowledge(tmp_path), words, -signal.SIGSEGV)
+    knowledge = Knowledge(tmp_path)
+    lost(knowledge, words, -signal.SIGSEGV)
+    knowledge.settle()
     assert b"?q" not in (tmp_path / FILE).read_bytes()
 
 
@@ -180,7 +202,7 @@ def test_a_folder_that_can_not_be_written_is_said_once_and_costs_nothing(tmp_pat
     knowledge = Knowledge(tmp_path / "file")
     with capture_logs() as lines:
         for _ in range(3):
-            assert knowledge.learn(msgspec.to_builtins(HELD)) == HELD
+            kept(knowledge)
     assert [line["event"] for line in lines] == ["quarantine_not_written"]
 
 
@@ -194,6 +216,7 @@ def test_all_that_can_be_held_has_room_in_the_file(tmp_path: Path) -> None:
         for number in range(PAGES_MAX)
     )
     knowledge.learn(msgspec.to_builtins(Held(tuple(mutations), tuple(pages))))
+    knowledge.settle()
     assert (tmp_path / FILE).stat().st_size < FILE_BYTES_MAX
     again = Knowledge(tmp_path)
     again.read()
