@@ -6,7 +6,15 @@ import msgspec
 import pytest
 
 from rules.reasons import Reason
-from sidecar.telemetry import EventCollector, Family, OpinionCollector, OriginCollector, StatusCollector, Telemetry
+from sidecar.telemetry import (
+    EventCollector,
+    Family,
+    GuardCollector,
+    OpinionCollector,
+    OriginCollector,
+    StatusCollector,
+    Telemetry,
+)
 
 
 def values(telemetry: Telemetry, name: str) -> dict[str, float]:
@@ -114,3 +122,18 @@ def test_what_is_known_of_an_origin_is_told_with_every_state_and_reason() -> Non
         ("checks_total", "http://a", "passed"): 5.0,
         ("checks_total", "failed", "http://a"): 0.0,
     }
+
+
+def test_what_the_guard_holds_and_found() -> None:
+    openings = {"slow": 3, "hung": 0}
+    held = [{"why": "slow"}, {"why": "slow"}]
+    status = {"held": held, "openings": openings, "inquiries": {"mutation": 1, "page": 2}}
+    telemetry = Telemetry()
+    telemetry.registry.register(GuardCollector(lambda: status))
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value for one in telemetry.families() for sample in one.samples
+    }
+    assert samples["layout_mutation_mutations_held", "slow"] == 2
+    assert samples["layout_mutation_mutations_held", "hung"] == 0
+    assert samples["layout_mutation_guard_openings_total", "slow"] == 3
+    assert samples["layout_mutation_guard_inquiries_total", "page"] == 2

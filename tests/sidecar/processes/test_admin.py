@@ -41,7 +41,13 @@ def worker(number: int, version: int | None = None) -> Place:
     telemetry.responded("applied", 200, 5)
     status = {"table": {"version": version}, "rewriter": {"ready": True}}
     explanation = {"applies": ["headline"]}
-    answers = {"status": status, "metrics": telemetry.families(), "mutations": [{"id": "m"}], "explain": explanation}
+    answers = {
+        "status": status,
+        "metrics": telemetry.families(),
+        "mutations": [{"id": "m"}],
+        "pages": [{"page": "a/"}],
+        "explain": explanation,
+    }
     return Place(number, answers)
 
 
@@ -79,7 +85,7 @@ async def test_the_table_of_each_worker_and_the_mutations_in_force() -> None:
         document = await (await client.get("/table")).json()
         assert "note" not in await (await client.get("/readyz")).json()
     assert [one["table"]["version"] for one in document["workers"]] == [3, 4]
-    assert document["mutations"] == [{"id": "m"}]
+    assert (document["mutations"], document["pages"]) == ([{"id": "m"}], [{"page": "a/"}])
 
 
 async def test_metrics_of_all_workers_are_one_valid_exposition() -> None:

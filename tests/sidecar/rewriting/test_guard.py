@@ -14,6 +14,7 @@ from rules.model import decode_operations
 from rules.reasons import Reason
 from rules.table import DecisionTable
 from sidecar.context.contexts import context_of_address
+from sidecar.rewriting.child import COMMAND
 from sidecar.rewriting.guard import (
     ABSENT_MIN,
     FAULTS_MAX,
@@ -317,15 +318,19 @@ def test_a_draft_is_not_laid_to_the_mutation_in_force() -> None:
     assert (edge.held, edge.announced, edge.guard.advice()) == ([], [], {})
 
 
-async def test_inside_the_worker_who_is_slow_or_raises_is_found_too(guarded: Guarded) -> None:
+@pytest.mark.parametrize("isolation", list(Isolation))
+@pytest.mark.parametrize(("beside", "became"), [((), "nothing_matched"), (("a",), "applied")], ids=["alone", "beside"])
+async def test_a_real_selector_that_is_slow_is_found_wherever_pages_are_rewritten(
+    guarded: Guarded, isolation: Isolation, beside: tuple[str, ...], became: str
+) -> None:
     difficult = "b:nth-of-type(3n) ~ p:has(~ b:nth-of-type(7n) ~ i)"
-    edge, started = await guarded("a", isolation=Isolation.INLINE, slow_us=5_000, memo_bytes_max=0)
+    edge, started = await guarded(isolation=isolation, slow_us=5_000, deadline_s=5.0, command=COMMAND)
     slow = {"operations": [{"verb": "remove", "target": {"selector": difficult}}]}
-    edge.table = table(headline(id="a"), headline(id="slow", version=2, mutationPayload=slow))
+    edge.table = table(*(headline(id=name) for name in beside), headline(id="slow", version=2, mutationPayload=slow))
     page = b"<h1>Old</h1>" + b"<p>a</p><b>x</b>" * 3_000
     for number in range(FAULTS_MAX[Why.SLOW]):
         assert edge.held == []
-        assert await visit(edge, started, page, f"shop.example/{number}") == "applied"
+        assert await visit(edge, started, page, f"shop.example/{number}") == became
     assert edge.held == [("slow", 2, Why.SLOW)]
 
 
