@@ -1,4 +1,5 @@
-"""Workers that rewrite pages themselves and die of one, or hang: killed for real, while they are at it.
+"""Workers that rewrite pages themselves and die of one, or hang: killed for real, while they are at it. And what all of them
+learn of a mutation that hangs the child of one.
 
 The page is quadratic for one selector, so that a worker is at it for seconds; where it is, its last words say.
 """
@@ -86,8 +87,7 @@ async def inline(tmp_path: Path, key: Ed25519PrivateKey | None = None, **setting
         tmp_path / "kept",
         key or Ed25519PrivateKey.generate(),
         table(slow, headline()),
-        rewrite_inline="true",
-        **settings,
+        **{"rewrite_inline": "true", **settings},
     )
     async with origin(answering(html(PAGE))) as site, sidecar(tmp_path, site.url, **kept) as running:
         yield running
@@ -154,3 +154,19 @@ async def test_a_worker_that_ends_with_nothing_under_way_teaches_nothing(tmp_pat
         os.kill(pids(before)[0], signal.SIGSEGV)
         after = await until(running, lambda document: pids(document) != pids(before))
         assert (held(after), after["pages"]) == ([[]], [])
+
+
+@pytest.mark.timeout(120)
+async def test_what_hangs_the_child_of_one_worker_is_held_by_all_and_by_the_one_that_comes(tmp_path: Path) -> None:
+    async with inline(tmp_path, rewrite_inline="false") as running:
+        answer = await asyncio.wait_for(running.get(), 3)
+        assert (answer.verdict, answer.body) == (b"passed; reason=over_budget", PAGE)
+        after = await until(running, lambda document: all(held(document)))
+        assert held(after) == [[("difficult", 4, "hung")]] * 2
+        os.kill(pids(after)[0], signal.SIGKILL)
+        again = await until(running, lambda document: pids(document)[0] != pids(after)[0])
+        assert held(again) == [[("difficult", 4, "hung")]] * 2
+        for _ in range(4):
+            assert (await asyncio.wait_for(running.get(), 3)).verdict == APPLIED
+        found = [sum(worker["guard"]["inquiries"].values()) for worker in after["workers"]]
+        assert sorted(found) == [0, 1], "one found out for both"
