@@ -27,7 +27,7 @@ from sidecar.telemetry import Family, Telemetry
 class Inspection:
     """Answers questions of the internal listener, in one worker."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part that is asked
         self,
         tables: TableSource,
         rewriting: PageRewriter,
