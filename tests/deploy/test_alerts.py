@@ -26,7 +26,7 @@ OF_THE_PLATFORM = {
 }
 """What Prometheus itself and its library say."""
 
-METRIC = re.compile(r"\b(?:layout_mutation_\w+|process_\w+|up)\b(?=\s*[\[{<>=)/]|\s+or\b|$)")
+METRIC = re.compile(r"\b(?:layout_mutation_\w+|process_\w+|up)\b(?=\s*[\[{<>=)/]|\s+(?:or|and)\b|$)")
 
 
 @cache
@@ -36,7 +36,7 @@ def known() -> frozenset[str]:
 
 def metrics_of(expression: str) -> set[str]:
     """The names of metrics in a query, labels and their values apart."""
-    bare = re.sub(r'"[^"]*"|\b(?:by|without)\s*\([^)]*\)', "", expression)
+    bare = re.sub(r'"[^"]*"|\b(?:by|without|on)\s*\([^)]*\)', "", expression)
     return set(METRIC.findall(bare))
 
 
@@ -92,7 +92,6 @@ HEALTHY = {
     f'layout_mutation_responses_total{{reason="over_budget",status="200",{IN}}}': "0+1x60",
     f'layout_mutation_failures_total{{reason="rewrite_failed",{IN}}}': "3x60",
     f'layout_mutation_switched_off{{by="file",{IN}}}': "0x60",
-    f'layout_mutation_opinions_total{{verdict="differs",reason="",{IN}}}': "1x60",
     f'layout_mutation_opinions_total{{verdict="agrees",reason="",{IN}}}': "0+60x60",
     f'layout_mutation_decide_seconds_bucket{{le="0.0005",{IN}}}': "0+6000x60",
     f'layout_mutation_decide_seconds_bucket{{le="+Inf",{IN}}}': "0+6000x60",
@@ -112,6 +111,12 @@ HEALTHY = {
     f"layout_mutation_events_spooled{{{IN}}}": "0x60",
     f'layout_mutation_trace_spans_total{{outcome="sent",{IN}}}': "0+60x60",
     f'layout_mutation_trace_spans_total{{outcome="full",{IN}}}': "4x60",
+    f'layout_mutation_accept_failures_total{{reason="EMFILE",{IN}}}': "2x60",
+    f"layout_mutation_connections_held_back_total{{{IN}}}": "3x60",
+    f'layout_mutation_worker_replacements_total{{reason="memory",{IN}}}': "5x60",
+    f'layout_mutation_mutations_held{{reason="differs",{IN}}}': "0x60",
+    f'layout_mutation_upstream_up{{origin="http://one",{IN}}}': "1x60",
+    f'layout_mutation_upstream_up{{origin="http://two",{IN}}}': "1x60",
 }
 """Series of an hour, a value a minute, of a sidecar that serves two hundred pages a second and has had its bad days."""
 
@@ -120,6 +125,9 @@ SICK: dict[str, dict[str, str]] = {
     "WorkerDown": {f"layout_mutation_worker_up{{{IN}}}": "0x60"},
     "WorkerRestarts": {f"layout_mutation_worker_restarts_total{{{IN}}}": "1x40 1+1x20"},
     "FileDescriptorsLow": {f"process_open_fds{{{IN}}}": "1000x60"},
+    "ConnectionsNotTaken": {f'layout_mutation_accept_failures_total{{reason="EMFILE",{IN}}}': "2x55 3x5"},
+    "ConnectionsHeldBack": {f"layout_mutation_connections_held_back_total{{{IN}}}": "3x40 4+1x20"},
+    "WorkersTooLarge": {f'layout_mutation_worker_replacements_total{{reason="memory",{IN}}}': "5x40 5+1x20"},
     "FailOpenSpike": {
         f'layout_mutation_responses_total{{reason="over_budget",status="200",{IN}}}': "0+600x60",
     },
@@ -140,6 +148,11 @@ SICK: dict[str, dict[str, str]] = {
     "TableVersionsDiffer": {f"layout_mutation_table_version{{{IN}}}": "6x60"},
     "SnapshotNotWritten": {f'layout_mutation_table_state{{state="ACK",snapshot="write_failed",{IN}}}': "1x60"},
     "OriginFails": {f'layout_mutation_upstream_errors_total{{reason="connect_failed",{IN}}}': "0+600x60"},
+    "NoOriginUp": {
+        f'layout_mutation_upstream_up{{origin="http://one",{IN}}}': "0x60",
+        f'layout_mutation_upstream_up{{origin="http://two",{IN}}}': "0x60",
+    },
+    "OriginDown": {f'layout_mutation_upstream_up{{origin="http://two",{IN}}}': "0x60"},
     "EventsDropped": {f'layout_mutation_events_dropped_total{{reason="full",{IN}}}': "2x55 900x5"},
     "EventsWait": {f"layout_mutation_events_spooled{{{IN}}}": "0+10000x60"},
     "TracesDropped": {f'layout_mutation_trace_spans_total{{outcome="full",{IN}}}': "4x20 4+100x40"},
