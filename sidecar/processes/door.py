@@ -127,22 +127,24 @@ class Door:
     def run(self) -> int:
         """Until everything has ended; the exit code."""
         heard, wakes = socket.socketpair()
-        for end in (heard, wakes):
-            end.setblocking(False)
-        signal.set_wakeup_fd(wakes.fileno())
-        for heard_signal in HEARD:
-            signal.signal(heard_signal, _is_heard_elsewhere)
-        self._selector.register(heard, selectors.EVENT_READ)
-        self._present = self._start(successor=False)
-        while self._code is None:
-            for key, _ in self._selector.select(self._patience_s()):
-                if isinstance(key.data, Generation):
-                    self._listen(key.data)
-                else:
-                    for number in heard.recv(4096):
-                        self._obey(signal.Signals(number))
-            self._look_at_the_clock()
-        return self._code
+        with heard, wakes, self._selector:
+            for end in (heard, wakes):
+                end.setblocking(False)
+            signal.set_wakeup_fd(wakes.fileno())
+            for heard_signal in HEARD:
+                signal.signal(heard_signal, _is_heard_elsewhere)
+            self._selector.register(heard, selectors.EVENT_READ)
+            self._present = self._start(successor=False)
+            while self._code is None:
+                for key, _ in self._selector.select(self._patience_s()):
+                    if isinstance(key.data, Generation):
+                        self._listen(key.data)
+                    else:
+                        for number in heard.recv(4096):
+                            self._obey(signal.Signals(number))
+                self._look_at_the_clock()
+            signal.set_wakeup_fd(-1)
+            return self._code
 
     # ---- signals
 

@@ -51,7 +51,9 @@ def test_without_a_visit_the_fallbacks_are_written(content: CommandLine) -> None
 def test_lint_says_what_no_visit_has(content: CommandLine) -> None:
     ran = content("lint", str(EXAMPLES / "content.json"), "--page", f"/={EXAMPLES / 'page.html'}")
     assert ran.code == 0
-    warned = [line.split(", which")[0].rsplit(" ", 1)[1] for line in ran.text.splitlines() if "reads" in line]
+    warned = [
+        line.split(", which")[0].rsplit(" ", 1)[1] for line in ran.text.splitlines() if ", which no visit" in line
+    ]
     assert sorted(warned) == ["`emotion`", "`name`"]
     assert ran.text.splitlines()[-1].startswith("3 mutations, 0 errors, ")
 

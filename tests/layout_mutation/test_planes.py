@@ -16,7 +16,7 @@ import pytest
 
 from layout_mutation.embedded.ports import free_port
 from tests.layout_mutation.running_up import ROOT, wait_for
-from tests.layout_mutation.typed import FOREIGN, CommandLine
+from tests.layout_mutation.typed import FOREIGN
 
 DEADLINE_S = 30
 
@@ -32,25 +32,42 @@ DEADLINE_S = 30
     ],
 )
 def test_a_setting_that_cannot_be_used_is_one_line(
-    run: CommandLine, command: str, environment: Mapping[str, str], names: str
+    tmp_path: Path, command: str, environment: Mapping[str, str], names: str
 ) -> None:
-    ran = run(command, environment=environment)
-    assert (ran.code, ran.out, ran.err.count("\n")) == (2, b"", 1)
-    assert ran.err.startswith(f"{command}: ")
-    assert names in ran.err
+    ran = ended(tmp_path, command, environment)
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
+    assert ran.stderr.startswith(f"{command}: ")
+    assert names in ran.stderr
 
 
-def test_the_dotenv_of_the_folder_is_read(run: CommandLine) -> None:
-    run.write(".env", "SIDECAR_UPSTREAM=http://127.0.0.1:1\nSIDECAR_ROLLOUT=7\n")
-    ran = run("sidecar")
-    assert ran.code == 2
-    assert ran.err.startswith("sidecar: SIDECAR_ROLLOUT")
+def test_the_dotenv_of_the_folder_is_read(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("SIDECAR_UPSTREAM=http://127.0.0.1:1\nSIDECAR_ROLLOUT=7\n", encoding="utf-8")
+    ran = ended(tmp_path, "sidecar", {})
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("sidecar: SIDECAR_ROLLOUT")
+
+
+def ended(folder: Path, command: str, environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+    """A plane that ends by itself, in a process: the sidecar's settings are read behind its first one."""
+    return subprocess.run(
+        [sys.executable, "-m", "layout_mutation", command],
+        cwd=folder,
+        env=own_environment() | {"PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+
+
+def own_environment() -> dict[str, str]:
+    """Without the settings of whoever runs the tests."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
 
 
 @contextmanager
 def sidecar(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
     """`layout-mutation sidecar` as a process, without Redis and with an origin that is away."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     given = {
         "PYTHONPATH": str(ROOT),
         "SIDECAR_UPSTREAM": "http://127.0.0.1:1",
@@ -61,7 +78,9 @@ def sidecar(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
     }
     command = [sys.executable, "-m", "layout_mutation", "sidecar"]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=folder, env=own | given, stdout=pipe, stderr=pipe, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=folder, env=own_environment() | given, stdout=pipe, stderr=pipe, text=True
+    ) as process:
         try:
             yield process
         finally:
