@@ -16,7 +16,6 @@ from msgspec import Meta
 from rules import limits
 from rules.inference import DEFAULT_TIMEZONE
 from service.settings import SECRET
-from sidecar import visitor_settings
 from sidecar.attribute_sources import Sources, checked_header, checked_timezone, cookie_names, header_names
 from sidecar.cache_settings import CacheSettings
 from sidecar.cache_variants import Variants, variants_of
@@ -62,14 +61,6 @@ class SidecarSettings(CacheSettings, frozen=True, kw_only=True):
     drain_s: Annotated[
         float, Meta(ge=0, le=3600, description="Longest wait for requests in progress when stopping, in seconds")
     ] = 20.0
-    unready_s: visitor_settings.UnreadyS = 0.0
-    worker_bytes_max: visitor_settings.WorkerBytesMax = 1024**3
-    connections_max: visitor_settings.ConnectionsMax = 10_000
-    proxy_protocol: visitor_settings.ProxyProtocol = False
-    head_s: visitor_settings.HeadS = 20.0
-    head_bytes_max: visitor_settings.HeadBytesMax = 128 * 1024
-    head_fields_max: visitor_settings.HeadFieldsMax = 256
-    body_bytes_max: visitor_settings.BodyBytesMax = 0
     idle_s: Annotated[
         float, Meta(gt=0, le=3600, description="How long a visitor's idle connection is kept, in seconds")
     ] = 75.0

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta
 
 from service.settings import SECRET
-from sidecar.origin_settings import OriginSettings
+from sidecar.visitor_settings import VisitorSettings
 
 NEEDS = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.common")
 """What the extra `otel` brings."""
@@ -21,7 +21,7 @@ NEEDS = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.common")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
-class TraceSettings(OriginSettings, frozen=True, kw_only=True):
+class TraceSettings(VisitorSettings, frozen=True, kw_only=True):
     """What is configured about traces, after the origin's end: the settings are one row of structs, each on the one before."""
 
     traces_endpoint: Annotated[
