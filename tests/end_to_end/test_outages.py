@@ -242,14 +242,15 @@ def test_a_killed_worker_is_replaced_while_the_other_one_serves(sidecar: Sidecar
 
 def test_a_rewriter_killed_in_the_middle_of_a_page_costs_that_page_its_mutation(sidecar: Sidecar, shop: Site) -> None:
     """It stands still before two pages come: it is killed over the first, and the second is the next rewriter's."""
-    shop.page("/first", PAGE)
-    shop.page("/second", PAGE)
     for number in range(WORKERS):
+        addresses = f"/first/{number}", f"/second/{number}"  # what one worker has lost the other one lets pass
+        for address in addresses:
+            shop.page(address, PAGE)
         killed = sidecar.workers()[number]["rewriter"]["pid"]
         with sidecar.lines() as lines, sidecar.lines() as others, ThreadPoolExecutor(2) as visitors:
             with standing_still(killed):
-                first = visitors.submit(lines[number].get, "/first")
-                second = visitors.submit(others[number].get, "/second")
+                first = visitors.submit(lines[number].get, addresses[0])
+                second = visitors.submit(others[number].get, addresses[1])
                 until(partial(one_waits, sidecar, number), what="a page in the queue behind the other")
                 os.kill(killed, signal.SIGKILL)
             spared, lost = sorted((first.result(), second.result()), key=lambda answer: answer.verdict)
@@ -298,6 +299,17 @@ def test_rewriters_killed_again_and_again_never_cost_a_page(sidecar: Sidecar, sh
     )
 
 
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+            probe.listen()
+        except OSError:
+            return False
+        return True
+
+
 def test_a_killed_door_leaves_no_process_and_no_port(sidecar: Sidecar, shop: Site) -> None:
     workers = sidecar.workers()
     pids = [worker["pid"] for worker in workers] + [worker["rewriter"]["pid"] for worker in workers]
@@ -305,11 +317,8 @@ def test_a_killed_door_leaves_no_process_and_no_port(sidecar: Sidecar, shop: Sit
     with sidecar.lines():
         sidecar.kill()
         until(lambda: not any(map(alive, pids)), RECOVERY_S_MAX, what="the end of all that it had started")
-    for port in (sidecar.port, sidecar.admin_port):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            probe.listen()
+        for port in (sidecar.port, sidecar.admin_port):
+            until(partial(is_free, port), RECOVERY_S_MAX, what="a port without anybody behind it")
     assert len(sidecar.events("door_gone")) == 1
     sidecar.start()
     assert all(map(is_mutated, through_every_worker(sidecar)))

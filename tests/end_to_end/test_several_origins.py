@@ -24,7 +24,7 @@ from tests.end_to_end.visitor import Answer, Line, Visitors, load
 NAMES = ("a", "b", "c")
 WORKERS = 2
 SETTINGS = {
-    "SIDECAR_UPSTREAM_RESPONSE_S": "1.0",
+    "SIDECAR_UPSTREAM_RESPONSE_S": "3.0",
     "SIDECAR_UPSTREAM_BREAKER_FAILURES": "3",
     "SIDECAR_UPSTREAM_BREAKER_S": "0.5",
 }
