@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from sidecar.rewriting.pages import CODED_BYTES_MIN
 from tests.end_to_end.corpus import (
     EDITABLE,
     UNTOUCHABLE,
@@ -87,7 +88,8 @@ def test_an_edited_page_without_its_edits_is_the_origins(corpus: Corpus, sidecar
             assert through.line == origin.line, case
             assert not_of_the_bytes(through) == not_of_the_bytes(origin), case
             assert varies_by(through) == varies_by(origin) | {b"accept-encoding"}, case
-            assert through.get(b"Content-Encoding") == b"gzip", case  # what these visitors take
+            if len(content(through)) >= CODED_BYTES_MIN:
+                assert through.get(b"Content-Encoding") == b"gzip", case  # which is what these visitors take
             assert through.get(b"ETag") is None or through.get(b"ETag") != origin.get(b"ETag"), case
 
 
