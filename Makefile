@@ -39,7 +39,7 @@ check: ## What CI checks besides the tests: style, types, directions of imports,
 	@$(BIN)/python -m layout_mutation docs --check
 
 test: check ## Everything that CI runs: the checks, then all tests on real servers and a real browser
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(TESTS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 faults: ## Provoke every failure while 200 visitors browse, and print what they saw (FAULT_SECONDS=20 for each)
 	$(SET_UP) dev

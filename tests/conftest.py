@@ -27,6 +27,8 @@ SHARE_IN_A_HURRY = 0.1
 
 FIGURES = pytest.StashKey[list[str]]()
 
+SLOW = tuple(Path(__file__).parent / name for name in ("end_to_end/faults", "end_to_end", "browser", "deploy"))
+
 BEYOND_PATH = ("/usr/sbin", "/usr/local/sbin", "/usr/lib/postgresql/15/bin")
 """Where Debian puts servers, and an ordinary user's PATH does not look."""
 
@@ -40,6 +42,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """`tests/soak` is for `--soak`; a path named on the command line is run all the same."""
     return True if collection_path.name == "soak" and config.getoption("--soak") is None else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first: the last file to begin decides when all is over, where several run side by side."""
+    items.sort(key=lambda item: next((at for at, folder in enumerate(SLOW) if folder in item.path.parents), len(SLOW)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -20,12 +20,13 @@ from collections.abc import Mapping
 
 import structlog
 
+from sidecar.processes.heard import HEARD
+
 STOP, LEAVE, KILL, OFF, ON = b"stop\n", b"leave\n", b"kill\n", b"off\n", b"on\n"
 """What a generation is told: to stop, that another one serves already, to end at once; that everything is off, or not."""
 VISITORS, OPERATORS = "visitors", "operators"
 """The two sockets, also as systemd's FileDescriptorName= may name them."""
 
-HEARD = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 SUCCESSION_S_MAX = 120.0
 """A generation that has not come up by then does not come up."""
 SETTLED_S = 10.0
@@ -133,6 +134,7 @@ class Door:
             signal.set_wakeup_fd(wakes.fileno())
             for heard_signal in HEARD:
                 signal.signal(heard_signal, _is_heard_elsewhere)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
             self._selector.register(heard, selectors.EVENT_READ)
             self._present = self._start(successor=False)
             while self._code is None:

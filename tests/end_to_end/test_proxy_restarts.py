@@ -182,8 +182,7 @@ async def test_what_is_in_progress_is_finished_by_those_who_began_it(tmp_path: P
         await until(lambda: len(tree(running)) == 1)
 
 
-@pytest.mark.parametrize("way", ["restart", "stop"])
-@pytest.mark.parametrize("kind", ["websocket", "events"])
+@pytest.mark.parametrize(("kind", "way"), [("websocket", "restart"), ("events", "stop")])
 async def test_what_has_no_end_ends_at_the_deadline(tmp_path: Path, kind: str, way: str) -> None:
     async def script(conversation: Conversation) -> None:
         await conversation.head()
@@ -218,8 +217,10 @@ async def test_what_has_no_end_ends_at_the_deadline(tmp_path: Path, kind: str, w
         await until(lambda: said(running, "stopped"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
-@pytest.mark.parametrize("after_s", [0.15, 0.4, 0.8])
+@pytest.mark.parametrize(
+    ("after_s", "number"),
+    [(0.15, signal.SIGTERM), (0.15, signal.SIGINT), (0.15, signal.SIGHUP), (0.4, signal.SIGINT), (0.8, signal.SIGHUP)],
+)
 async def test_a_signal_while_it_starts_is_no_accident(tmp_path: Path, number: signal.Signals, after_s: float) -> None:
     log = tmp_path / "log"
     with log.open("wb") as file:
