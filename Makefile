@@ -48,7 +48,8 @@ faults: ## Provoke every failure while 200 visitors browse, and print what they 
 soak: ## What takes long: fuzzers and the proxy for ten minutes each, 100,000 pages, every verb on every real page (SOAK_SECONDS=60)
 	$(SET_UP) dev
 	@$(BIN)/python -m pytest --soak $(SOAK_SECONDS) tests/soak tests/end_to_end/faults/test_publishing_under_load.py \
-		tests/properties/test_real_pages.py tests/properties/test_html5lib_documents.py
+		tests/properties/test_real_pages.py tests/properties/test_html5lib_documents.py \
+		tests/browser/test_hydration.py tests/end_to_end/test_proxy_restarts.py
 
 bench: ## Requests per second and latencies of origin, pass-through, first-seen and repeated pages
 	$(SET_UP) dev

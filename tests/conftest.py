@@ -44,8 +44,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if collection_path.name == "soak" and config.getoption("--soak") is None else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest comes first: the last file to begin decides when all is over, where several run side by side."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes longest comes first: the last file to begin decides when all is over, where several run side by side.
+
+    What is marked `soak` is for `--soak`: another test shows nearly the same in less time.
+    """
+    if config.getoption("--soak") is None:
+        items[:] = [item for item in items if item.get_closest_marker("soak") is None]
     items.sort(key=lambda item: next((at for at, folder in enumerate(SLOW) if folder in item.path.parents), len(SLOW)))
 
 

@@ -20,6 +20,8 @@ from tests.browser.sites import site, table_of
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "hydration.md"
 DELIVERIES = ("edge", "guarded", "client")
+ALIKE = {"React 18, whole document", "React 19"}
+"""Differ from what is always tried in the version or in the root alone."""
 
 
 class Change(NamedTuple):
@@ -126,7 +128,9 @@ def documented() -> dict[str, list[str]]:
     return {f"{framework}: {change}": cells.split(" | ") for framework, change, cells in rows}
 
 
-@pytest.mark.parametrize("framework", BUILT)
+@pytest.mark.parametrize(
+    "framework", [pytest.param(name, marks=[pytest.mark.soak] if name in ALIKE else []) for name in BUILT]
+)
 async def test_what_hydration_leaves_of_a_change(
     chromium: Browser, pages: Mapping[str, FrameworkPage], framework: str
 ) -> None:

@@ -232,16 +232,6 @@ async def everywhere(running: Running, causes: list[str]) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_worker_that_hangs_is_killed_and_replaced(tmp_path: Path) -> None:
-    async with origin(answering(html(b"<p>"))) as site, sidecar(tmp_path, site.url) as running:
-        os.kill((await running.workers())[1]["pid"], signal.SIGSTOP)
-        await until(lambda: '"event": "worker_hung"' in running.log.read_text())
-        async with asyncio.timeout(PATIENCE_S):
-            while not all(worker["serves"] for worker in await running.workers()):
-                await asyncio.sleep(0.05)
-        assert (await running.get()).status == 200
-
-
 async def test_a_door_that_is_killed_leaves_nobody_behind(tmp_path: Path) -> None:
     async with origin(answering(html(b"<p>"))) as site, sidecar(tmp_path, site.url) as running:
         assert (await running.get()).status == 200

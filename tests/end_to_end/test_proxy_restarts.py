@@ -340,7 +340,7 @@ signal.signal(signal.SIGVTALRM, busy)
 """
 
 
-@pytest.mark.parametrize("how", ["stopped", "busy"])
+@pytest.mark.parametrize("how", [pytest.param("stopped", marks=pytest.mark.soak), "busy"])
 async def test_a_worker_that_hangs_is_replaced_within_ten_seconds(tmp_path: Path, how: str) -> None:
     (tmp_path / "sitecustomize.py").write_text(BUSY)
     async with origin(answering(html(PAGE))) as site:

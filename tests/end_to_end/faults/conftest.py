@@ -14,7 +14,7 @@ from tests.end_to_end.faults.stage import Crowd, Origin, sidecar_settings
 from tests.end_to_end.stack import Stack
 from tests.servers import empty_database, new_server_folder
 
-LOADS = 2.0
+LOADS = 1.0
 """In the short form, without `--soak`: a second, on a machine that does much else."""
 LOADS_PER_S = 2.5
 
