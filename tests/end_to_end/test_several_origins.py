@@ -103,7 +103,7 @@ def test_an_origin_that_is_killed_or_stands_still_costs_nobody_a_page(server_fol
             killed.wait_for("listening")
             until(lambda: origins.up(0) == origins.up(1) == [1.0] * WORKERS, 30, what="the return of both")
             visitors.wait_for(50)
-            assert set(served_by(origins.sidecar.port, 12)) == set(NAMES)
+            until(lambda: set(served_by(origins.sidecar.port, 24)) == set(NAMES), 30, what="pages of all three")
         assert visitors.failures == []
         told = Counter(
             (event["event"], event["origin"]) for event in origins.sidecar.events("upstream_down", "upstream_up")

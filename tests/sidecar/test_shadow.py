@@ -100,10 +100,11 @@ async def test_what_would_have_changed_is_counted_by_reason_and_bytes() -> None:
 
 
 async def test_a_compressed_page_counts_as_it_would_leave() -> None:
-    page = html(gzip.compress(PAGE), "Content-Encoding: gzip")
+    packed = gzip.compress(PAGE)
+    page = html(packed, "Content-Encoding: gzip")
     async with shadowing(table(headline("Newer")), answering(page)) as (sidecar, visitor):
         answer = await visitor.get("/", "Accept-Encoding: gzip")
-        assert answer.body == gzip.compress(PAGE)
+        assert answer.body == packed
         await tried(sidecar, "applied")
         assert counted(sidecar, "shadow_bytes")["original"] == len(answer.body)
 

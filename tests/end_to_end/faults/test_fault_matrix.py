@@ -80,7 +80,7 @@ def test_table_refused(play: Play) -> None:
     with play.browsing():
         for number, table in enumerate((damaged, foreign, sealed[: len(sealed) // 2]), start=1):
             put(stage.stack.valkey.url, table, version + number)
-            until(lambda: states(stage.sidecar) == {"NACK"}, what="a refusal by every worker")
+            until(lambda: states(stage.sidecar) == {"NACK"}, 60, what="a refusal by every worker")
     play.saw_only("changed", "origin")
     assert 999 not in play.figures.editions
     assert versions(stage.sidecar) == {version}
