@@ -84,7 +84,7 @@ def mutation_json(typed: Typed, fields: Iterable[FormField]) -> tuple[dict[str, 
     problems: Problems = {}
     by_name = {field.name: field for field in fields}
     for field in by_name.values():
-        if not _applies(field, by_name, typed):
+        if not applies(field, by_name, typed):
             continue
         try:
             value = _value(typed, field)
@@ -97,12 +97,12 @@ def mutation_json(typed: Typed, fields: Iterable[FormField]) -> tuple[dict[str, 
     return found, problems
 
 
-def _applies(field: FormField, fields: Mapping[str, FormField], typed: Typed) -> bool:
+def applies(field: FormField, fields: Mapping[str, FormField], typed: Typed) -> bool:
     """Whether what the field depends on was chosen, all the way up."""
     if field.only_when is None:
         return True
     name, value = field.only_when
-    return typed.get(name) == value and (name not in fields or _applies(fields[name], fields, typed))
+    return typed.get(name) == value and (name not in fields or applies(fields[name], fields, typed))
 
 
 def field_of(path: str, fields: Sequence[FormField]) -> str:

@@ -12,7 +12,7 @@ from aiohttp import web
 from control_plane.admin import wording
 from control_plane.admin.differences import Difference, differences
 from control_plane.admin.form_fields import FormField, Kind, fields_for
-from control_plane.admin.form_values import CONTENT_SUFFIX, typed_of
+from control_plane.admin.form_values import CONTENT_SUFFIX, applies, typed_of
 from control_plane.admin.held import Held
 from control_plane.admin.published import Published, published
 from control_plane.admin.rendering import page
@@ -91,14 +91,14 @@ def _held(known: Published, mutation: LayoutMutation) -> Held | None:
 
 
 def _facts(mutation: LayoutMutation) -> list[tuple[str, list[Fact]]]:
-    """Title of a section and its facts; fields at their default say nothing and are left out."""
+    """Title of a section and its facts; fields at their default, or of what was not chosen, say nothing and are left out."""
     fields = fields_for(type_of(mutation))
     typed = typed_of(as_json(mutation), fields)
+    by_name = {field.name: field for field in fields}
     found = []
     for section, inside in wording.sections(fields):
-        facts = [
-            fact for field in inside if field.name not in {"name", "note"} and (fact := _fact(field, typed)) is not None
-        ]
+        said = (field for field in inside if field.name not in {"name", "note"} and applies(field, by_name, typed))
+        facts = [fact for field in said if (fact := _fact(field, typed)) is not None]
         if facts:
             found.append((section.title, facts))
     return found

@@ -41,3 +41,10 @@ async def test_what_a_mutation_costs_a_cdn_is_on_its_page_while_it_is_on(admin: 
     assert told not in (await admin.open(mutation(saved.id))).words("main")
     await services.mutations.activate(saved.id, intent)
     assert told in (await admin.open(mutation(saved.id))).words("main")
+
+
+async def test_the_page_says_nothing_of_triggers_that_were_not_chosen(admin: Person) -> None:
+    words = (await admin.open(mutation((await write(admin)).id))).words("main")
+    assert "On every page load" in words
+    assert "The step was reached" not in words
+    assert "scrolled" not in words
