@@ -5,6 +5,7 @@ else answers 503 until the schema is up to date. Counterpart: `__main__.py` runs
 """
 
 import asyncio
+import base64
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -12,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 import structlog
+import uuid_utils
 from aiohttp import web
 
 from control_plane import admin, api
@@ -34,7 +36,8 @@ from control_plane.schema import address, runner
 from control_plane.services import SERVICES, Services
 from control_plane.settings import ControlPlaneSettings
 from control_plane.signing import Signer
-from control_plane.store import Store, StoreError
+from control_plane.store import Chain, Installation, Store, StoreError
+from control_plane.store.chain import derived_key
 from control_plane.store.postgres import PostgresStore
 from control_plane.table_copy import TableCopy
 from control_plane.telemetry import Telemetry
@@ -57,7 +60,8 @@ def create(
     `judge` gives second opinions; its own one where it is left out.
     """
     place = address.parse(settings.database_url, pooled=settings.database_pooled)
-    store = PostgresStore(place, connections_max=settings.database_connections)
+    chain = Chain([derived_key(base64.b64decode(settings.signing_key))])
+    store = PostgresStore(place, connections_max=settings.database_connections, chain=chain)
     exchange = Exchange(settings.redis_url, Keys(settings.layout_mutation_environment))
     signer = Signer(settings.signing_key)
     publishing = Publishing(store, exchange, signer, TableCopy(Path(settings.data_dir)), clock=clock, engine=engine())
@@ -152,6 +156,7 @@ async def _begin(services: Services, store: Store) -> None:
     for step in applied:
         log.info("migration_applied", number=step.number, name=step.name)
     await store.open()
+    await store.found(Installation(str(uuid_utils.uuid4()), 1, services.publishing.now()))
     await services.publishing.ensure_table()
     services.health.starting = ""
     log.info("ready", address=settings.listen, migrations_applied=len(applied))

@@ -11,6 +11,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from hashlib import sha256
 
 import msgspec
 import structlog
@@ -81,11 +82,18 @@ class Change:
             at=self.at,
         )
         await self.transaction.put(kind, document_id, entry, deleted=deleted)
-        self.note(action, kind, document_id, before, version)
+        self.note(action, kind, document_id, before, version, digest=sha256(content).hexdigest())
         self.altered = True
 
     def note(
-        self, action: Action, kind: str, subject: str, before: int | None = None, after: int | None = None
+        self,
+        action: Action,
+        kind: str,
+        subject: str,
+        before: int | None = None,
+        after: int | None = None,
+        *,
+        digest: str | None = None,
     ) -> None:
         """Put something into the audit, when the transaction ends."""
         self.entries.append(
@@ -99,6 +107,7 @@ class Change:
                 reason=self.intent.reason,
                 version_before=before,
                 version_after=after,
+                digest=digest,
             )
         )
 

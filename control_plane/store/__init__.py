@@ -1,24 +1,47 @@
 """Where the control plane keeps things: an interface, and PostgreSQL behind it.
 
-Counterpart: services ask through `interface.py`; `postgres.py` has all the SQL. Never: a rule about who may do what.
+Counterpart: services ask through `interface.py`; `records.py` says what a store is made of; `postgres/` has the SQL.
+Never: a rule about who may do what.
 """
 
-from control_plane.store.interface import (
+from control_plane.store.chain import Chain
+from control_plane.store.interface import Reader, Store, StoreError, Transaction
+from control_plane.store.records import (
+    AnswerRecord,
+    AuditRecord,
+    CounterRecord,
+    DocumentRecord,
+    Installation,
+    Kept,
+    KeptRecord,
     Kind,
-    Reader,
-    Store,
+    Position,
+    Record,
+    Shelf,
+    SignInRecord,
     Stored,
     StoredAnswer,
     StoredAudit,
     StoredTable,
     StoredVersion,
-    StoreError,
-    Transaction,
+    TableRecord,
 )
 
 __all__ = [
+    "AnswerRecord",
+    "AuditRecord",
+    "Chain",
+    "CounterRecord",
+    "DocumentRecord",
+    "Installation",
+    "Kept",
+    "KeptRecord",
     "Kind",
+    "Position",
     "Reader",
+    "Record",
+    "Shelf",
+    "SignInRecord",
     "Store",
     "StoreError",
     "Stored",
@@ -26,5 +49,6 @@ __all__ = [
     "StoredAudit",
     "StoredTable",
     "StoredVersion",
+    "TableRecord",
     "Transaction",
 ]

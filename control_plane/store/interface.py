@@ -1,94 +1,32 @@
 """What a store is, so that another one can take PostgreSQL's place.
 
-A store knows documents as JSON bytes with a version, not what they mean; services decode them. Counterpart:
-`postgres.py` has all the SQL. Never: a rule about who may do what.
+A store knows documents as JSON bytes with a version, not what they mean; services decode them. All that a store holds
+can be read as records and written from them (`records.py`): that is how a store is mirrored, backed up and moved.
+Counterpart: `postgres.py` has all of PostgreSQL's SQL. Never: a rule about who may do what.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from enum import StrEnum
 from typing import Protocol
 
-from msgspec import Struct
+from control_plane.store.records import (
+    Installation,
+    Kept,
+    Kind,
+    Position,
+    Record,
+    Shelf,
+    Stored,
+    StoredAnswer,
+    StoredAudit,
+    StoredTable,
+    StoredVersion,
+)
 
 
 class StoreError(Exception):
     """The store can't be used right now, and nothing was saved. The message says why, without secrets."""
-
-
-class Kind(StrEnum):
-    """The kinds of documents."""
-
-    MUTATION = "mutation"
-    EXPERIMENT = "experiment"
-    MODULE = "module"
-    SEGMENT = "segment"
-    ATTRIBUTE = "attribute"
-    SAVED_GROUP = "saved_group"
-    TOGGLE = "toggle"
-
-    @property
-    def noun(self) -> str:
-        """What people call one of them."""
-        return self.value.replace("_", " ")
-
-
-class Stored(Struct, frozen=True):
-    """The present version of a document. `change` orders the changes of all documents."""
-
-    id: str
-    version: int
-    content: bytes
-    deleted: bool = False
-    change: int = 0
-
-
-class StoredVersion(Struct, frozen=True, kw_only=True):
-    """One version in a document's history."""
-
-    version: int
-    content: bytes
-    action: str
-    actor: str
-    reason: str
-    at: datetime
-
-
-class StoredTable(Struct, frozen=True, kw_only=True):
-    """A published decision table."""
-
-    version: int
-    digest: str
-    key_id: str
-    sealed: bytes
-    mutations: int
-    actor: str
-    reason: str
-    at: datetime
-
-
-class StoredAudit(Struct, frozen=True, kw_only=True):
-    """One audit entry; `number` is given by the store."""
-
-    number: int = 0
-    at: datetime
-    actor: str
-    role: str
-    action: str
-    kind: str
-    subject: str
-    reason: str = ""
-    version_before: int | None = None
-    version_after: int | None = None
-    table_version: int | None = None
-
-
-class StoredAnswer(Struct, frozen=True):
-    """What came of a request with an idempotency key."""
-
-    fingerprint: str
-    answer: bytes
 
 
 class Reader(Protocol):
@@ -132,15 +70,32 @@ class Reader(Protocol):
     ) -> list[StoredAudit]:
         """Audit entries, newest first, with numbers below `before`."""
 
+    async def kept(self, shelf: Shelf, thing_id: str) -> Kept | None:
+        """One thing of a shelf, None where there is none or it was discarded."""
+
+    async def shelf(self, shelf: Shelf) -> list[Kept]:
+        """All things of a shelf that were not discarded, the last changed first."""
+
+    async def position(self) -> Position:
+        """Whose data this is, and how far it has come."""
+
 
 class Transaction(Reader, Protocol):
     """Changes that happen together or not at all, one transaction at a time."""
 
+    @property
+    def changeset(self) -> str:
+        """A UUID of the transaction; its audit entries carry it."""
+
+    @property
+    def written(self) -> Sequence[Record]:
+        """What was written so far, with the numbers that the store gave."""
+
     async def put(self, kind: Kind, document_id: str, version: StoredVersion, *, deleted: bool = False) -> None:
         """Save a version as the present one and as part of the history."""
 
-    async def add_audit(self, entry: StoredAudit) -> None:
-        """Append to the audit."""
+    async def add_audit(self, entry: StoredAudit) -> StoredAudit:
+        """Append to the audit; the entry with its number and its place in the chain."""
 
     async def raise_table_version(self, at_least: int) -> int:
         """Count the table version up: one more than before, or `at_least` if that is more. The new version."""
@@ -153,6 +108,12 @@ class Transaction(Reader, Protocol):
 
     async def remember(self, actor: str, key: str, answer: StoredAnswer) -> None:
         """Keep what came of a request."""
+
+    async def keep(self, shelf: Shelf, thing_id: str, content: bytes, at: datetime) -> None:
+        """Put a thing, a JSON object, on a shelf, in place of the one with its id."""
+
+    async def discard(self, shelf: Shelf, thing_id: str, at: datetime) -> None:
+        """Take a thing off a shelf; nothing happens where there is none."""
 
 
 class Store(Reader, Protocol):
@@ -169,6 +130,22 @@ class Store(Reader, Protocol):
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Changes are saved when the block ends, and undone when it raises."""
+
+    async def found(self, installation: Installation) -> Installation:
+        """Write down whose data this is where nobody has yet; whose it is now."""
+
+    def records(self, since: Position | None = None) -> AsyncIterator[Record]:
+        """All that the store holds, or what came after a position of the same installation, as of one moment.
+
+        Documents come with all their versions, oldest first; what others refer to comes before them.
+        """
+
+    async def load(self, records: AsyncIterable[Record], installation: Installation | None = None) -> int:
+        """Write records as they are, all or nothing; how many. What is there already stays, so a repetition is harmless.
+
+        A document's present version, a thing of a shelf and a counter are replaced by newer ones only. `installation`
+        says whose data it is from now on; None leaves that as it is.
+        """
 
     async def use_sign_in(self, sign_in_id: str, expires_at: datetime) -> bool:
         """Remember that a one-time id was used; False if it was used before."""

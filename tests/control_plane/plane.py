@@ -16,10 +16,12 @@ from control_plane import app
 from control_plane.judge import Judge
 from control_plane.services import SERVICES, Services
 from control_plane.settings import ControlPlaneSettings
+from control_plane.store import Chain
 from control_plane.tokens import Role
 
 API = "/api/layout-mutation"
 DEADLINE_S = 30.0
+CHAIN = Chain([b"k" * 32])
 
 
 class Answer(msgspec.Struct):

@@ -11,7 +11,7 @@ from control_plane.store import Kind, StoredVersion
 from control_plane.store.postgres import PostgresStore
 from rules.model import Derived
 from service.keys import Keys
-from tests.control_plane.plane import Answer, Plane, headline
+from tests.control_plane.plane import CHAIN, Answer, Plane, headline
 from tests.control_plane.test_publishing import table_in
 
 STAFF = {"id": "staff", "members": ["ada"]}
@@ -124,7 +124,7 @@ async def test_preview_knows_them(plane: Plane) -> None:
 
 async def test_an_attribute_whose_name_is_taken_meanwhile_is_named_and_can_be_deleted(plane: Plane) -> None:
     await plane.create(headline(id="m"))
-    store = PostgresStore(address.parse(plane.services.settings.database_url), connections_max=1)
+    store = PostgresStore(address.parse(plane.services.settings.database_url), connections_max=1, chain=CHAIN)
     await store.open()
     content = codec.encode(Derived(id="language", otherwise="x"))
     saved = StoredVersion(version=1, content=content, action="created", actor="me", reason="", at=datetime.now(UTC))

@@ -31,7 +31,7 @@ from rules.model import (
     Variation,
     decode_mutation,
 )
-from tests.control_plane.plane import Plane
+from tests.control_plane.plane import CHAIN, Plane
 
 ARMS = [Variation(key="a"), Variation(key="b")]
 MUTATION = decode_mutation(
@@ -117,7 +117,7 @@ async def test_members_come_with_the_groups_that_somebody_names(plane: Plane) ->
         await plane.ask("POST", "saved-groups", {"id": name, "name": name.title(), "members": [1]})
     await plane.ask("POST", "segments", {"id": "s", "conditions": {"city": {"$inGroup": "north"}}})
     await plane.ask("DELETE", "saved-groups/west")
-    store = PostgresStore(address.parse(plane.services.settings.database_url), connections_max=1)
+    store = PostgresStore(address.parse(plane.services.settings.database_url), connections_max=1, chain=CHAIN)
     await store.open()
     try:
         alone = await company(store)

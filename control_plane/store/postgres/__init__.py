@@ -1,0 +1,8 @@
+"""The store in PostgreSQL, and all of its SQL.
+
+Counterpart: `store.py` is what the rest of the service sees. Never: SQL anywhere else.
+"""
+
+from control_plane.store.postgres.store import KEYS_KEPT_DAYS, TABLES_KEPT, PostgresStore
+
+__all__ = ["KEYS_KEPT_DAYS", "TABLES_KEPT", "PostgresStore"]

@@ -1,0 +1,140 @@
+"""Questions to PostgreSQL.
+
+Never: a change.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from control_plane.store.interface import StoreError
+from control_plane.store.postgres import statements
+from control_plane.store.postgres.connections import Connect, store_errors
+from control_plane.store.records import Kept, Kind, Position, Shelf, Stored, StoredAudit, StoredTable, StoredVersion
+
+
+class PostgresReader:
+    """Questions, each over a connection from `connect`."""
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+
+    async def find(self, kind: Kind, document_id: str) -> Stored | None:
+        """The present version, deleted ones included."""
+        row = await self._row(statements.sql(kind, "SELECT @stored FROM @head WHERE id = $1"), document_id)
+        return None if row is None else statements.stored(row)
+
+    async def versions(self, kind: Kind, document_id: str) -> list[StoredVersion]:
+        """The history, newest first."""
+        query = statements.sql(kind, "SELECT @version FROM @versions WHERE id = $1 ORDER BY version DESC")
+        rows = await self._rows(query, document_id)
+        return [statements.version(row) for row in rows]
+
+    async def version(self, kind: Kind, document_id: str, version: int) -> StoredVersion | None:
+        """One version of the history."""
+        query = statements.sql(kind, "SELECT @version FROM @versions WHERE id = $1 AND version = $2")
+        row = await self._row(query, document_id, version)
+        return None if row is None else statements.version(row)
+
+    async def everything(self, kind: Kind) -> list[Stored]:
+        """All documents of a kind that are not deleted, by id."""
+        rows = await self._rows(
+            statements.sql(kind, 'SELECT @stored FROM @head WHERE NOT deleted ORDER BY id COLLATE "C"')
+        )
+        return [statements.stored(row) for row in rows]
+
+    async def ids(self, kind: Kind) -> list[str]:
+        """Ids of the documents that are not deleted, in their order."""
+        rows = await self._rows(statements.sql(kind, 'SELECT id FROM @head WHERE NOT deleted ORDER BY id COLLATE "C"'))
+        return [row["id"] for row in rows]
+
+    async def names(self, kind: Kind, limit: int) -> list[tuple[str, str]]:
+        """Id and name of the documents that are not deleted, the last changed first, without their contents."""
+        query = "SELECT id, coalesce(content ->> 'name', '') AS name FROM @head WHERE NOT deleted ORDER BY change DESC LIMIT $1"
+        return [(row["id"], row["name"]) for row in await self._rows(statements.sql(kind, query), limit)]
+
+    async def served(self) -> list[Stored]:
+        """The mutations that are switched on, by id."""
+        query = statements.sql(Kind.MUTATION, 'SELECT @stored FROM @head WHERE @served ORDER BY id COLLATE "C"')
+        return [statements.stored(row) for row in await self._rows(query)]
+
+    async def was_live(self, experiment_id: str) -> bool:
+        """Whether a mutation that names the experiment, or one that requires it, was ever switched on."""
+        row = await self._row(statements.WAS_LIVE, experiment_id)
+        return row is not None and bool(row["was_live"])
+
+    async def page(self, kind: Kind, filters: Mapping[str, object], before: int | None, limit: int) -> list[Stored]:
+        """Documents that are not deleted, the last changed first, those changed earlier than `before`."""
+        conditions, values = ["NOT deleted"], list[object]()
+        given = {**filters, **({} if before is None else {"before": before})}
+        for number, (name, value) in enumerate(given.items(), 1):
+            conditions.append(statements.FILTERS[name].replace("?", f"${number}"))
+            values.append(value)
+        values.append(limit)
+        query = statements.sql(kind, "SELECT @stored FROM @head WHERE @where ORDER BY change DESC LIMIT @limit")
+        query = query.replace("@where", " AND ".join(conditions)).replace("@limit", f"${len(values)}")
+        return [statements.stored(row) for row in await self._rows(query, *values)]
+
+    async def latest_table(self) -> StoredTable | None:
+        """The newest published table."""
+        row = await self._row(
+            statements.sql(
+                None,
+                "SELECT @table FROM layout_mutation.published_tables WHERE sealed IS NOT NULL ORDER BY version DESC LIMIT 1",
+            )
+        )
+        return None if row is None else statements.table(row)
+
+    async def table_version(self) -> int:
+        """The version of the newest published table; cheap."""
+        row = await self._row("SELECT coalesce(max(version), 0) AS version FROM layout_mutation.published_tables")
+        return int(row["version"]) if row is not None else 0
+
+    async def audit_page(
+        self, kind: str | None, subject: str | None, before: int | None, limit: int
+    ) -> list[StoredAudit]:
+        """Audit entries, newest first, with numbers below `before`."""
+        rows = await self._rows(
+            statements.sql(
+                None,
+                "SELECT @audit FROM layout_mutation.audit_entries WHERE ($1::text IS NULL OR kind = $1) "
+                "AND ($2::text IS NULL OR subject = $2) AND ($3::bigint IS NULL OR number < $3) ORDER BY number DESC LIMIT $4",
+            ),
+            kind,
+            subject,
+            before,
+            limit,
+        )
+        return [statements.audit(row) for row in rows]
+
+    async def kept(self, shelf: Shelf, thing_id: str) -> Kept | None:
+        """One thing of a shelf, None where there is none or it was discarded."""
+        query = statements.sql(shelf, "SELECT @kept FROM @shelf WHERE id = $1 AND NOT deleted")
+        row = await self._row(query, thing_id)
+        return None if row is None else statements.kept(row)
+
+    async def shelf(self, shelf: Shelf) -> list[Kept]:
+        """All things of a shelf that were not discarded, the last changed first."""
+        query = statements.sql(shelf, "SELECT @kept FROM @shelf WHERE NOT deleted ORDER BY change DESC")
+        return [statements.kept(row) for row in await self._rows(query)]
+
+    async def position(self) -> Position:
+        """Whose data this is, and how far it has come."""
+        row = await self._row(statements.POSITION)
+        if row is None:
+            raise StoreError("PostgreSQL: layout_mutation.ledger has lost its row")
+        return statements.position(row)
+
+    async def _row(self, query: str, *values: object) -> Any:
+        with store_errors():
+            async with self._connect() as connection:
+                return await connection.fetchrow(query, *values)
+
+    async def _rows(self, query: str, *values: object) -> list[Any]:
+        with store_errors():
+            async with self._connect() as connection:
+                return await connection.fetch(query, *values)
+
+    async def _execute(self, query: str, *values: object) -> str:
+        with store_errors():
+            async with self._connect() as connection:
+                return await connection.execute(query, *values)

@@ -1,0 +1,157 @@
+"""Names of tables, parts of statements, and rows as what they mean.
+
+Counterpart: `reader.py`, `transaction.py` and `carrying.py` put statements together. Never: a connection, or a value inside SQL.
+"""
+
+from typing import Any
+
+from control_plane.store.records import (
+    Installation,
+    Kept,
+    Kind,
+    Position,
+    Shelf,
+    Stored,
+    StoredAudit,
+    StoredTable,
+    StoredVersion,
+)
+
+HEADS = {
+    Kind.MUTATION: "layout_mutation.mutations",
+    Kind.EXPERIMENT: "layout_mutation.experiments",
+    Kind.MODULE: "layout_mutation.modules",
+    Kind.SEGMENT: "layout_mutation.segments",
+    Kind.ATTRIBUTE: "layout_mutation.attributes",
+    Kind.SAVED_GROUP: "layout_mutation.saved_groups",
+    Kind.TOGGLE: "layout_mutation.toggles",
+}
+VERSIONS = {kind: f"layout_mutation.{kind.value}_versions" for kind in Kind}
+SHELVES = {shelf: f"layout_mutation.{shelf.value}s" for shelf in Shelf}
+
+_TABLE = "version, digest, key_id, coalesce(sealed, '') AS sealed, mutations, actor, reason, at"
+AUDIT_COLUMNS = (
+    *("number", "at", "actor", "role", "action", "kind", "subject", "reason", "version_before", "version_after"),
+    *("table_version", "origin", "digest", "changeset", "key_id", "previous_hash", "hash"),
+)
+_AUDIT = (
+    "number, at, actor, role, action, kind, subject, reason, version_before, version_after, table_version, "
+    "origin, digest, changeset::text AS changeset, key_id, previous_hash, hash"
+)
+ADD_AUDIT = (
+    "INSERT INTO layout_mutation.audit_entries (number, at, actor, role, action, kind, subject, reason, version_before, "
+    "version_after, table_version, origin, digest, changeset, key_id, previous_hash, hash) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::text::uuid, $15, $16, $17)"
+)
+ADD_TABLE = (
+    "INSERT INTO layout_mutation.published_tables (version, digest, key_id, sealed, mutations, actor, reason, at) "
+    "VALUES ($1, $2, $3, nullif($4::bytea, ''), $5, $6, $7, $8)"
+)
+_KEPT = "id, content::text AS content, change, at"
+_STORED = "id, version, content::text AS content, deleted, change"
+_VERSION = "version, content::text AS content, action, actor, reason, at"
+_SERVED = "is_active AND status IN ('active', 'experimental') AND NOT deleted"
+_COLUMNS = {
+    "@stored": _STORED,
+    "@version": _VERSION,
+    "@served": _SERVED,
+    "@audit": _AUDIT,
+    "@table": _TABLE,
+    "@kept": _KEPT,
+}
+CHANGED = (*HEADS.values(), *SHELVES.values(), "layout_mutation.idempotency_keys", "layout_mutation.used_sign_ins")
+"""The tables whose rows have a number of change."""
+POSITION = (
+    "SELECT i.id::text AS id, i.epoch, i.created_at, l.audit_number, l.audit_hash, l.table_version, "
+    "c.last_value - (NOT c.is_called)::int AS change FROM layout_mutation.ledger l "
+    "CROSS JOIN layout_mutation.changes c LEFT JOIN layout_mutation.installation i ON true"
+)
+FILTERS = {
+    "active": "is_active = ?",
+    "status": "status = ?",
+    "not_status": "status <> ?",
+    "site": "site = ?",
+    "layout_id": "layout_id = ?",
+    "page_slug": "page_slug = ?",
+    "module_id": "module_id = ?",
+    "mutation_type": "mutation_type = ?",
+    "before": "change < ?",
+    "text": "position(lower(?) IN lower(concat_ws(' ', id, content ->> 'name', content ->> 'note'))) > 0",
+}
+# A reference is always the other document's id somewhere in the text; ids have nothing that JSON would escape.
+WAS_LIVE = (
+    "WITH RECURSIVE concerned (id) AS (SELECT $1::text UNION SELECT v.id FROM layout_mutation.experiment_versions v "
+    "JOIN concerned c ON position('\"' || c.id || '\"' IN v.content::text) > 0) "
+    "SELECT EXISTS (SELECT 1 FROM layout_mutation.mutation_versions m "
+    "JOIN concerned c ON position('\"' || c.id || '\"' IN m.content::text) > 0 "
+    "WHERE (m.content ->> 'isActive')::boolean AND m.content ->> 'status' IN ('active', 'experimental')) AS was_live"
+)
+
+
+def sql(about: Kind | Shelf | None, text: str) -> str:
+    """A statement with the tables of a kind or a shelf, and with lists of columns; values never come in this way."""
+    tables = dict[str, str]()
+    if isinstance(about, Kind):
+        tables = {"@head": HEADS[about], "@versions": VERSIONS[about]}
+    elif about is not None:
+        tables = {"@shelf": SHELVES[about]}
+    for name, meaning in (tables | _COLUMNS).items():
+        text = text.replace(name, meaning)
+    return text
+
+
+def stored(row: Any) -> Stored:
+    """A present version."""
+    return Stored(row["id"], row["version"], row["content"].encode("utf-8"), row["deleted"], row["change"])
+
+
+def version(row: Any) -> StoredVersion:
+    """A version of a history."""
+    return StoredVersion(
+        version=row["version"],
+        content=row["content"].encode("utf-8"),
+        action=row["action"],
+        actor=row["actor"],
+        reason=row["reason"],
+        at=row["at"],
+    )
+
+
+def audit(row: Any) -> StoredAudit:
+    """An audit entry."""
+    return StoredAudit(**dict(row))
+
+
+def table(row: Any) -> StoredTable:
+    """A published table."""
+    return StoredTable(**dict(row))
+
+
+def kept(row: Any) -> Kept:
+    """A thing of a shelf."""
+    return Kept(row["id"], row["content"].encode("utf-8"), row["change"], row["at"])
+
+
+def position(row: Any) -> Position:
+    """How far the store has come."""
+    installation = None if row["id"] is None else Installation(row["id"], row["epoch"], row["created_at"])
+    return Position(installation, row["change"], row["audit_number"], row["audit_hash"], row["table_version"])
+
+
+def audit_values(entry: StoredAudit) -> tuple[object, ...]:
+    """The values of ADD_AUDIT: the struct's fields in its columns' order."""
+    return tuple(getattr(entry, name) for name in AUDIT_COLUMNS)
+
+
+def table_values(table: StoredTable) -> tuple[object, ...]:
+    """The values of ADD_TABLE."""
+    return (
+        table.version,
+        table.digest,
+        table.key_id,
+        table.sealed,
+        table.mutations,
+        table.actor,
+        table.reason,
+        table.at,
+    )

@@ -1,0 +1,171 @@
+"""The store in PostgreSQL: a pool of connections, and transactions one at a time.
+
+Works through a transaction pooler: no session state, no prepared statements there, every name qualified. Documents are
+`json`, not `jsonb`: they come back byte for byte, and the order of variations, whose first is the control, survives.
+Counterpart: `schema/migrations` makes the tables. Never: a decision; what is asked for is done, or StoreError is raised.
+"""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import asyncpg
+import uuid_utils
+
+from control_plane.schema.address import Address
+from control_plane.store.chain import Chain
+from control_plane.store.interface import StoreError, Transaction
+from control_plane.store.postgres import carrying, statements
+from control_plane.store.postgres.connections import store_errors
+from control_plane.store.postgres.reader import PostgresReader
+from control_plane.store.postgres.transaction import PostgresTransaction
+from control_plane.store.records import Installation, Position, Record
+
+if TYPE_CHECKING:
+    from control_plane.store.postgres.connections import Connection
+
+ACQUIRE_TIMEOUT_S = 5.0  # a request waits no longer for a free connection
+COMMAND_TIMEOUT_S = 30.0
+LOCK_TIMEOUT_S = 20  # a writer waits no longer for the one before it
+CONNECT_TIMEOUT_S = 10.0
+TABLES_KEPT = 100  # signed bytes of older tables are let go; what was published when stays
+KEYS_KEPT_DAYS = 7
+
+
+class PostgresStore(PostgresReader):
+    """A pool of connections to one database."""
+
+    def __init__(self, address: Address, *, connections_max: int, chain: Chain) -> None:
+        super().__init__(self._acquire)
+        self._address = address
+        self._connections_max = connections_max
+        self._chain = chain
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+
+    async def open(self) -> None:
+        """Connect; raises StoreError."""
+        if self._pool is not None:
+            return
+        options = self._address.connect_options
+        if self._address.pooled:
+            options["reset"] = _leave_as_it_is
+        with store_errors():
+            self._pool = await asyncpg.create_pool(
+                **options,
+                min_size=1,
+                max_size=self._connections_max,
+                timeout=CONNECT_TIMEOUT_S,
+                command_timeout=COMMAND_TIMEOUT_S,
+            )
+
+    async def close(self) -> None:
+        """Let go of everything, politely for a moment."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        try:
+            async with asyncio.timeout(ACQUIRE_TIMEOUT_S):
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()
+
+    async def ping(self) -> None:
+        """Raises StoreError if the store is away."""
+        await self._row("SELECT 1")
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Changes are saved when the block ends, and undone when it raises; one transaction at a time."""
+        with store_errors():
+            async with self._alone() as connection:
+                yield await self._begun(connection)
+
+    async def found(self, installation: Installation) -> Installation:
+        """Write down whose data this is where nobody has yet; whose it is now."""
+        with store_errors():
+            async with self._alone() as connection:
+                present = await self._present(connection)
+                if present.installation is not None:
+                    return present.installation
+                await carrying.name(connection, installation)
+                return installation
+
+    async def records(self, since: Position | None = None) -> AsyncIterator[Record]:
+        """All that the store holds, or what came after a position, as of one moment."""
+        with store_errors():
+            async with (
+                self._acquire() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                async for record in carrying.everything(connection, since):
+                    yield record
+
+    async def load(self, records: AsyncIterable[Record], installation: Installation | None = None) -> int:
+        """Write records as they are, all or nothing; how many."""
+        count, batch = 0, list[Record]()
+        with store_errors():
+            async with self._alone() as connection:
+                async for record in records:
+                    batch.append(record)
+                    count += 1
+                    if len(batch) >= carrying.BATCH:
+                        await carrying.load(connection, batch)
+                        batch.clear()
+                await carrying.load(connection, batch)
+                await carrying.settle(connection)
+                if installation is not None:
+                    await carrying.name(connection, installation)
+        return count
+
+    async def use_sign_in(self, sign_in_id: str, expires_at: datetime) -> bool:
+        """Remember that a one-time id was used; False if it was used before."""
+        with store_errors():
+            async with self._alone() as connection:
+                done = await connection.execute(
+                    "INSERT INTO layout_mutation.used_sign_ins (id, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+                    sign_in_id,
+                    expires_at,
+                )
+        return done == "INSERT 0 1"
+
+    async def forget_old(self) -> None:
+        """Remove what has served its time."""
+        await self._execute(
+            "DELETE FROM layout_mutation.idempotency_keys WHERE at < now() - make_interval(days => $1)", KEYS_KEPT_DAYS
+        )
+        await self._execute("DELETE FROM layout_mutation.used_sign_ins WHERE expires_at < now() - interval '1 day'")
+        await self._execute(
+            "UPDATE layout_mutation.published_tables SET sealed = NULL WHERE sealed IS NOT NULL "
+            "AND version <= (SELECT max(version) FROM layout_mutation.published_tables) - $1",
+            TABLES_KEPT,
+        )
+
+    async def _begun(self, connection: "Connection") -> PostgresTransaction:
+        return PostgresTransaction(connection, await self._present(connection), str(uuid_utils.uuid7()), self._chain)
+
+    async def _present(self, connection: "Connection") -> Position:
+        row = await connection.fetchrow(statements.POSITION)
+        if row is None:
+            raise StoreError("PostgreSQL: layout_mutation.ledger has lost its row")
+        return statements.position(row)
+
+    @asynccontextmanager
+    async def _alone(self) -> "AsyncIterator[Connection]":
+        """A transaction that no other writer is in."""
+        async with self._acquire() as connection, connection.transaction():
+            await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'")
+            await connection.execute("SELECT FROM layout_mutation.ledger FOR UPDATE")
+            yield connection
+
+    @asynccontextmanager
+    async def _acquire(self) -> "AsyncIterator[Connection]":
+        if self._pool is None:
+            raise StoreError("the database is not connected yet")
+        async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+            yield connection
+
+
+async def _leave_as_it_is(_: object) -> None:
+    """Behind a pooler there is no session of ours to clean up."""
