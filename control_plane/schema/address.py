@@ -1,7 +1,7 @@
 """What a database URL says: where to connect, and whether a transaction pooler stands in between.
 
 A transaction pooler (PgBouncer, Supabase, Neon) gives every transaction another server connection, so prepared
-statements and session settings don't survive it. Counterpart: `runner.py` and `store/postgres.py` connect with what is
+statements and session settings don't survive it. Counterpart: `runner.py` and `store/postgres` connect with what is
 found here. Never: a connection, and never the password in a message.
 """
 

@@ -1,8 +1,8 @@
 """The audit as a chain: each entry is sealed together with the one before it, so that no entry can change unnoticed.
 
 Seal of an entry: HMAC-SHA256 (RFC 2104) under a key of the installation over all of its fields and the seal before it,
-each field preceded by its length, so that no two entries read the same. Counterpart: stores append through `sealed`,
-`doctor` follows the chain with `fault`. Never: the key in an error or a `repr`.
+each field preceded by its length, so that no two entries read the same. Counterpart: stores append through `sealed`, and whoever
+checks the chain asks `is_sound`. Never: the key in an error or a `repr`.
 """
 
 import hmac

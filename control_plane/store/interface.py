@@ -2,7 +2,7 @@
 
 A store knows documents as JSON bytes with a version, not what they mean; services decode them. All that a store holds
 can be read as records and written from them (`records.py`): that is how a store is mirrored, backed up and moved.
-Counterpart: `postgres.py` has all of PostgreSQL's SQL. Never: a rule about who may do what.
+Counterpart: `postgres/` has all of PostgreSQL's SQL. Never: a rule about who may do what.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
