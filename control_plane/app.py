@@ -7,6 +7,7 @@ else answers 503 until the schema is up to date. Counterpart: `__main__.py` runs
 import asyncio
 import base64
 import random
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
@@ -17,6 +18,7 @@ import uuid_utils
 from aiohttp import web
 
 from control_plane import admin, api
+from control_plane.alerts import Alerts
 from control_plane.attributes import Attributes, SavedGroups, Toggles
 from control_plane.audit import Audit
 from control_plane.exchange import Exchange
@@ -62,6 +64,7 @@ def create(
     place = address.parse(settings.database_url, pooled=settings.database_pooled)
     chain = Chain([derived_key(base64.b64decode(settings.signing_key))])
     store = PostgresStore(place, connections_max=settings.database_connections, chain=chain)
+    alerts = Alerts(instance=f"{socket.gethostname()}:{settings.address[1]}", clock=clock)
     exchange = Exchange(settings.redis_url, Keys(settings.layout_mutation_environment))
     signer = Signer(settings.signing_key)
     publishing = Publishing(store, exchange, signer, TableCopy(Path(settings.data_dir)), clock=clock, engine=engine())
@@ -85,6 +88,7 @@ def create(
         attributes=attributes,
         saved_groups=saved_groups,
         toggles=toggles,
+        alerts=alerts,
         audit=Audit(store, clock=clock),
         publishing=publishing,
         preview=Preview(store, publishing, pages, rewriter, judge, clock=clock),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from control_plane.alerts import Alerts
 from control_plane.attributes import Attributes, SavedGroups, Toggles
 from control_plane.audit import Audit
 from control_plane.exchange import Exchange
@@ -36,6 +37,7 @@ class Services:
     attributes: Attributes
     saved_groups: SavedGroups
     toggles: Toggles
+    alerts: Alerts
     audit: Audit
     publishing: Publishing
     preview: Preview

@@ -3,8 +3,11 @@
 Counterpart: `api/problems.py` counts each answer. Never: an id, a path or a person in a label; labels are closed lists.
 """
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from control_plane.alerts import Alert, Severity
 from control_plane.intent import Publication
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -33,13 +36,23 @@ class Telemetry:
             "control_plane_table_version", "Version of the newest decision table known here.", registry=self._registry
         )
 
+        self._alerts = Gauge(
+            "control_plane_alerts_open",
+            "Alerts of this instance that are open.",
+            ("severity",),
+            registry=self._registry,
+        )
+
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count an answer; `route` is the pattern, not the path."""
         self._answers.labels(method, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def exposition(self, publication: Publication) -> bytes:
+    def exposition(self, publication: Publication, alerts: Iterable[Alert] = ()) -> bytes:
         """Everything as text."""
+        found = [alert.severity for alert in alerts]
+        for severity in Severity:
+            self._alerts.labels(severity.value).set(found.count(severity))
         self._published.set(publication.published)
         self._version.set(publication.table_version)
         return generate_latest(self._registry)

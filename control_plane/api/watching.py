@@ -63,5 +63,5 @@ async def readyz(request: web.Request, services: Services) -> web.Response:
 
 async def metrics(request: web.Request, services: Services) -> web.Response:
     """Counts for Prometheus."""
-    body = services.telemetry.exposition(services.publishing.state())
+    body = services.telemetry.exposition(services.publishing.state(), services.alerts.open())
     return web.Response(body=body, headers={"Content-Type": services.telemetry.content_type})
