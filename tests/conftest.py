@@ -5,7 +5,7 @@ it (`Debian package: nginx`, or the folder `../shared`). `missing` is how a test
 installed, so there a skip is reported as the failure that it hides.
 With `--soak SECONDS` (which is `make soak`) there is also what takes long: the fuzzers in `tests/soak`, each for that
 time, and the whole of what is otherwise tried in a seeded tenth.
-Counterpart: `.ci/run` installs the packages; `tests/servers.py` starts PostgreSQL and Valkey.
+Counterpart: `.ci/run` installs the packages; `tests/servers.py` and `tests/control_plane/postgres_kinds.py` start servers.
 """
 
 import os
@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import pytest
 
-pytest_plugins = ["tests.servers"]
+pytest_plugins = ["tests.servers", "tests.control_plane.postgres_kinds"]
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 

@@ -57,11 +57,11 @@ def database_url(postgres_server: str) -> Iterator[str]:
 def empty_database(postgres_server: str) -> Iterator[str]:
     """As the fixture `database_url`, for fixtures that live longer than a test."""
     name = f"test_{secrets.token_hex(6)}"
-    _wait_for(_execute(postgres_server, f"CREATE DATABASE {name}"))
+    wait_for(execute(postgres_server, f"CREATE DATABASE {name}"))
     try:
         yield urlunsplit(urlsplit(postgres_server)._replace(path=f"/{name}"))
     finally:
-        _wait_for(_execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)"))
+        wait_for(execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest.fixture(scope="session")
@@ -113,7 +113,8 @@ def new_server_folder() -> Path:
     return folder
 
 
-async def _execute(url: str, statement: str) -> None:
+async def execute(url: str, statement: str) -> None:
+    """Carry out statements."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(statement)
@@ -121,7 +122,7 @@ async def _execute(url: str, statement: str) -> None:
         await connection.close()
 
 
-def _wait_for(work: Coroutine[Any, Any, None]) -> None:
+def wait_for(work: Coroutine[Any, Any, None]) -> None:
     """Run it in a thread: the event loop of this one belongs to the test."""
     with ThreadPoolExecutor(max_workers=1) as thread:
         thread.submit(asyncio.run, work).result()
