@@ -27,6 +27,10 @@ from control_plane.gate import Gate
 from control_plane.health import Health
 from control_plane.judge import Judge
 from control_plane.modules import Modules, Segments
+from control_plane.moving.moves import Hooks, MoveError
+from control_plane.moving.places import opened, place_of
+from control_plane.moving.settling import Settling, Source
+from control_plane.moving.whereabouts import Whereabouts
 from control_plane.mutations import Mutations
 from control_plane.origin_pages import OriginPages
 from control_plane.preview import Preview
@@ -102,18 +106,27 @@ def create(
     app[SERVICES] = services
     api.mount(app, services)
     admin.routes(app, services)
-    app.cleanup_ctx.append(_running(services, store, pages, rewriter, judge))
+    app.cleanup_ctx.append(_running(services, store, _settling(settings, chain), pages, rewriter, judge))
     return app
 
 
+def _settling(settings: ControlPlaneSettings, chain: Chain) -> Settling:
+    """What is done about a store that is not the one of the last start."""
+    given, sources = settings.move_from, list[Source]()
+    if given:
+        sources.append(Source(place_of(given), lambda: opened(given, chain)))
+    hooks = Hooks(settings.move_before, settings.move_after)
+    return Settling(Whereabouts(Path(settings.data_dir)), place_of(settings.database_url), sources, hooks)
+
+
 def _running(
-    services: Services, store: Store, pages: OriginPages, rewriter: Rewriter, judge: Judge
+    services: Services, store: Store, settling: Settling, pages: OriginPages, rewriter: Rewriter, judge: Judge
 ) -> Callable[[web.Application], AsyncIterator[None]]:
     """Start in the background, and close in the opposite order."""
 
     async def context(_: web.Application) -> AsyncIterator[None]:
         stopping = asyncio.Event()
-        work = asyncio.create_task(_work(services, store, stopping), name="control-plane")
+        work = asyncio.create_task(_work(services, store, settling, stopping), name="control-plane")
         work.add_done_callback(_report)
         yield
         stopping.set()
@@ -129,15 +142,15 @@ def _running(
     return context
 
 
-async def _work(services: Services, store: Store, stopping: asyncio.Event) -> None:
+async def _work(services: Services, store: Store, settling: Settling, stopping: asyncio.Event) -> None:
     """Wait for the database, bring it up to date, then keep Redis so."""
     pause, longest = START_BACKOFF_S
     publishing = asyncio.create_task(services.publishing.keep_published(), name="keep-published")
     try:
         while services.health.starting and not stopping.is_set():
             try:
-                await _begin(services, store)
-            except (StoreError, runner.SchemaError) as error:
+                await _begin(services, store, settling)
+            except (StoreError, runner.SchemaError, MoveError) as error:
                 _log_waiting(services.health, error)
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads services apart
                 pause = min(pause * 2, longest)
@@ -154,25 +167,29 @@ def _report(work: asyncio.Task[None]) -> None:
         log.error("start_failed", exc_info=error)
 
 
-async def _begin(services: Services, store: Store) -> None:
+async def _begin(services: Services, store: Store, settling: Settling) -> None:
     settings = services.settings
     applied = await runner.migrate(settings.database_url, pooled=settings.database_pooled)
     for step in applied:
         log.info("migration_applied", number=step.number, name=step.name)
     await store.open()
+    await settling.settle(store)
     await store.found(Installation(str(uuid_utils.uuid4()), 1, services.publishing.now()))
+    await settling.remember(store)
     await services.publishing.ensure_table()
     services.health.starting = ""
     log.info("ready", address=settings.listen, migrations_applied=len(applied))
 
 
-def _log_waiting(health: Health, error: StoreError | runner.SchemaError) -> None:
-    """Say it once for each reason: a schema needs a person now, a database that is away may come by itself."""
+def _log_waiting(health: Health, error: StoreError | runner.SchemaError | MoveError) -> None:
+    """Say it once for each reason: a schema or a move needs a person now, a database that is away may come by itself."""
     if health.starting == str(error):
         return
     health.starting = str(error)
     if isinstance(error, runner.SchemaError):
         log.error("schema_needs_a_person", problem=str(error))
+    elif isinstance(error, MoveError):
+        log.error("move_needs_a_person", problem=str(error))
     else:
         log.warning("waiting_for_database", problem=str(error))
 

@@ -90,6 +90,24 @@ class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
         bool | None,
         Meta(description="Whether DATABASE_URL leads to a transaction pooler; found out from the URL where empty."),
     ] = None
+    move_from: Annotated[
+        str,
+        Meta(
+            description="The store that the data is to come from, where it is not in DATABASE_URL's yet: a URL like that. "
+            "Needed only once; docs/moving.md tells more.",
+            extra=SECRET,
+        ),
+    ] = ""
+    move_before: Annotated[
+        str,
+        Meta(
+            description="A command, without a shell, that runs before data moves to another store, with the plan as JSON on "
+            "standard input. An exit code other than 0 stops the move."
+        ),
+    ] = ""
+    move_after: Annotated[
+        str, Meta(description="A command that runs after such a move, with what came of it as JSON on standard input.")
+    ] = ""
     database_connections: Annotated[int, Meta(ge=1, le=100, description="Connections to PostgreSQL at most.")] = 8
 
     def __post_init__(self) -> None:

@@ -19,6 +19,7 @@ COMMANDS = {
     "rewrite": ("layout_mutation.rewrite", "a page on standard input, rewritten to standard output, no server"),
     "lint": ("layout_mutation.lint", "what is wrong with a rules file, and what its author should know"),
     "migrate": ("layout_mutation.migrate", "bring the database to this version, or say what that would do"),
+    "move": ("layout_mutation.move", "everything of one store into another, verified; or both side by side"),
     "token": ("layout_mutation.token", "a bearer token for the API, or a sign-in link for the admin pages"),
     "doctor": ("layout_mutation.doctor", "what is wrong with this installation, or why a page can't be rewritten"),
     "docs": ("layout_mutation.docs", "write the generated documentation, or check that it is fresh"),

@@ -67,5 +67,6 @@ def test_secrets_are_marked_and_everything_is_described() -> None:
         "REDIS_URL",
         "CONTROL_PLANE_SIGNING_KEY",
         "CONTROL_PLANE_JWT_SECRET",
+        "CONTROL_PLANE_MOVE_FROM",
     }
     assert all(variable.description for variable in found.values())

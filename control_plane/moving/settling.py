@@ -1,0 +1,88 @@
+"""The start of the service on a store that is not the one it ran on last: the data comes along before anything is served.
+
+Counterparts: `whereabouts.py` knows where it ran, `moves.py` carries. `app.py` calls `settle` before the store is used and
+`remember` when it is. Never: a service that begins on a store that lacks what it knew.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+
+import structlog
+from msgspec import Struct
+
+from control_plane.moving.moves import Hooks, Moved, MoveError, move
+from control_plane.moving.places import Place
+from control_plane.moving.standing import Standing, is_empty, standing
+from control_plane.moving.whereabouts import Known, Whereabouts
+from control_plane.store import Store, StoreError
+
+log = structlog.get_logger("moving")
+
+
+class Source(Struct, frozen=True):
+    """A store that data may come from: its place, and how it is opened."""
+
+    place: Place
+    opened: Callable[[], AbstractAsyncContextManager[Store]]
+
+
+class Settling:
+    """What the service does about the store that its settings name."""
+
+    def __init__(self, whereabouts: Whereabouts, place: Place, sources: Sequence[Source], hooks: Hooks) -> None:
+        """`place`: where the service is to run; `sources`: where its data may be, the best first."""
+        self._whereabouts = whereabouts
+        self._place = place
+        self._sources = sources
+        self._hooks = hooks
+
+    @property
+    def moves(self) -> bool:
+        """Whether the settings name another store than the one that the service ran on."""
+        known = self._whereabouts.read()
+        return known is None or known.place != self._place
+
+    async def settle(self, store: Store) -> Moved | None:
+        """Move the data here, if it is not here and there is where it may come from; what came of it.
+
+        Raises:
+            MoveError: a person has to choose.
+            StoreError: a store is away; nothing was moved, try again later.
+        """
+        if not self.moves:
+            return None
+        for source in self._sources:
+            if source.place == self._place:
+                continue
+            try:
+                async with source.opened() as opened:
+                    return await self._move(opened, source.place, store)
+            except StoreError as error:
+                if is_empty(await store.position()):
+                    raise
+                # What is here may well be all there is: the old server is gone, and the move was long ago.
+                log.warning("move_source_away", source=str(source.place), problem=str(error))
+        return None
+
+    async def remember(self, store: Store) -> None:
+        """Write down where the service runs now; raises StoreError. A folder that can't be written costs only the next notice."""
+        try:
+            self._whereabouts.write(Known(self._place, await store.position()))
+        except OSError as error:
+            log.warning("whereabouts_not_written", problem=error.strerror or str(error))
+
+    async def _move(self, source: Store, from_: Place, store: Store) -> Moved | None:
+        if (await source.position()).installation is None:
+            return None
+        if await standing(source, store) is Standing.AHEAD:
+            log.info("moved_before", source=str(from_), target=str(self._place))
+            return None
+        log.info("moving", source=str(from_), target=str(self._place))
+        moved = await move(source, from_, store, self._place, self._hooks)
+        log.info("moved", source=str(from_), target=str(self._place), records=moved.records)
+        if moved.remark:
+            log.warning("move_hook_failed", problem=moved.remark)
+        return moved
+
+
+__all__ = ["MoveError", "Moved", "Settling", "Source"]

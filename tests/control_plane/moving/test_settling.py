@@ -1,0 +1,146 @@
+"""A service that starts on another store than the one it ran on, on real databases."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from control_plane.moving.census import census_of
+from control_plane.moving.moves import NO_HOOKS, MoveError
+from control_plane.moving.places import Place, StoreKind, place_of
+from control_plane.moving.settling import Settling, Source
+from control_plane.moving.standing import is_empty
+from control_plane.moving.whereabouts import Whereabouts
+from control_plane.settings import ControlPlaneSettings
+from control_plane.store import Store, StoreError
+from control_plane.store.postgres import PostgresStore
+from tests.control_plane.moving.stores import SOMEBODY, fill, note, postgres
+from tests.control_plane.plane import Plane, headline, running, until
+
+HERE, THERE = Place(StoreKind.POSTGRES, "old:5432/shop"), Place(StoreKind.POSTGRES, "new:5432/shop")
+
+
+def source_of(store: Store) -> Source:
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Store]:
+        yield store
+
+    return Source(HERE, opened)
+
+
+def away() -> AbstractAsyncContextManager[Store]:
+    raise StoreError("the server is gone")
+
+
+def settling(folder: Path, *sources: Source) -> Settling:
+    return Settling(Whereabouts(folder), THERE, sources, NO_HOOKS)
+
+
+async def test_data_comes_along_once(source: PostgresStore, target: PostgresStore, tmp_path: Path) -> None:
+    start = settling(tmp_path, source_of(source))
+    assert await start.settle(target) is not None
+    await start.remember(target)
+    await note(source)
+    again = settling(tmp_path, source_of(source))
+    assert not again.moves
+    assert await again.settle(target) is None
+
+
+async def test_a_second_instance_finds_it_there(source: PostgresStore, target: PostgresStore, tmp_path: Path) -> None:
+    await settling(tmp_path / "one", source_of(source)).settle(target)
+    await note(target)
+    assert await settling(tmp_path / "two", source_of(source)).settle(target) is None
+
+
+async def test_twenty_instances_at_once_move_it_once(
+    source: PostgresStore, target: PostgresStore, tmp_path: Path
+) -> None:
+    starts = [settling(tmp_path / str(number), source_of(source)) for number in range(20)]
+    await asyncio.gather(*(start.settle(target) for start in starts))
+    assert await census_of(source.records()) == await census_of(target.records())
+    installation = (await target.position()).installation
+    assert installation is not None
+    assert installation.epoch == 2
+
+
+async def test_a_source_that_is_away_holds_up_only_who_has_nothing(
+    source: PostgresStore, target: PostgresStore, tmp_path: Path
+) -> None:
+    with pytest.raises(StoreError, match="gone"):
+        await settling(tmp_path, Source(HERE, away)).settle(target)
+    assert await settling(tmp_path, Source(HERE, away)).settle(source) is None
+
+
+async def test_somebody_elses_data_needs_a_person(source: PostgresStore, target: PostgresStore, tmp_path: Path) -> None:
+    await fill(target, SOMEBODY)
+    with pytest.raises(MoveError, match="another installation"):
+        await settling(tmp_path, source_of(source)).settle(target)
+
+
+# -- the whole service
+
+
+async def names(plane: Plane) -> list[str]:
+    return [one["name"] for one in (await plane.ask("GET", "mutations")).json()["items"]]
+
+
+async def test_a_start_with_another_address_serves_what_there_was(
+    settings: ControlPlaneSettings, other_url: str, tmp_path: Path
+) -> None:
+    async with running(settings) as plane:
+        made = await plane.create(headline(name="One"))
+        await plane.ask("PUT", f"mutations/{made['id']}", headline(name="Two", isActive=True))
+        exported = (await plane.ask("GET", "export")).body
+        audit = (await plane.ask("GET", "audit")).json()["items"]
+    there = msgspec.structs.replace(
+        settings, database_url=other_url, move_from=settings.database_url, move_after=f"cp /dev/stdin {tmp_path}/after"
+    )
+    async with running(there) as plane:
+        assert (await plane.ask("GET", "export")).body == exported
+        assert (await plane.ask("GET", "audit")).json()["items"][-len(audit) :] == audit
+        assert len((await plane.ask("GET", f"mutations/{made['id']}/versions")).json()["items"]) == 2
+        await plane.create(headline(name="Three"))
+    async with running(there) as plane:
+        assert await names(plane) == ["Three", "Two"]
+    known = Whereabouts(Path(settings.data_dir)).read()
+    assert known is not None
+    assert known.place == place_of(other_url)
+    assert json.loads((tmp_path / "after").read_bytes())["event"] == "after"
+
+
+async def test_a_start_that_may_not_mix_serves_nothing_and_says_what_to_do(
+    settings: ControlPlaneSettings, other_url: str
+) -> None:
+    async with running(settings):
+        pass
+    async with postgres(other_url) as store:
+        await fill(store, SOMEBODY)
+    there = msgspec.structs.replace(settings, database_url=other_url, move_from=settings.database_url)
+    async with running(there, wait=False) as plane:
+
+        async def is_told() -> bool:
+            detail = (await plane.ask("GET", "health")).json()["database"]["detail"]
+            return "another installation's data, which is never mixed" in detail
+
+        await until(is_told)
+
+
+async def test_killed_in_the_middle_it_begins_anew(
+    source: PostgresStore, target: PostgresStore, database_url: str, other_url: str, tmp_path: Path
+) -> None:
+    move = [sys.executable, "-m", "tests.control_plane.moving.moving_slowly", database_url, other_url]
+    process = await asyncio.create_subprocess_exec(*move, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    assert await asyncio.wait_for(process.stdout.readline(), 60) == b"in the middle\n"
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
+    assert is_empty(await target.position())
+    assert not [record async for record in target.records() if type(record).__name__ != "CounterRecord"]
+    assert await settling(tmp_path, source_of(source)).settle(target) is not None
+    assert await census_of(source.records()) == await census_of(target.records())
