@@ -27,6 +27,7 @@ from control_plane.gate import Gate
 from control_plane.health import Health
 from control_plane.judge import Judge
 from control_plane.modules import Modules, Segments
+from control_plane.moving.mending import MigrationChecker
 from control_plane.moving.moves import Hooks, MoveError
 from control_plane.moving.places import opened, place_of
 from control_plane.moving.settling import Settling, Source
@@ -78,6 +79,7 @@ def create(
     modules, segments = Modules(store, publishing), Segments(store, publishing)
     attributes, saved_groups = Attributes(store, publishing), SavedGroups(store, publishing)
     toggles = Toggles(store, publishing)
+    source = _source(settings, chain)
     # Each after those that it may refer to.
     documents = (saved_groups, attributes, segments, modules, experiments, mutations, toggles)
     services = Services(
@@ -98,6 +100,7 @@ def create(
         preview=Preview(store, publishing, pages, rewriter, judge, clock=clock),
         preview_links=PreviewLinks(store, signer, site_urls=settings.site_urls, clock=clock),
         rules_files=RulesFiles(store, publishing, documents),
+        migration=MigrationChecker(store, place_of(settings.database_url), publishing, documents, source),
         exchange=exchange,
         health=Health(store, exchange, publishing),
         telemetry=Telemetry(),
@@ -106,16 +109,20 @@ def create(
     app[SERVICES] = services
     api.mount(app, services)
     admin.routes(app, services)
-    app.cleanup_ctx.append(_running(services, store, _settling(settings, chain), pages, rewriter, judge))
+    app.cleanup_ctx.append(_running(services, store, _settling(settings, source), pages, rewriter, judge))
     return app
 
 
-def _settling(settings: ControlPlaneSettings, chain: Chain) -> Settling:
+def _source(settings: ControlPlaneSettings, chain: Chain) -> Source | None:
+    """The store that the data is to come from, if the settings name one."""
+    given = settings.move_from
+    return Source(place_of(given), lambda: opened(given, chain)) if given else None
+
+
+def _settling(settings: ControlPlaneSettings, source: Source | None) -> Settling:
     """What is done about a store that is not the one of the last start."""
-    given, sources = settings.move_from, list[Source]()
-    if given:
-        sources.append(Source(place_of(given), lambda: opened(given, chain)))
     hooks = Hooks(settings.move_before, settings.move_after)
+    sources = [] if source is None else [source]
     return Settling(Whereabouts(Path(settings.data_dir)), place_of(settings.database_url), sources, hooks)
 
 

@@ -133,6 +133,10 @@ class Documents(Generic[T]):
         await self._put(change, document, before, Action.IMPORTED, check=False)
         return True
 
+    async def put_mended(self, change: Change, before: Stored, content: bytes) -> None:
+        """As part of a repair: save the document in place of what is there, also where it means the same."""
+        await self._put(change, self._decode(content), before, Action.UPDATED, check=False)
+
     async def check_in(self, document: T, reader: Reader) -> None:
         """Everything that is wrong with the document, in the company of all others; raises RulesError with paths from it."""
         rules = among(self.kind, document, await company(reader, document))

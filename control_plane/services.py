@@ -14,6 +14,7 @@ from control_plane.exchange import Exchange
 from control_plane.experiments import Experiments
 from control_plane.health import Health
 from control_plane.modules import Modules, Segments
+from control_plane.moving.mending import MigrationChecker
 from control_plane.mutations import Mutations
 from control_plane.preview import Preview
 from control_plane.preview_links import PreviewLinks
@@ -43,6 +44,7 @@ class Services:
     preview: Preview
     preview_links: PreviewLinks
     rules_files: RulesFiles
+    migration: MigrationChecker
     exchange: Exchange
     health: Health
     telemetry: Telemetry

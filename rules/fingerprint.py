@@ -1,9 +1,9 @@
 """What makes a module itself, so that it is found again under another id, or on a page that was designed anew.
 
 An element is known by several things that seldom all change at once: the names that people gave it, its words, its shape and
-the place where it stands. Two are compared by the share that they have in common (Jaccard 1901,
-"Étude comparative de la distribution florale"), weighed by how seldom a redesign changes it. Counterpart: `control_plane/moving` re-links what names a
-module that is gone. Never: a guess between two; what is not clearly one is none.
+the place where it stands. Two are compared by the share that they have in common (Jaccard 1901, "Étude comparative de la
+distribution florale"), weighed by how seldom a redesign changes it. Counterpart: `control_plane/moving` re-links what
+names a module that is gone. Never: a guess between two; what is not clearly one is none.
 """
 
 import re

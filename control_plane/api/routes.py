@@ -16,6 +16,8 @@ from control_plane.api.mutations import MutationHandlers, MutationQuery, Rollbac
 from control_plane.api.requests import GROUP_BYTES_MAX
 from control_plane.audit import AuditEntry
 from control_plane.health import HealthReport
+from control_plane.moving.checker import Report
+from control_plane.moving.mending import Mended
 from control_plane.rules_files import Imported
 from control_plane.services import Services
 from control_plane.tokens import Actor, Role
@@ -246,6 +248,23 @@ ROUTES: tuple[Route, ...] = (
         handler=watching.health,
         roles=READERS | MACHINES,
         answer=HealthReport,
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/health/migration",
+        summary="Where the data came from and where it is, side by side: counts, checksums, and what is wrong",
+        handler=watching.migration,
+        roles=PUBLISHERS,
+        answer=Report,
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/health/migration",
+        summary="Save what the migration checker is certain of: ids, links to modules, defaults",
+        handler=watching.mend,
+        roles=frozenset({Role.ADMIN}),
+        answer=Mended,
+        form="saved",
     ),
     Route(method="GET", path="/healthz", summary="The process lives", handler=watching.healthz),
     Route(method="GET", path="/readyz", summary="Whether changes can be made; 503 if not", handler=watching.readyz),

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from control_plane.api.answers import json_answer
-from control_plane.api.requests import query
+from control_plane.api.answers import json_answer, with_publication
+from control_plane.api.requests import intent_of, query
 from control_plane.documents import PAGE_LIMIT
 from control_plane.services import Services
 from control_plane.tokens import Actor
@@ -47,6 +47,17 @@ async def fleet(request: web.Request, services: Services, actor: Actor) -> web.R
 async def health(request: web.Request, services: Services, actor: Actor) -> web.Response:
     """What is up and what is not; 200 as long as the service can say so."""
     return json_answer(await services.health.report())
+
+
+async def migration(request: web.Request, services: Services, actor: Actor) -> web.Response:
+    """Source and target of a move side by side, and what is wrong with the documents."""
+    return json_answer(await services.migration.report())
+
+
+async def mend(request: web.Request, services: Services, actor: Actor) -> web.Response:
+    """Save what the migration checker is certain of."""
+    mended, publication = await services.migration.mend(intent_of(request, actor, b""))
+    return json_answer(with_publication(mended, publication))
 
 
 async def healthz(request: web.Request, services: Services) -> web.Response:

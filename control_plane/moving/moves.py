@@ -90,10 +90,10 @@ async def planned(source: Store, from_: Place, target: Store, to: Place) -> Plan
     if from_ == to:
         raise MoveError(f"source and target are the same store: {to}")
     found = await standing(source, target)
-    one = _side(from_, await source.position())
+    one = side_of(from_, await source.position())
     if not one.installation:
         raise MoveError(f"there is nothing to move: nobody has written to {from_}")
-    return Plan(one, _side(to, await target.position()), found, WHY_NOT.get(found, ""))
+    return Plan(one, side_of(to, await target.position()), found, WHY_NOT.get(found, ""))
 
 
 async def move(source: Store, from_: Place, target: Store, to: Place, given: Hooks = NO_HOOKS) -> Moved:
@@ -159,7 +159,8 @@ def _elsewhere(installation: Installation | None) -> Installation | None:
     return None if installation is None else msgspec.structs.replace(installation, epoch=installation.epoch + 1)
 
 
-def _side(place: Place, position: Position) -> Side:
+def side_of(place: Place, position: Position) -> Side:
+    """A store as hooks and people are told of it."""
     whose = position.installation
     return Side(
         place=str(place),

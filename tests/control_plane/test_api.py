@@ -47,6 +47,8 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("GET", f"{API}/audit"): READ,
     ("GET", f"{API}/fleet"): READ | {S},
     ("GET", f"{API}/health"): READ | {S, R},
+    ("GET", f"{API}/health/migration"): PUBLISH,
+    ("POST", f"{API}/health/migration"): {"admin"},
     ("GET", "/healthz"): set(),
     ("GET", "/readyz"): set(),
     ("GET", "/metrics"): set(),
