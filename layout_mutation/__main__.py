@@ -19,6 +19,8 @@ COMMANDS = {
     "rewrite": ("layout_mutation.rewrite", "a page on standard input, rewritten to standard output, no server"),
     "lint": ("layout_mutation.lint", "what is wrong with a rules file, and what its author should know"),
     "migrate": ("layout_mutation.migrate", "bring the database to this version, or say what that would do"),
+    "export": ("layout_mutation.export", "everything that a store holds as one file"),
+    "import": ("layout_mutation.load", "a store filled from such a file, verified"),
     "move": ("layout_mutation.move", "everything of one store into another, verified; or both side by side"),
     "token": ("layout_mutation.token", "a bearer token for the API, or a sign-in link for the admin pages"),
     "doctor": ("layout_mutation.doctor", "what is wrong with this installation, or why a page can't be rewritten"),

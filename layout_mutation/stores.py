@@ -1,15 +1,26 @@
-"""Stores as commands are given them: an address, or the name of a variable that holds one.
+"""Stores as commands are given them, and how commands end that work on them.
 
-Counterpart: `control_plane.moving.places` opens them. Never: an address with its password in a message.
+A store is an address, or the name of a variable that holds one. Counterpart: `control_plane.moving.places` opens them.
+Never: an address with its password in a message.
 """
 
+import asyncio
 import base64
 import binascii
 import secrets
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
+import msgspec
+
+from control_plane.moving.exports import ExportError
+from control_plane.moving.moves import Compared, Hooks, Moved, MoveError, Plan
 from control_plane.moving.places import place_of
-from control_plane.store import Chain
+from control_plane.schema.runner import SchemaError
+from control_plane.store import Chain, StoreError
 from control_plane.store.chain import KEY_BYTES, derived_key
+from layout_mutation.environment import require
 from layout_mutation.inputs import UnusableError
 
 FROM_ENVIRONMENT = "env:"
@@ -35,3 +46,59 @@ def chain_of(environ: dict[str, str]) -> Chain:
         return Chain([derived_key(base64.b64decode(environ["CONTROL_PLANE_SIGNING_KEY"], validate=True))])
     except (KeyError, binascii.Error):
         return Chain([secrets.token_bytes(KEY_BYTES)])
+
+
+def default_store(option: str, text: str | None, environ: dict[str, str]) -> str:
+    """The address that an option names, or the environment where it is left out; UnusableError where neither does."""
+    if text is not None:
+        return named_store(option, text, environ)
+    return named_store("DATABASE_URL", require(environ, "DATABASE_URL"), environ)
+
+
+def hooks_of(environ: dict[str, str]) -> Hooks:
+    """What the environment wants to be run around a move."""
+    return Hooks(environ.get("CONTROL_PLANE_MOVE_BEFORE", ""), environ.get("CONTROL_PLANE_MOVE_AFTER", ""))
+
+
+def answered(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    """Run it; what goes wrong with stores and files as one line and an exit code. Raises UnusableError."""
+    try:
+        return asyncio.run(work())
+    except (MoveError, SchemaError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except StoreError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 3
+    except (ExportError, ValueError) as error:
+        raise UnusableError(str(error)) from None
+
+
+def told_of_comparison(plan: Plan, rows: Sequence[Compared], *, as_json: bool) -> int:
+    """Both sides, printed; the exit code."""
+    if as_json:
+        print(msgspec.json.encode({"plan": plan, "entities": rows}).decode())
+    else:
+        _print_sides(plan, rows)
+        print(plan.problem or f"the target is {plan.standing.value}")
+    return 0 if all(row.same for row in rows) else 1
+
+
+def told_of_move(moved: Moved, *, as_json: bool) -> int:
+    """What was moved, printed; the exit code."""
+    if as_json:
+        print(msgspec.json.encode(moved).decode())
+    else:
+        _print_sides(moved.plan, moved.entities)
+        print(f"moved {moved.records:,} records; both sides are the same")
+    if moved.remark:
+        print(f"error: {moved.remark}", file=sys.stderr)
+    return 1 if moved.remark else 0
+
+
+def _print_sides(plan: Plan, rows: Sequence[Compared]) -> None:
+    print(f"from {plan.source.place}\nto   {plan.target.place}")
+    for row in rows:
+        if row.source.count or row.target.count:
+            same = "same" if row.same else "differs"
+            print(f"  {row.entity:<24}{row.source.count:>10,}{row.target.count:>10,}  {same}")

@@ -5,7 +5,8 @@ leaves the target as it was, and the next try begins anew. Counterparts: `settli
 `layout-mutation move` by hand. Never: two installations mixed, or anything written to the source.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
 
 import msgspec
 from msgspec import Struct
@@ -13,8 +14,16 @@ from msgspec import Struct
 from control_plane.moving import hooks
 from control_plane.moving.census import Census, Counter, Tally, census_of, differing
 from control_plane.moving.places import Place
-from control_plane.moving.standing import Standing, standing
-from control_plane.store import Installation, Position, Store
+from control_plane.moving.standing import Comparable, Standing, standing
+from control_plane.store import Installation, Position, Record, Store
+
+
+class Giving(Comparable, Protocol):
+    """What data may come from: a store, or a file of one."""
+
+    def records(self, since: Position | None = None) -> AsyncIterator[Record]:
+        """All that it holds, as of one moment."""
+
 
 MOVABLE = frozenset({Standing.EMPTY, Standing.BEHIND, Standing.SAME})
 
@@ -85,7 +94,7 @@ WHY_NOT = {
 }
 
 
-async def planned(source: Store, from_: Place, target: Store, to: Place) -> Plan:
+async def planned(source: Giving, from_: Place, target: Store, to: Place) -> Plan:
     """What a move would do; raises StoreError."""
     if from_ == to:
         raise MoveError(f"source and target are the same store: {to}")
@@ -96,7 +105,7 @@ async def planned(source: Store, from_: Place, target: Store, to: Place) -> Plan
     return Plan(one, side_of(to, await target.position()), found, WHY_NOT.get(found, ""))
 
 
-async def move(source: Store, from_: Place, target: Store, to: Place, given: Hooks = NO_HOOKS) -> Moved:
+async def move(source: Giving, from_: Place, target: Store, to: Place, given: Hooks = NO_HOOKS) -> Moved:
     """Carry everything over and compare both sides; the hooks run around it.
 
     Raises:
@@ -118,7 +127,7 @@ async def move(source: Store, from_: Place, target: Store, to: Place, given: Hoo
     return moved
 
 
-async def compared(source: Store, target: Store) -> tuple[Compared, ...]:
+async def compared(source: Giving, target: Store) -> tuple[Compared, ...]:
     """All entities side by side; raises StoreError."""
     return side_by_side(await census_of(source.records()), await census_of(target.records()))
 
@@ -128,7 +137,7 @@ def side_by_side(one: Census, other: Census) -> tuple[Compared, ...]:
     return tuple(Compared(name, one[name], other[name], one[name] == other[name]) for name in one)
 
 
-async def _carried(source: Store, target: Store, plan: Plan) -> Moved:
+async def _carried(source: Giving, target: Store, plan: Plan) -> Moved:
     left, before = Counter(), await source.position()
     if plan.standing is Standing.SAME:
         records = 0

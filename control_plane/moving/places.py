@@ -23,6 +23,8 @@ class StoreKind(StrEnum):
     """The kinds of stores."""
 
     POSTGRES = "postgres"
+    FILE = "file"
+    """An export: read whole, never a store to run on."""
 
 
 class Place(Struct, frozen=True, rename="camel"):

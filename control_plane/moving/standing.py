@@ -5,8 +5,21 @@ chain. Counterpart: `moves.py` acts on it. Never: a change.
 """
 
 from enum import StrEnum
+from typing import Protocol
 
-from control_plane.store import Position, Reader
+from control_plane.store import Position, StoredAudit
+
+
+class Comparable(Protocol):
+    """What a store, or a file of one, says of its history."""
+
+    async def position(self) -> Position:
+        """Whose data this is, and how far it has come."""
+
+    async def audit_page(
+        self, kind: str | None, subject: str | None, before: int | None, limit: int
+    ) -> list[StoredAudit]:
+        """Audit entries, newest first, with numbers below `before`."""
 
 
 class Standing(StrEnum):
@@ -26,7 +39,7 @@ class Standing(StrEnum):
     """It is another installation's."""
 
 
-async def standing(source: Reader, target: Reader) -> Standing:
+async def standing(source: Comparable, target: Comparable) -> Standing:
     """How `target` stands to `source`; raises StoreError."""
     from_, to = await source.position(), await target.position()
     if is_empty(to):
@@ -50,7 +63,7 @@ def is_empty(position: Position) -> bool:
     return position.installation is None and position.audit_number == 0 and position.table_version == 0
 
 
-async def _knows(reader: Reader, other: Position) -> bool:
+async def _knows(reader: Comparable, other: Position) -> bool:
     """Whether the other store's newest audit entry is one of this one's."""
     if other.audit_number == 0:
         return True
