@@ -1,9 +1,14 @@
-"""`layout-mutation docs`: the documentation that is generated, written into a checkout or checked for freshness."""
+"""`layout-mutation docs`: the documentation that is generated, written into a checkout or checked for freshness.
+
+What people write by hand is only looked at: that the chapters which nobody should miss on a bad day are there, with
+commands that the tests type.
+"""
 
 import argparse
+import re
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from control_plane.schema import documentation as migrations
@@ -15,9 +20,9 @@ examples:
   layout-mutation docs
       write what is out of date, in the checkout in the current folder
   layout-mutation docs --check
-      say what is out of date, change nothing
+      say what is out of date, and which chapters lack; change nothing
 
-exit codes: 0 all fresh (or written), 1 --check found stale files, 2 the current folder is no checkout,
+exit codes: 0 all fresh (or written), 1 --check found stale files or a chapter that lacks, 2 the current folder is no checkout,
 3 a file can't be read or written
 """
 
@@ -29,6 +34,13 @@ FILES: dict[str, Callable[[], str]] = {
     "README_migration.md": migrations.render,
     "docs/rules-file.schema.json": reference.schema,
 }
+
+CHAPTERS: dict[str, tuple[str, ...]] = {
+    "docs/moving.md": ("Migration scenarios", "Security", "Restore", "Rollback"),
+}
+"""Document -> the chapters that it has to have, each with a block of commands."""
+
+_COMMANDS = re.compile(r"(?m)^```sh \w+$")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +72,23 @@ def _check() -> int:
     stale = _stale()
     for name in stale:
         print(f"{name} is out of date; run `layout-mutation docs`", file=sys.stderr)
-    return 1 if stale else 0
+    lacking = list(_lacking())
+    for problem in lacking:
+        print(problem, file=sys.stderr)
+    return 1 if stale or lacking else 0
+
+
+def _lacking() -> Iterator[str]:
+    """What is to be written by hand, and is not."""
+    for name, chapters in CHAPTERS.items():
+        path = Path(name)
+        parts = path.read_text("utf-8").split("\n## ")[1:] if path.exists() else []
+        found = {part.partition("\n")[0].strip(): part for part in parts}
+        for chapter in chapters:
+            if chapter not in found:
+                yield f"{name} lacks the chapter {chapter!r}: write it"
+            elif not _COMMANDS.search(found[chapter]):
+                yield f"{name}: the chapter {chapter!r} has no commands; show what to type, in a block that a test runs"
 
 
 def _write() -> int:

@@ -25,6 +25,9 @@ run the newer program, or undo the newer migrations by hand.
 
 To undo migrations, stop every control plane, run the statements below from the newest to the one you want gone, and
 remove their rows: `DELETE FROM layout_mutation.schema_migrations WHERE number >= N;`. Sidecars go on serving meanwhile.
+
+Moving all of it to another server, provider or kind of store, security on the way, restoring it, and going back to an earlier
+version of the program are in [docs/moving.md](docs/moving.md).
 """
 
 _UNDO = re.compile(r"^(.*?;)( \(.*\)|)$")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from layout_mutation.docs import FILES, PROJECT
+from layout_mutation.docs import CHAPTERS, FILES, PROJECT
 from tests.layout_mutation.running_up import ROOT
 from tests.layout_mutation.typed import CommandLine
 
@@ -11,6 +11,8 @@ from tests.layout_mutation.typed import CommandLine
 def checkout(run: CommandLine) -> CommandLine:
     """The command line, in a folder that says it is this project."""
     run.write("pyproject.toml", f'[project]\nname = "{PROJECT}"\n')
+    for name in CHAPTERS:
+        run.write(name, (ROOT / name).read_bytes())
     return run
 
 
@@ -29,7 +31,25 @@ def test_check_names_what_is_stale_and_writes_nothing(checkout: CommandLine) -> 
     everything = checkout("docs", "--check")
     assert (everything.code, everything.out) == (1, b"")
     assert everything.err.splitlines() == [f"{name} is out of date; run `layout-mutation docs`" for name in FILES]
-    assert sorted(path.name for path in checkout.folder.iterdir()) == ["pyproject.toml"]
+    assert sorted(path.name for path in checkout.folder.iterdir()) == ["docs", "pyproject.toml"]
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS["docs/moving.md"])
+def test_a_chapter_that_lacks_or_has_no_commands_is_said(checkout: CommandLine, chapter: str) -> None:
+    checkout("docs")
+    whole = (checkout.folder / "docs" / "moving.md").read_text("utf-8")
+    checkout.write("docs/moving.md", whole.replace(f"\n## {chapter}\n", "\n## Something else\n"))
+    ran = checkout("docs", "--check")
+    assert (ran.code, ran.err) == (1, f"docs/moving.md lacks the chapter {chapter!r}: write it\n")
+    before, _, after = whole.partition(f"\n## {chapter}\n")
+    checkout.write(
+        "docs/moving.md", f"{before}\n## {chapter}\n\nWords only.\n\n## {after.partition(chr(10) + '## ')[2]}"
+    )
+    ran = checkout("docs", "--check")
+    assert ran.code == 1
+    assert ran.err.startswith(f"docs/moving.md: the chapter {chapter!r} has no commands")
+    (checkout.folder / "docs" / "moving.md").unlink()
+    assert checkout("docs", "--check").err.count("lacks the chapter") == len(CHAPTERS["docs/moving.md"])
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xff not text", b"more"])
