@@ -2,7 +2,7 @@
 
 Whoever finds a condition reports it under a stable word, as often as it likes, and settles it when it is over. Both only
 touch memory, so that they work while everything else is away.
-Counterpart: `telemetry.py` counts what is open here.
+Counterpart: `kept_alerts.py` writes them down when the store allows, and shows those of all instances.
 Never: I/O beyond a log line, an exception, or a secret: callers' texts go to people as they are.
 """
 
@@ -84,8 +84,6 @@ class Alerts:
         self._open: dict[str, Alert] = {}
         self._over: dict[str, Alert] = {}
         self._settled: set[str] = set()
-        self.changes = 0
-        """Grows with each opening, settling, and rise in severity: what should be written down at once."""
 
     def report(self, alert_id: str, severity: Severity, summary: str, advice: str, detail: str = "") -> None:
         """Say that something is so. Repeated, it only brings the texts up to date; never raises."""
@@ -106,7 +104,6 @@ class Alerts:
             self._open[alert_id] = alert
             self._settled.discard(alert_id)
             news = before is None or severity.rank > before.severity.rank
-            self.changes += news
         if news:
             _say(alert)
 
@@ -119,9 +116,7 @@ class Alerts:
                 self._over[alert.opening] = msgspec.structs.replace(alert, settled_at=self._clock())
                 while len(self._over) > OVER_MAX:
                     del self._over[next(iter(self._over))]
-            if alert is not None or alert_id not in self._settled:
-                self._settled.add(alert_id)
-                self.changes += 1
+            self._settled.add(alert_id)
         if alert is not None:
             log.info("alert_settled", alert=alert.id)
 

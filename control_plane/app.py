@@ -18,14 +18,16 @@ import uuid_utils
 from aiohttp import web
 
 from control_plane import admin, api
-from control_plane.alerts import Alerts
+from control_plane.alerts import Alerts, Severity
 from control_plane.attributes import Attributes, SavedGroups, Toggles
 from control_plane.audit import Audit
+from control_plane.conditions import SCHEMA_NEEDS_A_PERSON, Conditions
 from control_plane.exchange import Exchange
 from control_plane.experiments import Experiments
 from control_plane.gate import Gate
 from control_plane.health import Health
 from control_plane.judge import Judge
+from control_plane.kept_alerts import KeptAlerts
 from control_plane.modules import Modules, Segments
 from control_plane.moving.mending import MigrationChecker
 from control_plane.moving.moves import Hooks, MoveError
@@ -72,7 +74,8 @@ def create(
     alerts = Alerts(instance=f"{socket.gethostname()}:{settings.address[1]}", clock=clock)
     exchange = Exchange(settings.redis_url, Keys(settings.layout_mutation_environment))
     signer = Signer(settings.signing_key)
-    publishing = Publishing(store, exchange, signer, TableCopy(Path(settings.data_dir)), clock=clock, engine=engine())
+    copy = TableCopy(Path(settings.data_dir))
+    publishing = Publishing(store, exchange, signer, copy, alerts=alerts, clock=clock, engine=engine())
     pages, rewriter, judge = OriginPages(settings.origins), Rewriter(), judge or Judge()
     mutations = Mutations(store, publishing, Gate(pages, rewriter, judge))
     experiments = Experiments(store, publishing)
@@ -95,6 +98,7 @@ def create(
         saved_groups=saved_groups,
         toggles=toggles,
         alerts=alerts,
+        kept_alerts=KeptAlerts(store, alerts, clock=clock),
         audit=Audit(store, clock=clock),
         publishing=publishing,
         preview=Preview(store, publishing, pages, rewriter, judge, clock=clock),
@@ -153,17 +157,23 @@ async def _work(services: Services, store: Store, settling: Settling, stopping: 
     """Wait for the database, bring it up to date, then keep Redis so."""
     pause, longest = START_BACKOFF_S
     publishing = asyncio.create_task(services.publishing.keep_published(), name="keep-published")
+    watching = [
+        asyncio.create_task(Conditions(services.health, services.alerts).watch(), name="watch-conditions"),
+        asyncio.create_task(services.kept_alerts.keep(), name="keep-alerts"),
+    ]
     try:
         while services.health.starting and not stopping.is_set():
             try:
                 await _begin(services, store, settling)
             except (StoreError, runner.SchemaError, MoveError) as error:
-                _log_waiting(services.health, error)
+                _tell_waiting(services, error)
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads services apart
                 pause = min(pause * 2, longest)
         await publishing
     finally:
-        publishing.cancel()
+        for task in (*watching, publishing):
+            task.cancel()
+        await asyncio.wait(watching)
         with suppress(asyncio.CancelledError):
             await publishing
 
@@ -185,20 +195,24 @@ async def _begin(services: Services, store: Store, settling: Settling) -> None:
     await settling.remember(store)
     await services.publishing.ensure_table()
     services.health.starting = ""
+    services.alerts.settle(SCHEMA_NEEDS_A_PERSON)
+    services.alerts.settle(MOVE_NEEDS_A_PERSON)
     log.info("ready", address=settings.listen, migrations_applied=len(applied))
 
 
-def _log_waiting(health: Health, error: StoreError | runner.SchemaError | MoveError) -> None:
+def _tell_waiting(services: Services, error: StoreError | runner.SchemaError | MoveError) -> None:
     """Say it once for each reason: a schema or a move needs a person now, a database that is away may come by itself."""
-    if health.starting == str(error):
-        return
-    health.starting = str(error)
     if isinstance(error, runner.SchemaError):
-        log.error("schema_needs_a_person", problem=str(error))
+        summary = "The database's schema needs a person."
+        advice = "Do what the detail says; `layout-mutation migrate --check` shows the rest. Nothing was changed."
+        services.alerts.report(SCHEMA_NEEDS_A_PERSON, Severity.CRITICAL, summary, advice, str(error))
     elif isinstance(error, MoveError):
-        log.error("move_needs_a_person", problem=str(error))
-    else:
+        summary = "The data could not be moved to the store that is configured now."
+        advice = "Do what the detail says; where the data was, it still is. docs/moving.md has the scenarios."
+        services.alerts.report(MOVE_NEEDS_A_PERSON, Severity.CRITICAL, summary, advice, str(error))
+    elif services.health.starting != str(error):
         log.warning("waiting_for_database", problem=str(error))
+    services.health.starting = str(error)
 
 
 @asynccontextmanager

@@ -27,6 +27,7 @@ class Action(StrEnum):
     DELETED = "deleted"
     IMPORTED = "imported"
     PUBLISHED = "published"
+    ACKNOWLEDGED = "acknowledged"
     SIGNED_IN = "signed_in"
     SIGNED_OUT = "signed_out"
 

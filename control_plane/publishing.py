@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from control_plane import codec
+from control_plane.alerts import Alerts, Severity
 from control_plane.company import active, culprit
 from control_plane.exchange import Exchange, ExchangeError, Seen
 from control_plane.intent import Action, Intent, Publication
@@ -46,6 +47,10 @@ DELIVERY_TIMEOUT_S = 4.0  # an author waits no longer to hear whether Redis took
 FORGET_INTERVAL_S = 3_600.0
 SYSTEM = Actor("control-plane", Role.ADMIN)
 NOT_PUBLISHED = Publication(published=False, table_version=0, reason="nothing is published yet")
+
+RULES_DO_NOT_COMPILE = "rules_do_not_compile"
+PUBLISHING_FAILED = "publishing_failed"
+DATABASE_LOST_HISTORY = "database_lost_history"
 
 log = structlog.get_logger("publishing")
 
@@ -142,6 +147,7 @@ class Publishing:
         signer: Signer,
         copy: TableCopy,
         *,
+        alerts: Alerts,
         clock: Callable[[], datetime],
         engine: str,
     ) -> None:
@@ -149,6 +155,7 @@ class Publishing:
         self._exchange = exchange
         self._signer = signer
         self._copy = copy
+        self._alerts = alerts
         self._clock = clock
         self._engine = engine
         self._latest: StoredTable | None = None
@@ -196,6 +203,7 @@ class Publishing:
         if table is None:
             change.publication = msgspec.structs.replace(self._state, reason=self._state.reason or "unchanged")
         else:
+            self._alerts.settle(RULES_DO_NOT_COMPILE)
             self._latest = table
             change.publication = await self.deliver()
 
@@ -204,9 +212,15 @@ class Publishing:
         try:
             async with self.change(Intent(actor=SYSTEM, reason="start of the control plane")) as change:
                 change.altered = change.renews = True
+            self._alerts.settle(RULES_DO_NOT_COMPILE)
         except (RulesError, Refused) as error:
-            # The last table stays in force; a person has to mend the mutation that is named.
-            log.error("rules_do_not_compile", problem=str(error))  # noqa: TRY400 - no bug of ours: no traceback
+            self._alerts.report(
+                RULES_DO_NOT_COMPILE,
+                Severity.CRITICAL,
+                "The rules that are switched on can't be published as they are.",
+                "Mend or switch off the document that is named. The last table stays in force until then.",
+                str(error),
+            )
 
     async def deliver(self) -> Publication:
         """Bring Redis up to date now, and say what came of it; never raises for a Redis or database that is away."""
@@ -228,6 +242,7 @@ class Publishing:
         while not self._stopped:
             try:
                 state = await self.deliver()
+                self._alerts.settle(PUBLISHING_FAILED)
                 failures = 0 if state.published else failures + 1
                 now = asyncio.get_running_loop().time()
                 if now - forgot_at > FORGET_INTERVAL_S:
@@ -238,6 +253,13 @@ class Publishing:
             except Exception as error:  # a loop that an unforeseen error can end would leave Redis empty
                 failures += 1
                 log.exception("publishing_failed", error=type(error).__name__)
+                self._alerts.report(
+                    PUBLISHING_FAILED,
+                    Severity.WARNING,
+                    "Publishing met an error that nobody foresaw.",
+                    "It is tried again. If it goes on, the log of this instance has the traceback: report it as a bug.",
+                    type(error).__name__,
+                )
             await self._pause(failures)
 
     def stop(self) -> None:
@@ -323,6 +345,8 @@ class Publishing:
             return await self._published(latest)
 
     async def _published(self, latest: StoredTable) -> Publication:
+        if self._foreign:
+            self._alerts.settle(DATABASE_LOST_HISTORY)
         self._foreign = 0
         if self._state.table_version != latest.version or not self._state.published:
             try:
@@ -340,8 +364,11 @@ class Publishing:
         if not certain:
             return Publication(published=True, table_version=theirs)
         if self._foreign != theirs:
-            log.error(
-                "database_lost_history", table_in_redis=theirs, advice="restore the database, or import an export"
+            self._alerts.report(
+                DATABASE_LOST_HISTORY,
+                Severity.CRITICAL,
+                f"Redis holds table {theirs}, which the database does not know: it lost a part of its history.",
+                "Restore the database, or import an export. Visitors keep what they get until somebody changes something.",
             )
         self._foreign = theirs
         reason = f"database_behind: Redis holds table {theirs}, which this database does not know; the next change replaces it"

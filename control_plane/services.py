@@ -13,6 +13,7 @@ from control_plane.audit import Audit
 from control_plane.exchange import Exchange
 from control_plane.experiments import Experiments
 from control_plane.health import Health
+from control_plane.kept_alerts import KeptAlerts
 from control_plane.modules import Modules, Segments
 from control_plane.moving.mending import MigrationChecker
 from control_plane.mutations import Mutations
@@ -39,6 +40,7 @@ class Services:
     saved_groups: SavedGroups
     toggles: Toggles
     alerts: Alerts
+    kept_alerts: KeptAlerts
     audit: Audit
     publishing: Publishing
     preview: Preview

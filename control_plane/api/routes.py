@@ -10,6 +10,7 @@ from typing import Any, Literal
 from aiohttp import web
 from msgspec import Struct
 
+from control_plane.alerts import Alert
 from control_plane.api import deciding, rules_files, watching
 from control_plane.api.documents import DocumentHandlers, PageQuery
 from control_plane.api.mutations import MutationHandlers, MutationQuery, Rollback, Switching
@@ -232,6 +233,25 @@ ROUTES: tuple[Route, ...] = (
         query=watching.AuditQuery,
         answer=AuditEntry,
         form="page",
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/alerts",
+        summary="What a person should know of: what is open, or all of the last months",
+        handler=watching.alerts,
+        roles=READERS,
+        query=watching.AlertsQuery,
+        answer=Alert,
+        form="page",
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/alerts/{{id}}",
+        summary="Acknowledge an alert wherever it is open; a reason is required",
+        handler=watching.acknowledge,
+        roles=WRITERS,
+        body=watching.Acknowledgement,
+        answer=watching.AlertsAnswer,
     ),
     Route(
         method="GET",

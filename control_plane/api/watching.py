@@ -1,18 +1,21 @@
-"""Handlers for those who watch: audit, fleet, health, metrics, and the description of the API itself.
+"""Handlers for those who watch: audit, alerts, fleet, health, metrics.
 
-Counterpart: `control_plane.health`, `telemetry`, `audit`. Never: a change.
+Counterpart: `control_plane.health`, `telemetry`, `audit`. Never: a change of rules.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from aiohttp import web
 
+from control_plane.alerts import Alert
 from control_plane.api.answers import json_answer, with_publication
-from control_plane.api.requests import intent_of, query
+from control_plane.api.requests import intent_of, query, read_json
 from control_plane.documents import PAGE_LIMIT
+from control_plane.intent import Page
 from control_plane.services import Services
 from control_plane.tokens import Actor
+from rules.diagnosis import decode
 
 
 class AuditQuery(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -22,6 +25,28 @@ class AuditQuery(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     subject: str | None = None
     cursor: str | None = None
     limit: int = PAGE_LIMIT
+
+
+class AlertsQuery(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Which alerts, and which part of their list."""
+
+    state: Literal["open", "all"] = "open"
+    """`open` is never parted; `all` has those that are over too, the newest first."""
+    cursor: str | None = None
+    limit: int = PAGE_LIMIT
+
+
+class Acknowledgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a person says to an alert."""
+
+    reason: str
+    """What is known or done about it."""
+
+
+class AlertsAnswer(msgspec.Struct, frozen=True, rename="camel"):
+    """Alerts of all instances."""
+
+    items: tuple[Alert, ...]
 
 
 class FleetAnswer(msgspec.Struct, frozen=True, rename="camel"):
@@ -36,6 +61,21 @@ async def audit(request: web.Request, services: Services, actor: Actor) -> web.R
     """Who did what, newest first."""
     asked = query(request, AuditQuery)
     return json_answer(await services.audit.page(**msgspec.structs.asdict(asked)))
+
+
+async def alerts(request: web.Request, services: Services, actor: Actor) -> web.Response:
+    """What a person should know of; `open` answers out of memory while the store is away."""
+    asked = query(request, AlertsQuery)
+    if asked.state == "open":
+        return json_answer(Page(services.kept_alerts.open()))
+    return json_answer(await services.kept_alerts.page(cursor=asked.cursor, limit=asked.limit))
+
+
+async def acknowledge(request: web.Request, services: Services, actor: Actor) -> web.Response:
+    """A person knows of it."""
+    body = await read_json(request)
+    intent = intent_of(request, actor, body, reason=decode(body, Acknowledgement).reason)
+    return json_answer(AlertsAnswer(await services.kept_alerts.acknowledge(request.match_info["id"], intent)))
 
 
 async def fleet(request: web.Request, services: Services, actor: Actor) -> web.Response:

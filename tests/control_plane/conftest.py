@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from control_plane.schema import address, runner
 from control_plane.settings import ControlPlaneSettings
+from control_plane.store.postgres import PostgresStore
 from service.keys import Keys
-from tests.control_plane.plane import Plane, running, settings_of
+from tests.control_plane.plane import CHAIN, Plane, running, settings_of
 
 
 @pytest.fixture
@@ -33,3 +35,13 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
     """Redis as a sidecar sees it."""
     async with Redis.from_url(redis_url) as client:
         yield client
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[PostgresStore]:
+    """A store of the test's own, open, with nothing in it."""
+    await runner.migrate(database_url)
+    opened = PostgresStore(address.parse(database_url), connections_max=4, chain=CHAIN)
+    await opened.open()
+    yield opened
+    await opened.close()

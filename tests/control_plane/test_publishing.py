@@ -184,9 +184,11 @@ async def test_an_emptied_database_does_not_empty_the_site(
         state = await fresh.services.publishing.deliver()
         assert (state.published, state.table_version) == (False, version)
         assert state.reason.startswith("database_behind")
+        assert [alert.id for alert in fresh.services.alerts.open()] == ["database_lost_history"]
         assert await redis.get(keys.table) == sealed
         made = await fresh.create(id="anew")
         assert made["publication"] == {"published": True, "tableVersion": version + 1, "reason": ""}
+        assert fresh.services.alerts.open() == ()
 
 
 async def test_what_another_engine_has_checked_is_published_anew_at_the_start(
