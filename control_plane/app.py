@@ -21,7 +21,7 @@ from control_plane import admin, api
 from control_plane.alerts import Alerts, Severity
 from control_plane.attributes import Attributes, SavedGroups, Toggles
 from control_plane.audit import Audit
-from control_plane.conditions import SCHEMA_NEEDS_A_PERSON, Conditions
+from control_plane.conditions import MOVE_NEEDS_A_PERSON, SCHEMA_NEEDS_A_PERSON, Conditions
 from control_plane.exchange import Exchange
 from control_plane.experiments import Experiments
 from control_plane.gate import Gate

@@ -17,6 +17,7 @@ DATABASE_AWAY = "database_away"
 REDIS_AWAY = "redis_away"
 NOT_PUBLISHED = "not_published"
 SCHEMA_NEEDS_A_PERSON = "schema_needs_a_person"
+MOVE_NEEDS_A_PERSON = "move_needs_a_person"
 
 log = structlog.get_logger("conditions")
 
@@ -40,7 +41,9 @@ class Conditions:
 
     def look(self, report: HealthReport) -> None:
         """Compare what is up with what was; `LOOKS` times in a row make an alert, the first that is well settles it."""
-        waits_for_a_person = any(alert.id == SCHEMA_NEEDS_A_PERSON for alert in self._alerts.open())
+        waits_for_a_person = any(
+            alert.id in (SCHEMA_NEEDS_A_PERSON, MOVE_NEEDS_A_PERSON) for alert in self._alerts.open()
+        )
         if self._holds(DATABASE_AWAY, not report.database.up and not waits_for_a_person):
             self._alerts.report(
                 DATABASE_AWAY,
