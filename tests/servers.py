@@ -21,7 +21,7 @@ from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -30,6 +30,8 @@ import redis
 
 from layout_mutation.embedded.postgres import EmbeddedPostgres
 from layout_mutation.embedded.valkey import EmbeddedValkey
+
+Done = TypeVar("Done")
 
 
 @pytest.fixture(scope="session")
@@ -56,12 +58,77 @@ def database_url(postgres_server: str) -> Iterator[str]:
 @contextmanager
 def empty_database(postgres_server: str) -> Iterator[str]:
     """As the fixture `database_url`, for fixtures that live longer than a test."""
-    name = f"test_{secrets.token_hex(6)}"
-    wait_for(execute(postgres_server, f"CREATE DATABASE {name}"))
+    name = wait_for(_emptied(postgres_server, _EMPTIED.setdefault(postgres_server, [])))
+    url = urlunsplit(urlsplit(postgres_server)._replace(path=f"/{name}"))
     try:
-        yield urlunsplit(urlsplit(postgres_server)._replace(path=f"/{name}"))
+        yield url
     finally:
-        wait_for(execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)"))
+        if not wait_for(_empty(postgres_server, url)):
+            wait_for(execute(postgres_server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+        elif "DATABASE_URL" in os.environ:
+            wait_for(execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)"))
+        else:
+            _EMPTIED[postgres_server].append(name)
+
+
+_EMPTIED: dict[str, list[str]] = {}
+"""Databases that a test has left and that are empty again, by server: to make one takes longer than to empty one."""
+
+_LEFT_BEHIND = """
+SELECT (SELECT count(*) FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'public'))
+    + (SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace)
+    + (SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace)
+    + (SELECT count(*) FROM pg_type WHERE typnamespace = 'public'::regnamespace)
+    + (SELECT count(*) FROM pg_extension WHERE extname <> 'plpgsql')
+    + (SELECT count(*) FROM pg_default_acl) + (SELECT count(*) FROM pg_event_trigger)
+    + (SELECT count(*) FROM pg_db_role_setting WHERE setdatabase = d.oid)
+    + (SELECT count(*) FROM pg_prepared_xacts) + (d.datacl IS NOT NULL)::int + (n.nspacl::text <> $1)::int
+FROM pg_database d, pg_namespace n WHERE d.datname = current_database() AND n.nspname = 'public'
+"""
+"""What a test left in a database beside the schema that ours is; rights of `public` are compared with a new one's."""
+
+
+async def _emptied(server: str, waiting: list[str]) -> str:
+    """The name of a database with nothing in it."""
+    if waiting:
+        return waiting.pop()
+    name = f"test_{secrets.token_hex(6)}"
+    await execute(server, f"CREATE DATABASE {name}")
+    return name
+
+
+async def _empty(server: str, url: str) -> bool:
+    """Take our schema out of a database, and whoever is still connected; whether it is as good as new then."""
+    try:
+        connection = await asyncpg.connect(url, timeout=10)
+        try:
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            await connection.execute("SET client_min_messages = error; DROP SCHEMA IF EXISTS layout_mutation CASCADE")
+            left = await connection.fetchval(_LEFT_BEHIND, await _rights(server))
+        finally:
+            await connection.close()
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        return False
+    return bool(left == 0)
+
+
+async def _rights(server: str) -> str:
+    """Who may do what in `public` where nobody has changed it."""
+    if server not in _RIGHTS:
+        connection = await asyncpg.connect(urlunsplit(urlsplit(server)._replace(path="/template1")))
+        try:
+            _RIGHTS[server] = await connection.fetchval(
+                "SELECT nspacl::text FROM pg_namespace WHERE nspname = 'public'"
+            )
+        finally:
+            await connection.close()
+    return _RIGHTS[server]
+
+
+_RIGHTS: dict[str, str] = {}
 
 
 @pytest.fixture(scope="session")
@@ -122,7 +189,7 @@ async def execute(url: str, statement: str) -> None:
         await connection.close()
 
 
-def wait_for(work: Coroutine[Any, Any, None]) -> None:
+def wait_for(work: Coroutine[Any, Any, Done]) -> Done:
     """Run it in a thread: the event loop of this one belongs to the test."""
     with ThreadPoolExecutor(max_workers=1) as thread:
-        thread.submit(asyncio.run, work).result()
+        return thread.submit(asyncio.run, work).result()
