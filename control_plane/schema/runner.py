@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import asyncpg
 from msgspec import Struct
 
-from control_plane.schema import files
+from control_plane.schema import files, trouble
 from control_plane.schema.address import Address, parse
 from control_plane.schema.files import Migration
 from control_plane.store import StoreError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SCHEMA = "layout_mutation"
 LOCK_KEY = int.from_bytes(b"lm:schem")  # any bigint that nobody else in the database is likely to use
 LOCK_TIMEOUT_S = 600  # how long to wait for another service that migrates
-CONNECT_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 10.0
 MAINTENANCE_DATABASES = ("postgres", "template1")
 
 _BOOTSTRAP = """
@@ -84,7 +84,9 @@ async def plan(url: str, *, pooled: bool | None = None, folder: Path = files.FOL
     except asyncpg.InvalidCatalogNameError:
         return Plan(address.database, False, 0, len(migrations), _steps(migrations))
     except asyncpg.PostgresError as error:
-        raise StoreError(f"PostgreSQL: {error}") from error
+        raise StoreError(f"PostgreSQL: {trouble.described(error)}") from error
+    except SchemaError as error:
+        return Plan(address.database, True, 0, len(migrations), (), str(error))
     problem = ""
     try:
         pending = _pending(migrations, applied)
@@ -110,7 +112,7 @@ async def migrate(url: str, *, pooled: bool | None = None, folder: Path = files.
         async with _connected(address) as connection:
             return await _bring_up_to_date(connection, migrations, address)
     except asyncpg.PostgresError as error:
-        raise StoreError(f"PostgreSQL: {error}") from error
+        raise StoreError(f"PostgreSQL: {trouble.described(error)}") from error
 
 
 async def _bring_up_to_date(
@@ -217,7 +219,7 @@ async def _create_database(address: Address) -> None:
         except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
             return  # another service was faster
         except asyncpg.InsufficientPrivilegeError:
-            owner = f" OWNER {quoted(address.user)}" if address.user else ""
+            owner = f" OWNER {quoted(address.role)}" if address.role else ""
             raise SchemaError(
                 f"the database {address.database} does not exist and the role may not create it. "
                 f"Run as a superuser: {statement}{owner};"
@@ -234,22 +236,19 @@ def quoted(name: str) -> str:
 @asynccontextmanager
 async def _connected(address: Address) -> "AsyncIterator[Connection]":
     try:
-        connection = await asyncpg.connect(**address.connect_options, timeout=CONNECT_TIMEOUT_S)
+        connection = await asyncpg.connect(**address.connect_options)
     except asyncpg.InvalidCatalogNameError:
         raise
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-        raise StoreError(f"PostgreSQL can't be reached: {_without_secrets(error)}") from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
+        raise StoreError(f"PostgreSQL can't be reached: {trouble.described(error)}") from error
     try:
+        if problem := trouble.too_old(connection.get_server_version().major):
+            raise SchemaError(problem)
         yield connection
     except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError) as error:
-        raise StoreError(f"the connection to PostgreSQL broke: {_without_secrets(error)}") from error
+        raise StoreError(f"the connection to PostgreSQL broke: {trouble.described(error)}") from error
     except asyncpg.LockNotAvailableError as error:
         raise StoreError(f"another service has been migrating for more than {LOCK_TIMEOUT_S} s") from error
     finally:
         # After a broken connection there is nobody to say goodbye to.
-        connection.terminate() if connection.is_closed() else await connection.close(timeout=CONNECT_TIMEOUT_S)
-
-
-def _without_secrets(error: BaseException) -> str:
-    """What went wrong. Errors of the driver name roles, hosts and databases, never the password."""
-    return str(error) or type(error).__name__
+        connection.terminate() if connection.is_closed() else await connection.close(timeout=CLOSE_TIMEOUT_S)

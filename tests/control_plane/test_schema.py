@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from control_plane.schema import address, documentation, files, runner
+from control_plane.schema import documentation, files, runner
 from control_plane.schema.runner import SchemaError, migrate, plan
 from control_plane.store import Kind, StoreError
 from tests.control_plane.plane import until
@@ -60,34 +60,6 @@ def test_the_documentation_names_every_migration_and_its_undoing() -> None:
         assert f"## {migration.number:04} " in text
         assert migration.header["What"] in text
     assert "**Undo.** `DROP TABLE layout_mutation.published_tables;` (the next change" in text
-
-
-# ---------------------------------------------------------------- addresses
-
-
-@pytest.mark.parametrize(
-    ("url", "pooled"),
-    [
-        ("postgresql://u:p@db.example:5432/app", False),
-        ("postgresql://u:p@db.example:6543/app", True),
-        ("postgresql://u:p@ep-x-pooler.eu.neon.example/app", True),
-        ("postgres://u:p@db.example/app?pgbouncer=true", True),
-        ("postgres://u:p@db.example/app?pgbouncer=false&sslmode=require", False),
-    ],
-)
-def test_a_pooler_is_recognised_by_its_address(url: str, pooled: bool) -> None:
-    found = address.parse(url)
-    assert found.pooled is pooled
-    assert ("statement_cache_size" in found.connect_options) is pooled
-    assert "pgbouncer" not in found.url.partition("?")[2]
-    assert address.parse(url, pooled=not pooled).pooled is not pooled
-
-
-@pytest.mark.parametrize("url", ["mysql://h/d", "postgresql://h", "postgresql://u:se:c/ret@h/d", "postgresql://h:x/d"])
-def test_an_unusable_address_is_refused_without_showing_it(url: str) -> None:
-    with pytest.raises(ValueError, match="DATABASE_URL") as caught:
-        address.parse(url)
-    assert "ret" not in str(caught.value)
 
 
 # ---------------------------------------------------------------- migrating

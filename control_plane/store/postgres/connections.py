@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import asyncpg
 
+from control_plane.schema.trouble import described
 from control_plane.store.interface import StoreError
 
 if TYPE_CHECKING:
@@ -26,6 +27,6 @@ def store_errors() -> Iterator[None]:
         yield
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         # The last one is how the driver may find out that the server hung up in the middle of something.
-        raise StoreError(f"PostgreSQL: {error}") from error
+        raise StoreError(f"PostgreSQL: {described(error)}") from error
     except (OSError, TimeoutError) as error:
-        raise StoreError(f"PostgreSQL can't be reached: {str(error) or type(error).__name__}") from error
+        raise StoreError(f"PostgreSQL can't be reached: {described(error)}") from error

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 ACQUIRE_TIMEOUT_S = 5.0  # a request waits no longer for a free connection
 COMMAND_TIMEOUT_S = 30.0
 LOCK_TIMEOUT_S = 20  # a writer waits no longer for the one before it
-CONNECT_TIMEOUT_S = 10.0
 TABLES_KEPT = 100  # signed bytes of older tables are let go; what was published when stays
 KEYS_KEPT_DAYS = 7
 
@@ -48,7 +47,10 @@ class PostgresStore(PostgresReader):
         """Connect; raises StoreError."""
         if self._pool is not None:
             return
-        options = self._address.connect_options
+        try:
+            options = self._address.connect_options
+        except ValueError as error:
+            raise StoreError(str(error)) from error
         if self._address.pooled:
             options["reset"] = _leave_as_it_is
         with store_errors():
@@ -56,7 +58,6 @@ class PostgresStore(PostgresReader):
                 **options,
                 min_size=1,
                 max_size=self._connections_max,
-                timeout=CONNECT_TIMEOUT_S,
                 command_timeout=COMMAND_TIMEOUT_S,
             )
 
@@ -84,6 +85,9 @@ class PostgresStore(PostgresReader):
 
     async def found(self, installation: Installation) -> Installation:
         """Write down whose data this is where nobody has yet; whose it is now."""
+        present = await self.position()  # a start beside a standby has nothing to write
+        if present.installation is not None:
+            return present.installation
         with store_errors():
             async with self._alone() as connection:
                 present = await self._present(connection)
@@ -154,10 +158,16 @@ class PostgresStore(PostgresReader):
     @asynccontextmanager
     async def _alone(self) -> "AsyncIterator[Connection]":
         """A transaction that no other writer is in."""
-        async with self._acquire() as connection, connection.transaction():
-            await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'")
-            await connection.execute("SELECT FROM layout_mutation.ledger FOR UPDATE")
-            yield connection
+        try:
+            async with self._acquire() as connection, connection.transaction():
+                await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'")
+                await connection.execute("SELECT FROM layout_mutation.ledger FOR UPDATE")
+                yield connection
+        except asyncpg.ReadOnlySQLTransactionError:
+            # This was a primary when we connected, or is to be one: the next question asks for the way anew.
+            if self._pool is not None:
+                await self._pool.expire_connections()
+            raise
 
     @asynccontextmanager
     async def _acquire(self) -> "AsyncIterator[Connection]":

@@ -1,12 +1,11 @@
 """The store on a real PostgreSQL, directly and through a transaction pooler."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
@@ -24,11 +23,13 @@ from control_plane.store import (
     StoreError,
 )
 from control_plane.store.postgres import TABLES_KEPT, PostgresStore
-from layout_mutation.embedded.ports import free_port
 from tests.control_plane.plane import CHAIN, headline, running, settings_of, until
-from tests.servers import empty_database
+from tests.control_plane.postgres_kinds import database_of
+from tests.servers import empty_database, execute
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
+INSTALLATION = Installation("0193f0a0-0000-7000-8000-000000000001", 1, NOW)
+OTHERS_ENDED = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
 
 def version(number: int, content: bytes = b'{"id":"a"}') -> StoredVersion:
@@ -147,12 +148,7 @@ async def test_a_lost_connection_is_a_store_error_and_the_next_question_is_answe
     store: PostgresStore, database_url: str
 ) -> None:
     await store.ping()
-    connection = await asyncpg.connect(database_url)
-    await connection.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-    await connection.close()
+    await execute(database_url, OTHERS_ENDED)
 
     async def answers() -> bool:
         with suppress(StoreError):
@@ -164,39 +160,49 @@ async def test_a_lost_connection_is_a_store_error_and_the_next_question_is_answe
 
 
 async def test_through_a_transaction_pooler(
-    database_url: str, redis_url: str, redis_environment: str, server_folder: Path, missing: Callable[[str, str], str]
+    request: pytest.FixtureRequest, redis_url: str, redis_environment: str, tmp_path: Path
 ) -> None:
-    program = missing("pgbouncer", "pgbouncer")
-    parts, port = urlsplit(database_url), free_port()
-    users = server_folder / "users"
-    users.write_text(f'"{parts.username}" "{parts.password}"\n')
-    configuration = server_folder / "pgbouncer.ini"
-    configuration.write_text(
-        f"[databases]\n* = host={parts.hostname} port={parts.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
-        f"listen_port = {port}\nauth_type = plain\nauth_file = {users}\npool_mode = transaction\n"
-        "default_pool_size = 3\nunix_socket_dir =\n"
-    )
-    for file in (users, configuration):
-        file.chmod(0o644)
-    as_user = ["-u", "nobody"] if os.geteuid() == 0 else []
-    quiet = asyncio.subprocess.DEVNULL
-    pooler = await asyncio.create_subprocess_exec(program, *as_user, str(configuration), stdout=quiet, stderr=quiet)
-    url = urlunsplit(parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{port}")) + "?pgbouncer=true"
-    try:
-        settings = settings_of(url, redis_url, redis_environment, server_folder / "data", database_connections=8)
+    with database_of(request, "pgbouncer") as url:
+        settings = settings_of(url, redis_url, redis_environment, tmp_path / "data", database_connections=8)
         async with running(settings) as plane:
             answers = await asyncio.gather(*(plane.ask("POST", "mutations", headline(id=f"m{n}")) for n in range(20)))
             assert {answer.status for answer in answers} == {201}
             reads = await asyncio.gather(*(plane.ask("GET", f"mutations/m{n % 20}") for n in range(100)))
             assert {answer.status for answer in reads} == {200}
-    finally:
-        pooler.terminate()
-        await pooler.wait()
+
+
+async def test_a_database_that_takes_no_writes_is_away_for_writes_and_back_by_itself(
+    store: PostgresStore, database_url: str
+) -> None:
+    whose = await store.found(INSTALLATION)
+    name = urlsplit(database_url).path.strip("/")
+    await execute(database_url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    await execute(database_url, OTHERS_ENDED)
+
+    async def saved(expected: bool) -> bool:
+        try:
+            async with store.transaction() as transaction:
+                await transaction.put(Kind.SEGMENT, "a", version(1))
+        except StoreError as error:
+            return not expected and "takes no writes at present" in str(error)
+        return expected
+
+    await until(lambda: saved(False))
+    assert await store.ids(Kind.SEGMENT) == []
+    assert await store.found(INSTALLATION) == whose, "an instance can begin beside it"
+    assert not await runner.migrate(database_url)
+    connection = await asyncpg.connect(database_url)
+    async with connection.transaction():
+        await connection.execute("SET TRANSACTION READ WRITE")
+        await connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = off")
+    await connection.close()
+    await until(lambda: saved(True))  # over a new connection: nobody ended the old one
+    assert await store.ids(Kind.SEGMENT) == ["a"]
 
 
 async def filled(store: PostgresStore) -> None:
     """A bit of everything that a store holds."""
-    await store.found(Installation("0193f0a0-0000-7000-8000-000000000001", 1, NOW))
+    await store.found(INSTALLATION)
     for number, deleted in ((1, False), (2, True)):
         async with store.transaction() as transaction:
             await transaction.put(Kind.SEGMENT, "a", version(number), deleted=deleted)
