@@ -5,7 +5,6 @@ else answers 503 until the schema is up to date. Counterpart: `__main__.py` runs
 """
 
 import asyncio
-import base64
 import random
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -20,7 +19,8 @@ from aiohttp import web
 from control_plane import admin, api
 from control_plane.alerts import Alerts, Severity
 from control_plane.attributes import Attributes, SavedGroups, Toggles
-from control_plane.audit import Audit
+from control_plane.audit import AUDIT_KEY_UNKNOWN, Audit
+from control_plane.auditing import AuditKeyError
 from control_plane.conditions import MOVE_NEEDS_A_PERSON, SCHEMA_NEEDS_A_PERSON, Conditions
 from control_plane.exchange import Exchange
 from control_plane.experiments import Experiments
@@ -46,7 +46,7 @@ from control_plane.services import SERVICES, Services
 from control_plane.settings import ControlPlaneSettings
 from control_plane.signing import Signer
 from control_plane.store import Chain, Installation, Store, StoreError
-from control_plane.store.chain import derived_key
+from control_plane.store.chain import configured
 from control_plane.store.postgres import PostgresStore
 from control_plane.table_copy import TableCopy
 from control_plane.telemetry import Telemetry
@@ -69,7 +69,7 @@ def create(
     `judge` gives second opinions; its own one where it is left out.
     """
     place = address.parse(settings.database_url, pooled=settings.database_pooled)
-    chain = Chain([derived_key(base64.b64decode(settings.signing_key))])
+    chain = configured(settings.audit_keys, settings.signing_key)
     store = PostgresStore(place, connections_max=settings.database_connections, chain=chain)
     alerts = Alerts(instance=f"{socket.gethostname()}:{settings.address[1]}", clock=clock)
     exchange = Exchange(settings.redis_url, Keys(settings.layout_mutation_environment))
@@ -99,7 +99,7 @@ def create(
         toggles=toggles,
         alerts=alerts,
         kept_alerts=KeptAlerts(store, alerts, clock=clock),
-        audit=Audit(store, clock=clock),
+        audit=Audit(store, chain, alerts, clock=clock),
         publishing=publishing,
         preview=Preview(store, publishing, pages, rewriter, judge, clock=clock),
         preview_links=PreviewLinks(store, signer, site_urls=settings.site_urls, clock=clock),
@@ -165,7 +165,7 @@ async def _work(services: Services, store: Store, settling: Settling, stopping: 
         while services.health.starting and not stopping.is_set():
             try:
                 await _begin(services, store, settling)
-            except (StoreError, runner.SchemaError, MoveError) as error:
+            except (StoreError, runner.SchemaError, MoveError, AuditKeyError) as error:
                 _tell_waiting(services, error)
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads services apart
                 pause = min(pause * 2, longest)
@@ -191,16 +191,18 @@ async def _begin(services: Services, store: Store, settling: Settling) -> None:
         log.info("migration_applied", number=step.number, name=step.name)
     await store.open()
     await settling.settle(store)
+    await services.audit.check_keys()
     await store.found(Installation(str(uuid_utils.uuid4()), 1, services.publishing.now()))
     await settling.remember(store)
     await services.publishing.ensure_table()
     services.health.starting = ""
     services.alerts.settle(SCHEMA_NEEDS_A_PERSON)
     services.alerts.settle(MOVE_NEEDS_A_PERSON)
+    services.alerts.settle(AUDIT_KEY_UNKNOWN)
     log.info("ready", address=settings.listen, migrations_applied=len(applied))
 
 
-def _tell_waiting(services: Services, error: StoreError | runner.SchemaError | MoveError) -> None:
+def _tell_waiting(services: Services, error: StoreError | runner.SchemaError | MoveError | AuditKeyError) -> None:
     """Say it once for each reason: a schema or a move needs a person now, a database that is away may come by itself."""
     if isinstance(error, runner.SchemaError):
         summary = "The database's schema needs a person."
@@ -210,6 +212,10 @@ def _tell_waiting(services: Services, error: StoreError | runner.SchemaError | M
         summary = "The data could not be moved to the store that is configured now."
         advice = "Do what the detail says; where the data was, it still is. docs/moving.md has the scenarios."
         services.alerts.report(MOVE_NEEDS_A_PERSON, Severity.CRITICAL, summary, advice, str(error))
+    elif isinstance(error, AuditKeyError):
+        summary = "The audit is sealed with a key that is not known here."
+        advice = "Name the key as the detail says, and start again. Nothing was changed."
+        services.alerts.report(AUDIT_KEY_UNKNOWN, Severity.CRITICAL, summary, advice, str(error))
     elif services.health.starting != str(error):
         log.warning("waiting_for_database", problem=str(error))
     services.health.starting = str(error)

@@ -4,15 +4,22 @@ Counterpart: `publishing.py` writes an entry for every change in the transaction
 write those of signing in and out here. Never: an entry that changes.
 """
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
 from msgspec import Struct
 
+from control_plane.alerts import Alerts, Severity
+from control_plane.auditing import AuditReport, check_keys, verify
 from control_plane.documents import PAGE_LIMIT, checked_limit, decode_cursor, encode_cursor
 from control_plane.intent import Action, Page
-from control_plane.store import Store, StoredAudit
+from control_plane.store import Chain, Store, StoredAudit
 from control_plane.tokens import Actor
+
+AUDIT_KEY_UNKNOWN = "audit_key_unknown"
+AUDIT_TAMPERED = "audit_tampered"
+FAULTS_TOLD = 5  # in an alert; the report has more
 
 
 class AuditEntry(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -38,9 +45,37 @@ class AuditEntry(Struct, frozen=True, kw_only=True, rename="camel"):
 class Audit:
     """The entries of this installation."""
 
-    def __init__(self, store: Store, *, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, chain: Chain, alerts: Alerts, *, clock: Callable[[], datetime]) -> None:
         self._store = store
+        self._chain = chain
+        self._alerts = alerts
         self._clock = clock
+        self._verifying = asyncio.Lock()
+        self.verified: tuple[datetime, AuditReport] | None = None
+        """When the chain was looked at last, by this process, and what was found."""
+
+    async def verify(self) -> AuditReport:
+        """Look at the whole chain and at all that it sealed, one look at a time; raises StoreError."""
+        async with self._verifying:
+            at = self._clock()
+            report = await verify(self._store, self._chain)
+            self.verified = (at, report)
+        if report.sound:
+            self._alerts.settle(AUDIT_TAMPERED)
+        else:
+            told = "; ".join(
+                f"entry {one.number or '-'}: {one.what} ({one.detail})" for one in report.faults[:FAULTS_TOLD]
+            )
+            summary = f"The audit is not what it was: {report.faults_total} faults."
+            advice = (
+                "Compare with a backup, find out who has the database's password, and change it. Nothing was mended."
+            )
+            self._alerts.report(AUDIT_TAMPERED, Severity.CRITICAL, summary, advice, told)
+        return report
+
+    async def check_keys(self) -> None:
+        """Raise AuditKeyError where the newest entry is sealed with a key that is not known here; StoreError."""
+        await check_keys(self._store, self._chain)
 
     async def page(
         self, *, kind: str | None = None, subject: str | None = None, cursor: str | None = None, limit: int = PAGE_LIMIT

@@ -5,7 +5,7 @@ a secret.
 """
 
 import base64
-import binascii
+import re
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from service.settings import SECRET
 
 JWT_SECRET_CHARACTERS_MIN = 32  # RFC 7518 3.2: an HS256 key has at least the size of the hash
 SIGNING_KEY_BYTES = 32
+_LOST_KEY = re.compile(r"lost:[0-9a-f]{16}")
 
 
 class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
@@ -62,6 +63,15 @@ class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
             extra=SECRET,
         ),
     ]
+    audit_keys: Annotated[
+        str,
+        Meta(
+            description="Base64 of the 32 raw bytes of each key that seals the audit, newest first, separated by commas. Where it is "
+            "empty one is derived from the signing key; before that one is replaced, put here what `layout-mutation audit key` prints. "
+            "`lost:ID` gives up the key with that id.",
+            extra=SECRET,
+        ),
+    ] = ""
     jwt_secret: Annotated[
         str, Meta(description="Secret of the bearer tokens (HS256), at least 32 characters.", extra=SECRET)
     ]
@@ -112,7 +122,8 @@ class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _check_listen(self.listen)
-        _check_signing_key(self.signing_key)
+        check_signing_key(self.signing_key)
+        check_audit_keys(self.audit_keys)
         if len(self.jwt_secret) < JWT_SECRET_CHARACTERS_MIN:
             raise ValueError(f"CONTROL_PLANE_JWT_SECRET needs at least {JWT_SECRET_CHARACTERS_MIN} characters")
         if urlsplit(self.public_url).scheme not in ("http", "https"):
@@ -133,13 +144,27 @@ def _check_listen(listen: str) -> None:
         raise ValueError(f"CONTROL_PLANE_LISTEN must be HOST:PORT, for example 127.0.0.1:8081 (got {listen[:80]!r})")
 
 
-def _check_signing_key(text: str) -> None:
-    try:
-        raw = base64.b64decode(text, validate=True)
-    except binascii.Error:
-        raw = b""
-    if len(raw) != SIGNING_KEY_BYTES:
+def check_signing_key(text: str) -> None:
+    """Raise ValueError, naming the variable, for what is no signing key."""
+    if not _is_32_bytes(text):
         raise ValueError("CONTROL_PLANE_SIGNING_KEY must be the base64 of 32 raw bytes of an Ed25519 private key")
+
+
+def check_audit_keys(text: str) -> None:
+    """Raise ValueError, naming the variable, for what are no keys of the audit."""
+    for word in filter(None, (part.strip() for part in text.split(","))):
+        if not _LOST_KEY.fullmatch(word) and not _is_32_bytes(word):
+            raise ValueError(
+                "CONTROL_PLANE_AUDIT_KEYS must be base64 of 32 raw bytes each, separated by commas, newest first; "
+                "a key that nobody has any more is `lost:` and its id of 16 hexadecimal digits"
+            )
+
+
+def _is_32_bytes(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) == SIGNING_KEY_BYTES
+    except ValueError:
+        return False
 
 
 def _check_addresses(what: str, addresses: Mapping[str, str]) -> None:

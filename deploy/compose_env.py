@@ -21,6 +21,7 @@ def fresh() -> dict[str, str]:
         "POSTGRES_PASSWORD": secrets.token_hex(24),
         "VALKEY_PASSWORD": secrets.token_hex(24),
         "CONTROL_PLANE_SIGNING_KEY": base64.b64encode(key.private_bytes_raw()).decode(),
+        "CONTROL_PLANE_AUDIT_KEYS": base64.b64encode(secrets.token_bytes(32)).decode(),
         "CONTROL_PLANE_JWT_SECRET": secrets.token_urlsafe(48),
         "SIDECAR_TABLE_PUBLIC_KEYS": base64.b64encode(key.public_key().public_bytes_raw()).decode(),
         "SIDECAR_OPS_TOKEN": secrets.token_urlsafe(32),

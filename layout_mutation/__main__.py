@@ -23,6 +23,7 @@ COMMANDS = {
     "import": ("layout_mutation.load", "a store filled from such a file, verified"),
     "move": ("layout_mutation.move", "everything of one store into another, verified; or both side by side"),
     "token": ("layout_mutation.token", "a bearer token for the API, or a sign-in link for the admin pages"),
+    "audit": ("layout_mutation.audit", "whether the audit and the history were tampered with"),
     "doctor": ("layout_mutation.doctor", "what is wrong with this installation, or why a page can't be rewritten"),
     "docs": ("layout_mutation.docs", "write the generated documentation, or check that it is fresh"),
 }

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from control_plane.store.chain import KEY_BYTES, derived_key
 from layout_mutation.embedded.ports import LOOPBACK, free_port, is_free
 from layout_mutation.embedded.postgres import DATABASE, USER
 from layout_mutation.processes import RunError
@@ -62,11 +63,21 @@ def complete(kept: Mapping[str, str]) -> dict[str, str]:
         "CONTROL_PLANE_SIGNING_KEY", base64.b64encode(Ed25519PrivateKey.generate().private_bytes_raw()).decode()
     )
     known.setdefault("SIDECAR_TABLE_PUBLIC_KEYS", with_public_key("", known["CONTROL_PLANE_SIGNING_KEY"]))
+    known.setdefault("CONTROL_PLANE_AUDIT_KEYS", _audit_key(kept.get("CONTROL_PLANE_SIGNING_KEY", "")))
     known.setdefault("CONTROL_PLANE_JWT_SECRET", secrets.token_urlsafe(48))
     known.setdefault("SIDECAR_OPS_TOKEN", secrets.token_urlsafe(32))
     known.setdefault("SIDECAR_STATE_KEYS", secrets.token_urlsafe(32))
     known.setdefault("SIDECAR_EVENTS_KEY", secrets.token_urlsafe(32))
     return known
+
+
+def _audit_key(signing_key: str) -> str:
+    """A fresh key; for an installation from before there were any, the one that its audit is sealed with."""
+    try:
+        secret = base64.b64decode(signing_key, validate=True)
+    except ValueError:
+        secret = b""
+    return base64.b64encode(derived_key(secret) if secret else secrets.token_bytes(KEY_BYTES)).decode()
 
 
 def database_url(password: str, port: int = 0) -> str:

@@ -5,8 +5,6 @@ Never: an address with its password in a message.
 """
 
 import asyncio
-import base64
-import binascii
 import secrets
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -18,8 +16,9 @@ from control_plane.moving.exports import ExportError
 from control_plane.moving.moves import Compared, Hooks, Moved, MoveError, Plan
 from control_plane.moving.places import place_of
 from control_plane.schema.runner import SchemaError
+from control_plane.settings import check_audit_keys, check_signing_key
 from control_plane.store import Chain, StoreError
-from control_plane.store.chain import KEY_BYTES, derived_key
+from control_plane.store.chain import KEY_BYTES, configured
 from layout_mutation.environment import require
 from layout_mutation.inputs import UnusableError
 
@@ -43,9 +42,11 @@ def named_store(option: str, text: str, environ: dict[str, str]) -> str:
 def chain_of(environ: dict[str, str]) -> Chain:
     """The keys that the audit is sealed with, where the environment has them: what is carried keeps its seals anyway."""
     try:
-        return Chain([derived_key(base64.b64decode(environ["CONTROL_PLANE_SIGNING_KEY"], validate=True))])
-    except (KeyError, binascii.Error):
+        check_audit_keys(environ.get("CONTROL_PLANE_AUDIT_KEYS", ""))
+        check_signing_key(environ["CONTROL_PLANE_SIGNING_KEY"])
+    except (KeyError, ValueError):
         return Chain([secrets.token_bytes(KEY_BYTES)])
+    return configured(environ.get("CONTROL_PLANE_AUDIT_KEYS", ""), environ["CONTROL_PLANE_SIGNING_KEY"])
 
 
 def default_store(option: str, text: str | None, environ: dict[str, str]) -> str:

@@ -16,6 +16,7 @@ from control_plane.api.documents import DocumentHandlers, PageQuery
 from control_plane.api.mutations import MutationHandlers, MutationQuery, Rollback, Switching
 from control_plane.api.requests import GROUP_BYTES_MAX
 from control_plane.audit import AuditEntry
+from control_plane.auditing import AuditReport
 from control_plane.health import HealthReport
 from control_plane.moving.checker import Report
 from control_plane.moving.mending import Mended
@@ -233,6 +234,14 @@ ROUTES: tuple[Route, ...] = (
         query=watching.AuditQuery,
         answer=AuditEntry,
         form="page",
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/audit/verify",
+        summary="Whether the audit and the history were tampered with; reads all of both",
+        handler=watching.verify,
+        roles=frozenset({Role.ADMIN}),
+        answer=AuditReport,
     ),
     Route(
         method="GET",

@@ -78,6 +78,11 @@ async def acknowledge(request: web.Request, services: Services, actor: Actor) ->
     return json_answer(AlertsAnswer(await services.kept_alerts.acknowledge(request.match_info["id"], intent)))
 
 
+async def verify(request: web.Request, services: Services, actor: Actor) -> web.Response:
+    """Whether the audit and the history are what they were; 200 with whatever was found."""
+    return json_answer(await services.audit.verify())
+
+
 async def fleet(request: web.Request, services: Services, actor: Actor) -> web.Response:
     """What the sidecars run."""
     entries = await services.exchange.fleet()

@@ -45,6 +45,7 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("POST", f"{API}/import"): PUBLISH,
     ("GET", f"{API}/export"): READ | {R},
     ("GET", f"{API}/audit"): READ,
+    ("GET", f"{API}/audit/verify"): {A},
     ("GET", f"{API}/alerts"): READ,
     ("POST", f"{API}/alerts/{{id}}"): WRITE,
     ("GET", f"{API}/fleet"): READ | {S},

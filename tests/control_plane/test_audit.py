@@ -1,6 +1,10 @@
 """Who did what, when and why."""
 
+import asyncpg
+
+from control_plane.audit import AUDIT_TAMPERED
 from control_plane.intent import Action
+from control_plane.settings import ControlPlaneSettings
 from control_plane.tokens import Actor, Role
 from tests.control_plane.plane import Plane
 
@@ -40,3 +44,22 @@ async def test_entries_are_turned_page_by_page(plane: Plane) -> None:
             break
     assert numbers == [6, 5, 4, 3, 2]
     assert (await audit.page(subject="\x00")).items == ()
+
+
+async def test_an_administrator_has_the_chain_verified(plane: Plane) -> None:
+    await plane.create(id="welcome")
+    answer = (await plane.ask("GET", "audit/verify")).json()
+    assert (answer["sound"], answer["chainedSince"], answer["faults"]) == (True, 1, [])
+    assert plane.services.audit.verified is not None
+    assert (await plane.ask("GET", "audit/verify", role="publisher")).status == 403
+
+
+async def test_what_is_found_is_an_alert_until_it_is_mended(plane: Plane, settings: ControlPlaneSettings) -> None:
+    connection = await asyncpg.connect(settings.database_url)
+    await connection.execute("UPDATE layout_mutation.ledger SET audit_number = audit_number + 1")
+    assert not (await plane.services.audit.verify()).sound
+    assert [alert.id for alert in plane.services.alerts.open()] == [AUDIT_TAMPERED]
+    await connection.execute("UPDATE layout_mutation.ledger SET audit_number = audit_number - 1")
+    await connection.close()
+    await plane.services.audit.verify()
+    assert plane.services.alerts.open() == ()

@@ -13,13 +13,14 @@ from redis.asyncio import Redis
 from control_plane.publishing import check_size
 from control_plane.settings import ControlPlaneSettings
 from control_plane.signing import Signer
+from control_plane.store.chain import derived_key
 from layout_mutation.embedded.valkey import EmbeddedValkey
 from rules.errors import RulesError
 from rules.limits import TABLE_BYTES_MAX
 from rules.table import DecisionTable
 from service.engine import engine
 from service.keys import Keys
-from tests.control_plane.plane import Plane, headline, running, settings_of, until
+from tests.control_plane.plane import Plane, headline, is_ready, running, settings_of, until
 
 
 async def table_in(redis: Redis, keys: Keys, settings: ControlPlaneSettings) -> DecisionTable:
@@ -211,6 +212,8 @@ async def test_what_another_engine_has_checked_is_published_anew_at_the_start(
 
 
 async def test_another_signing_key_publishes_anew(settings: ControlPlaneSettings, redis: Redis, keys: Keys) -> None:
+    audit_key = base64.b64encode(secrets.token_bytes(32)).decode()
+    settings = msgspec.structs.replace(settings, audit_keys=audit_key)
     async with running(settings) as plane:
         await plane.create(id="welcome")
     changed = msgspec.structs.replace(settings, signing_key=base64.b64encode(secrets.token_bytes(32)).decode())
@@ -218,3 +221,22 @@ async def test_another_signing_key_publishes_anew(settings: ControlPlaneSettings
         table = await table_in(redis, keys, changed)
     assert table.version == 3
     assert [one.id for one in table.rules.mutations] == ["welcome"]
+
+
+async def test_a_signing_key_that_was_changed_with_the_audit_keys_unset_is_told_before_anything_is_written(
+    settings: ControlPlaneSettings,
+) -> None:
+    async with running(settings):
+        pass
+    another = base64.b64encode(secrets.token_bytes(32)).decode()
+    changed = msgspec.structs.replace(settings, signing_key=another)
+    async with running(changed, wait=False) as plane:
+
+        async def told() -> bool:
+            return "CONTROL_PLANE_AUDIT_KEYS" in plane.services.health.starting
+
+        await until(told)
+        assert not await is_ready(plane)
+    named = base64.b64encode(derived_key(base64.b64decode(settings.signing_key))).decode()
+    async with running(msgspec.structs.replace(changed, audit_keys=f"{another},{named}")):
+        pass

@@ -43,6 +43,8 @@ def test_what_is_given_counts() -> None:
         ("CONTROL_PLANE_LISTEN", "127.0.0.1:70000"),
         ("CONTROL_PLANE_SIGNING_KEY", "c2hvcnQ="),
         ("CONTROL_PLANE_SIGNING_KEY", "not base64 at all"),
+        ("CONTROL_PLANE_AUDIT_KEYS", "c2hvcnQ="),
+        ("CONTROL_PLANE_AUDIT_KEYS", "lost:somebody's"),
         ("CONTROL_PLANE_JWT_SECRET", "short-secret"),
         ("CONTROL_PLANE_PUBLIC_URL", "mutations.example"),
         ("CONTROL_PLANE_ORIGINS", '{"shop.example": "file:///etc"}'),
@@ -66,6 +68,7 @@ def test_secrets_are_marked_and_everything_is_described() -> None:
         "DATABASE_URL",
         "REDIS_URL",
         "CONTROL_PLANE_SIGNING_KEY",
+        "CONTROL_PLANE_AUDIT_KEYS",
         "CONTROL_PLANE_JWT_SECRET",
         "CONTROL_PLANE_MOVE_FROM",
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from control_plane.store.chain import derived_key
 from layout_mutation import keyring
 from layout_mutation.processes import RunError
 from service.settings import read_dotenv
@@ -17,6 +18,7 @@ KEYS = {
     "REDIS_URL",
     "CONTROL_PLANE_SIGNING_KEY",
     "SIDECAR_TABLE_PUBLIC_KEYS",
+    "CONTROL_PLANE_AUDIT_KEYS",
     "CONTROL_PLANE_JWT_SECRET",
     "SIDECAR_OPS_TOKEN",
     "SIDECAR_STATE_KEYS",
@@ -56,6 +58,16 @@ def test_only_what_is_missing_is_made(tmp_path: Path) -> None:
     dotenv.write_text("".join(f"{name}={before[name]}\n" for name in KEYS - {"SIDECAR_OPS_TOKEN"}))
     after = keyring.load(dotenv, {})
     assert {name for name in KEYS if before[name] != after[name]} == {"SIDECAR_OPS_TOKEN"}
+
+
+def test_an_installation_from_before_goes_on_with_the_key_that_its_audit_is_sealed_with(tmp_path: Path) -> None:
+    dotenv = tmp_path / ".env"
+    before = keyring.load(dotenv, {})
+    assert len(base64.b64decode(before["CONTROL_PLANE_AUDIT_KEYS"])) == 32
+    dotenv.write_text("".join(f"{name}={before[name]}\n" for name in KEYS - {"CONTROL_PLANE_AUDIT_KEYS"}))
+    after = keyring.load(dotenv, {})
+    signing_key = base64.b64decode(before["CONTROL_PLANE_SIGNING_KEY"])
+    assert base64.b64decode(after["CONTROL_PLANE_AUDIT_KEYS"]) == derived_key(signing_key)
 
 
 def test_the_real_environment_wins_and_is_not_written_down(tmp_path: Path) -> None:

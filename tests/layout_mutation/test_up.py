@@ -21,6 +21,7 @@ from tests.layout_mutation.running_up import RunningUp, alive, family, wait_for
 PARTS = {"postgres", "valkey", "control-plane", "sidecar", "demo-site"}
 SECRETS = (
     "CONTROL_PLANE_SIGNING_KEY",
+    "CONTROL_PLANE_AUDIT_KEYS",
     "CONTROL_PLANE_JWT_SECRET",
     "SIDECAR_OPS_TOKEN",
     "SIDECAR_STATE_KEYS",

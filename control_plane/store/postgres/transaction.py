@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from control_plane.store.chain import Chain
+from control_plane.store.chain import Chain, Unchained
 from control_plane.store.postgres import statements
 from control_plane.store.postgres.reader import PostgresReader
 from control_plane.store.records import (
@@ -31,6 +31,8 @@ from control_plane.store.records import (
 
 if TYPE_CHECKING:
     from control_plane.store.postgres.connections import Connection
+
+UNCHAINED_ROWS = 1_000  # entries from before the chain that are read at a time
 
 
 class PostgresTransaction(PostgresReader):
@@ -80,7 +82,7 @@ class PostgresTransaction(PostgresReader):
     async def add_audit(self, entry: StoredAudit) -> StoredAudit:
         """Append to the audit; the entry with its number and its place in the chain."""
         numbered = msgspec.structs.replace(entry, number=self._audit_number + 1, changeset=self.changeset)
-        sealed = self._chain.sealed(numbered, self._audit_hash)
+        sealed = self._chain.sealed(numbered, self._audit_hash or await self._before_the_chain())
         await self._execute(statements.ADD_AUDIT, *statements.audit_values(sealed))
         await self._execute(
             "UPDATE layout_mutation.ledger SET audit_number = $1, audit_hash = $2", sealed.number, sealed.hash
@@ -88,6 +90,16 @@ class PostgresTransaction(PostgresReader):
         self._audit_number, self._audit_hash = sealed.number, sealed.hash or b""
         self.written.append(AuditRecord(sealed))
         return sealed
+
+    async def _before_the_chain(self) -> bytes:
+        """The digest of all entries that have no seal, since the chain begins after them."""
+        query = "SELECT @audit FROM layout_mutation.audit_entries WHERE number > $1 ORDER BY number LIMIT $2"
+        unchained, last = Unchained(), 0
+        while rows := await self._rows(statements.sql(None, query), last, UNCHAINED_ROWS):
+            for row in rows:
+                unchained.add(statements.audit(row))
+            last = rows[-1]["number"]
+        return unchained.digest
 
     async def raise_table_version(self, at_least: int) -> int:
         """Count the table version up: one more than before, or `at_least` if that is more. The new version."""

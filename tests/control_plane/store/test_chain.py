@@ -1,12 +1,13 @@
 """The audit's chain: nothing in an entry can change, and no entry can move, without showing."""
 
+import base64
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
 from control_plane.store import Chain, StoredAudit
-from control_plane.store.chain import SEALED, derived_key, key_id
+from control_plane.store.chain import SEALED, configured, derived_key, key_id
 
 OLD, NEW = b"o" * 32, b"n" * 32
 ENTRY = StoredAudit(
@@ -59,3 +60,15 @@ def test_keys_are_of_one_length_and_derived_from_a_secret() -> None:
     assert len(derived_key(b"secret")) == 32
     assert derived_key(b"secret") != derived_key(b"another")
     assert b"secret".hex() not in key_id(derived_key(b"secret"))
+
+
+def test_keys_of_the_settings_come_before_the_derived_one_and_lost_ones_are_named() -> None:
+    text = base64.b64encode
+    signing_key = text(b"s" * 32).decode()
+    alone = configured("", signing_key).sealed(ENTRY, b"")
+    assert alone.key_id == key_id(derived_key(b"s" * 32))
+    both = configured(f"{text(NEW).decode()}, {text(OLD).decode()},lost:0123456789abcdef", signing_key)
+    assert both.sealed(ENTRY, b"").key_id == key_id(NEW)
+    assert both.is_sound(alone)
+    known = [key_id(OLD), "0123456789abcdef", None]
+    assert [both.knows(one) for one in [*known, "fedcba9876543210"]] == [True, True, True, False]

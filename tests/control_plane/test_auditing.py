@@ -1,0 +1,266 @@
+"""What was tampered with is found, and named: in the chain, at its ends, and in what entries sealed."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import msgspec
+import pytest
+
+from control_plane import auditing
+from control_plane.auditing import Anchor, AuditReport, What, check, contents, report
+from control_plane.auditing.following import Following
+from control_plane.auditing.report import FAULTS_KEPT, Faults
+from control_plane.schema import address, runner
+from control_plane.store import Chain, Kind, StoredAudit, StoredVersion
+from control_plane.store.chain import Unchained
+from control_plane.store.postgres import PostgresStore
+from tests.control_plane.plane import CHAIN
+from tests.servers import empty_database
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+ENTRIES = 8
+UNTRIGGERED = "SET session_replication_role = replica;"
+A, E = "layout_mutation.audit_entries", "layout_mutation.segment_versions"
+
+
+def entry(version: int, content: bytes, **more: Any) -> StoredAudit:
+    digest = sha256(content).hexdigest()
+    given = {"actor": "me", "role": "admin", "action": "updated", "kind": "segment", "subject": "a", "digest": digest}
+    return StoredAudit(at=NOW, version_after=version, **{**given, **more})
+
+
+def content(version: int) -> bytes:
+    return b'{"id":"a","n":%d}' % version
+
+
+async def write(store: PostgresStore, version: int) -> None:
+    async with store.transaction() as transaction:
+        row = StoredVersion(version=version, content=content(version), action="updated", actor="me", reason="", at=NOW)
+        await transaction.put(Kind.SEGMENT, "a", row)
+        await transaction.add_audit(entry(version, content(version)))
+
+
+@asynccontextmanager
+async def opened(url: str, chain: Chain = CHAIN) -> AsyncIterator[PostgresStore]:
+    store = PostgresStore(address.parse(url), connections_max=2, chain=chain)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def fill(url: str) -> None:
+    await runner.migrate(url)
+    async with opened(url) as store:
+        for version in range(1, ENTRIES + 1):
+            await write(store, version)
+
+
+@pytest.fixture(scope="module")
+def sealed(postgres_server: str) -> Iterator[str]:
+    """A database with a history, for others to be made from."""
+    with empty_database(postgres_server) as url, ThreadPoolExecutor(max_workers=1) as thread:
+        thread.submit(asyncio.run, fill(url)).result()
+        yield url
+
+
+@pytest.fixture
+async def url(sealed: str, postgres_server: str) -> AsyncIterator[str]:
+    """A copy of it."""
+    name = f"test_{secrets.token_hex(6)}"
+    await execute(postgres_server, f"CREATE DATABASE {name} TEMPLATE {urlsplit(sealed).path[1:]}")
+    yield urlunsplit(urlsplit(sealed)._replace(path=f"/{name}"))
+    await execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def verified(url: str, *anchors: Anchor, chain: Chain = CHAIN) -> AuditReport:
+    async with opened(url, chain) as store:
+        return await auditing.verify(store, chain, anchors)
+
+
+def found(report: AuditReport) -> list[tuple[What, int | None]]:
+    return [(fault.what, fault.number) for fault in report.faults]
+
+
+async def test_what_was_not_tampered_with_is_sound(url: str) -> None:
+    async with opened(url) as store:
+        head = await store.position()
+    seen = await verified(url, Anchor("a backup", head.audit_number, head.audit_hash))
+    assert seen == AuditReport(sound=True, entries=ENTRIES, versions=ENTRIES, chained_since=1)
+
+
+@pytest.mark.parametrize(
+    ("tampering", "faults"),
+    [
+        (f"UPDATE {A} SET actor = 'her' WHERE number = 3", [(What.CHANGED, 3)]),
+        (f"UPDATE {A} SET reason = 'x', hash = sha256('x') WHERE number = 3", [(What.CHANGED, 3)]),
+        (f"DELETE FROM {A} WHERE number = 3", [(What.MISSING, 3), (What.NO_ENTRY, None)]),
+        (f"DELETE FROM {A} WHERE number <= 2", [(What.MISSING, 1), (What.NO_ENTRY, None), (What.NO_ENTRY, None)]),
+        (
+            (
+                f"UPDATE {A} SET number = 100 WHERE number = 3; UPDATE {A} SET number = 3 WHERE number = 4; "
+                f"UPDATE {A} SET number = 4 WHERE number = 100"
+            ),
+            [(What.REORDERED, 3), (What.REORDERED, 4)],
+        ),
+        (
+            (
+                f"DELETE FROM {A} WHERE number = 7; UPDATE {A} SET number = 7 WHERE number = 8; "
+                "UPDATE layout_mutation.ledger SET audit_number = 7"
+            ),
+            [(What.REORDERED, 7), (What.NO_ENTRY, None)],
+        ),
+        (
+            (
+                f"INSERT INTO {A} SELECT 9, at, actor, role, action, kind, subject, reason, version_before, 9, table_version, "
+                f"hash, sha256('x'), changeset, origin, digest, key_id FROM {A} WHERE number = 8"
+            ),
+            [(What.CHANGED, 9), (What.NO_VERSION, 9)],
+        ),
+        (
+            f"UPDATE {A} SET key_id = NULL, hash = NULL, previous_hash = NULL WHERE number = 4",
+            [(What.UNSEALED, 4)],
+        ),
+        (
+            f"UPDATE {A} SET key_id = NULL, hash = NULL, previous_hash = NULL WHERE number <= 4",
+            [(What.BEFORE_CHAIN, 5)],
+        ),
+        (f"DELETE FROM {A} WHERE number > 6", [(What.TRUNCATED, 7), (What.NO_ENTRY, None), (What.NO_ENTRY, None)]),
+        (f"UPDATE {A} SET key_id = '0123456789abcdef' WHERE number = 5", [(What.UNKNOWN_KEY, 5)]),
+        (f'UPDATE {E} SET content = \'{{"id":"a"}}\' WHERE version = 2', [(What.CONTENT, 2)]),
+        (f"DELETE FROM {E} WHERE version = 2", [(What.NO_VERSION, 2)]),
+        ('UPDATE layout_mutation.segments SET content = \'{"id":"a"}\'', [(What.HEAD, None)]),
+        ("UPDATE layout_mutation.ledger SET audit_hash = sha256('x')", [(What.REWRITTEN, 8)]),
+    ],
+)
+async def test_tampering_is_found_and_named(url: str, tampering: str, faults: list[tuple[What, int | None]]) -> None:
+    await execute(url, UNTRIGGERED + tampering)
+    seen = await verified(url)
+    assert not seen.sound
+    assert found(seen) == faults
+    assert seen.faults_total == len(faults)
+
+
+async def test_a_history_that_was_cut_off_cleanly_is_told_by_what_others_know(url: str) -> None:
+    async with opened(url) as store:
+        head = await store.position()
+    cut = f"DELETE FROM {A} WHERE number > 6; DELETE FROM {E} WHERE version > 6; "
+    await execute(
+        url,
+        UNTRIGGERED
+        + cut
+        + f"UPDATE layout_mutation.ledger SET audit_number = 6, audit_hash = (SELECT hash FROM {A} WHERE number = 6);"
+        "UPDATE layout_mutation.segments SET version = 6, content = (SELECT content FROM layout_mutation.segment_versions WHERE version = 6)",
+    )
+    assert (await verified(url)).sound, "inside the store nothing tells of it"
+    anchor = Anchor("the mirror", head.audit_number, head.audit_hash)
+    seen = await verified(url, anchor)
+    assert found(seen) == [(What.TRUNCATED, 7)]
+    assert "the mirror knows entry 8" in seen.faults[0].detail
+    async with opened(url) as store:  # somebody went on from there
+        await write(store, 7)
+        await write(store, 8)
+    assert found(await verified(url, anchor)) == [(What.REWRITTEN, 8)]
+
+
+async def test_entries_from_before_the_chain_are_sealed_by_its_first(url: str) -> None:
+    unsealed = "key_id = NULL, hash = NULL, previous_hash = NULL, digest = NULL"
+    await execute(
+        url, UNTRIGGERED + f"UPDATE {A} SET {unsealed}; UPDATE layout_mutation.ledger SET audit_hash = ''::bytea"
+    )
+    assert (await verified(url)).chained_since is None
+    async with opened(url) as store:
+        await write(store, ENTRIES + 1)
+        await write(store, ENTRIES + 2)
+    seen = await verified(url)
+    assert (seen.sound, seen.chained_since, seen.contents_unsealed) == (True, ENTRIES + 1, ENTRIES)
+    await execute(url, UNTRIGGERED + f"UPDATE {A} SET actor = 'her' WHERE number = 3")
+    assert found(await verified(url)) == [(What.BEFORE_CHAIN, ENTRIES + 1)]
+
+
+async def test_keys_are_named_or_given_up(url: str) -> None:
+    other = Chain([b"n" * 32])
+    async with opened(url, other) as store:
+        with pytest.raises(auditing.AuditKeyError, match="audit key"):
+            await auditing.check_keys(store, other)
+        await write(store, ENTRIES + 1)
+        await auditing.check_keys(store, other)
+        await auditing.check_keys(store, CHAIN_OF_BOTH)
+    assert found(await verified(url, chain=other)) == [(What.UNKNOWN_KEY, 1)]
+    assert (await verified(url, chain=CHAIN_OF_BOTH)).sound
+    entries = (await verified(url, chain=other)).faults[0].detail
+    lost = Chain([b"n" * 32], lost=[entries.split("the key ")[1][:16]])
+    seen = await verified(url, chain=lost)
+    assert (seen.sound, seen.given_up) == (True, ENTRIES)
+
+
+CHAIN_OF_BOTH = Chain([b"n" * 32, b"k" * 32])
+
+
+def test_many_faults_are_counted_and_few_are_kept() -> None:
+    faults = Faults()
+    following = Following(CHAIN, (), faults)
+    entries, hash_ = [], b""
+    for number in range(1, 4 * FAULTS_KEPT):
+        entries.append(CHAIN.sealed(msgspec.structs.replace(entry(1, b""), number=number), hash_))
+        hash_ = entries[-1].hash or b""
+    for one in entries:
+        following.add(msgspec.structs.replace(one, actor="her"))
+    following.end()
+    assert (len(faults.kept), faults.total) == (FAULTS_KEPT, len(entries))
+
+
+def test_a_number_that_is_there_twice_and_one_that_is_none_are_inserted() -> None:
+    faults = Faults()
+    following = Following(CHAIN, (), faults)
+    one = CHAIN.sealed(msgspec.structs.replace(entry(1, b""), number=1), b"")
+    for given in (msgspec.structs.replace(one, number=0), one, one):
+        following.add(given)
+    assert [fault.what for fault in faults.kept] == [What.INSERTED, What.INSERTED]
+
+
+def test_a_sound_entry_of_another_history_does_not_follow() -> None:
+    faults = Faults()
+    following = Following(CHAIN, (), faults)
+    first = CHAIN.sealed(msgspec.structs.replace(entry(1, b""), number=1), b"")
+    other = CHAIN.sealed(msgspec.structs.replace(entry(1, b""), number=1, actor="her"), b"")
+    following.add(first)
+    following.add(CHAIN.sealed(msgspec.structs.replace(entry(1, b""), number=2), other.hash or b""))
+    assert [(fault.what, fault.number) for fault in faults.kept] == [(What.UNLINKED, 2)]
+
+
+def test_balances_tell_sets_apart_in_any_order() -> None:
+    balance = contents.Balance()
+    names = [(Kind.SEGMENT, f"s{n}", 1) for n in range(100)]
+    for name in names:
+        balance.add(name, b"x")
+    for name in reversed(names[1:]):
+        balance.take(name, b"x")
+    assert balance.differing() == {contents.bucket_of(names[0])}
+    balance.take(names[0], b"y")
+    assert balance.differing() == {contents.bucket_of(names[0])}
+
+
+def test_nothing_before_the_chain_is_no_digest() -> None:
+    before = Unchained()
+    assert before.digest == b""
+    before.add(entry(1, b""))
+    assert len(before.digest) == 32
+    assert report.FAULTS_KEPT > 0 < check.BREATH
