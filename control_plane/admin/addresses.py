@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 PREFIX = "/admin/layout-mutations"
 TOGGLES = f"{PREFIX}/toggles"
+ALERTS = f"{PREFIX}/alerts"
 
 _OWN = re.compile(rf"{PREFIX}(?:[/?][A-Za-z0-9/_.~!$&'()*+,;=:@%?-]*)?")
 _NEXT_CHARACTERS_MAX = 2_000
@@ -22,6 +23,11 @@ def mutation(mutation_id: str, page: str = "") -> str:
 def toggle(toggle_id: str, verb: str) -> str:
     """The address that changes a toggle: `force`, `lift` or `delete`."""
     return f"{TOGGLES}/{quote(toggle_id, safe='')}/{verb}"
+
+
+def alert(alert_id: str) -> str:
+    """The address that acknowledges an alert."""
+    return f"{ALERTS}/{quote(alert_id, safe='')}/acknowledge"
 
 
 def own(address: str) -> str:

@@ -7,6 +7,7 @@ Never: a page; each page or concern has a module of its own.
 from aiohttp import web
 
 from control_plane.admin import (
+    alerts,
     error_pages,
     guard,
     history,
@@ -19,7 +20,7 @@ from control_plane.admin import (
     switching,
     toggles,
 )
-from control_plane.admin.addresses import PREFIX, TOGGLES
+from control_plane.admin.addresses import ALERTS, PREFIX, TOGGLES
 from control_plane.admin.rendering import TEMPLATES, templates
 from control_plane.services import Services
 
@@ -53,6 +54,8 @@ def routes(app: web.Application, services: Services) -> None:
     app.router.add_post(f"{TOGGLES}/{{id}}/force", toggles.put_in_force)
     app.router.add_post(f"{TOGGLES}/{{id}}/lift", toggles.lift)
     app.router.add_post(f"{TOGGLES}/{{id}}/delete", toggles.remove)
+    app.router.add_get(ALERTS, alerts.show)
+    app.router.add_post(f"{ALERTS}/{{id}}/acknowledge", alerts.acknowledge)
     app.router.add_get(f"{PREFIX}/preview", preview.show)
     app.router.add_post(f"{PREFIX}/preview", preview.show_unsaved)
     app.router.add_get(f"{PREFIX}/preview/{{key}}/{{side:before|after}}", preview.document)

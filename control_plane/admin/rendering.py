@@ -12,6 +12,7 @@ import jinja2
 from aiohttp import web
 
 from control_plane.admin import addresses, wording
+from control_plane.admin.banner import shown
 from control_plane.admin.static_files import StaticFiles
 from control_plane.admin.visitor import session_of
 from control_plane.services import SERVICES
@@ -38,6 +39,8 @@ def templates(files: StaticFiles, *, public_url: str) -> jinja2.Environment:
         address=addresses.mutation,
         toggles_address=addresses.TOGGLES,
         toggle_address=addresses.toggle,
+        alerts_address=addresses.ALERTS,
+        alert_address=addresses.alert,
         static=files.address,
         words=wording,
         public_url=public_url,
@@ -46,9 +49,11 @@ def templates(files: StaticFiles, *, public_url: str) -> jinja2.Environment:
 
 
 def page(request: web.Request, template: str, *, status: int = 200, **values: Any) -> web.Response:
-    """A page of the admin, with what every page needs: who looks, what they may do, the word for their forms."""
+    """A page of the admin, with what every page needs: who looks, what they may do, the word for
+    their forms, and the alerts that are open."""
     session = session_of(request)
-    tokens = request.app[SERVICES].tokens
+    services = request.app[SERVICES]
+    tokens = services.tokens
     text = (
         request.app[TEMPLATES]
         .get_template(template)
@@ -57,6 +62,7 @@ def page(request: web.Request, template: str, *, status: int = 200, **values: An
             csrf="" if session is None else tokens.csrf(session),
             may=_may(request),
             here=request.path,
+            alerts=() if session is None else shown(services.kept_alerts.open()),
             **values,
         )
     )

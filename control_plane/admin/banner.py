@@ -1,0 +1,51 @@
+"""What stands at the top of every page: each condition that is open, once, with what to do.
+
+Counterpart: `control_plane.kept_alerts` knows them; `templates/frame.html` shows them. Never: I/O; the banner has to be there
+while everything else is away.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from msgspec import Struct
+
+from control_plane.alerts import Alert, Severity
+
+TONES = {Severity.CRITICAL: "bad", Severity.WARNING: "warn", Severity.INFO: "test"}
+WORDS = {Severity.CRITICAL: "act now", Severity.WARNING: "look today", Severity.INFO: "for you to know"}
+
+
+class Shown(Struct, frozen=True):
+    """One condition, of all instances that found it. `alert`: as the one says that found the worst of it."""
+
+    alert: Alert
+    instances: tuple[str, ...]
+    since: datetime
+    known: bool
+    """Whether a person has acknowledged it everywhere."""
+
+    @property
+    def tone(self) -> str:
+        """The class of its colours."""
+        return TONES[self.alert.severity]
+
+    @property
+    def word(self) -> str:
+        """How much it matters, in words: colours alone tell not everybody."""
+        return WORDS[self.alert.severity]
+
+
+def shown(alerts: Iterable[Alert]) -> tuple[Shown, ...]:
+    """Open alerts, the worst first, as people should see them."""
+    found: dict[str, list[Alert]] = {}
+    for alert in alerts:
+        found.setdefault(alert.id, []).append(alert)
+    return tuple(
+        Shown(
+            alert=same[0],
+            instances=tuple(sorted({alert.instance for alert in same})),
+            since=min(alert.opened_at for alert in same),
+            known=all(alert.acknowledged_at is not None for alert in same),
+        )
+        for same in found.values()
+    )
