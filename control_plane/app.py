@@ -41,6 +41,7 @@ from control_plane.preview_links import PreviewLinks
 from control_plane.publishing import Publishing
 from control_plane.rewriter import Rewriter
 from control_plane.rules_files import RulesFiles
+from control_plane.schedules import Schedules
 from control_plane.schema import address, runner
 from control_plane.services import SERVICES, Services
 from control_plane.settings import ControlPlaneSettings
@@ -99,6 +100,7 @@ def create(
         toggles=toggles,
         alerts=alerts,
         kept_alerts=KeptAlerts(store, alerts, clock=clock),
+        schedules=Schedules(store, alerts, clock=clock),
         audit=Audit(store, chain, alerts, clock=clock),
         publishing=publishing,
         preview=Preview(store, publishing, pages, rewriter, judge, clock=clock),
@@ -160,6 +162,7 @@ async def _work(services: Services, store: Store, settling: Settling, stopping: 
     watching = [
         asyncio.create_task(Conditions(services.health, services.alerts).watch(), name="watch-conditions"),
         asyncio.create_task(services.kept_alerts.keep(), name="keep-alerts"),
+        asyncio.create_task(services.schedules.keep(), name="keep-schedules"),
     ]
     try:
         while services.health.starting and not stopping.is_set():

@@ -59,7 +59,8 @@ class KeptAlerts:
         """A part of all alerts, over or not, the newest first; raises Refused (`bad_cursor`, `bad_parameter`), StoreError."""
         before, limit = decode_cursor(cursor), checked_limit(limit)
         await self._read()
-        known = self._shelf | {alert.opening: alert for alert in (*self._alerts.over(), *self.open())}
+        mine = {alert.opening: alert for alert in (*self._alerts.over(), *self._alerts.open())}
+        known = self._shelf | {opening: _joined(alert, self._shelf.get(opening)) for opening, alert in mine.items()}
         ordered = sorted(known.values(), key=_place, reverse=True)
         found = [alert for alert in ordered if before is None or _place(alert) < before]
         items = tuple(found[:limit])

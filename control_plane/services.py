@@ -21,6 +21,7 @@ from control_plane.preview import Preview
 from control_plane.preview_links import PreviewLinks
 from control_plane.publishing import Publishing
 from control_plane.rules_files import RulesFiles
+from control_plane.schedules import Schedules
 from control_plane.settings import ControlPlaneSettings
 from control_plane.telemetry import Telemetry
 from control_plane.tokens import Tokens
@@ -41,6 +42,7 @@ class Services:
     toggles: Toggles
     alerts: Alerts
     kept_alerts: KeptAlerts
+    schedules: Schedules
     audit: Audit
     publishing: Publishing
     preview: Preview

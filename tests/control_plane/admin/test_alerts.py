@@ -25,8 +25,8 @@ async def test_an_alert_from_its_opening_to_its_end(editor: Person, services: Se
     page = await editor.open(ALERTS)
     assert page.words(".empty h2") == "All is well"
     row = page.words("tbody tr")
-    assert "A column is missing. schema_drift" in row
-    assert "editor: ordered" in row or "no" in row
+    assert "A column is missing.schema_drift" in row
+    assert "editor: ordered" in row
 
 
 async def test_a_viewer_reads_and_what_is_not_open_is_not_acknowledged(
