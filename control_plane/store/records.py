@@ -33,6 +33,8 @@ class Shelf(StrEnum):
     BACKUP = "backup"
     CONFLICT = "conflict"
     PEER = "peer"
+    QUARANTINE = "quarantine"
+    """Rows of the database that fitted nowhere any more, with the reason."""
     SCHEDULE = "schedule"
     SETTING = "setting"
     SUGGESTION = "suggestion"
