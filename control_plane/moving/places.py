@@ -7,7 +7,6 @@ a change to the schema of a store that is only read.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import StrEnum
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -41,8 +40,8 @@ class Place(Struct, frozen=True, rename="camel"):
 def place_of(text: str) -> Place:
     """The place that a URL names; ValueError with the fix, and without the URL, where it names none."""
     found = address.parse(text)
-    parts = urlsplit(found.url)
-    return Place(StoreKind.POSTGRES, f"{parts.hostname or 'localhost'}:{parts.port or POSTGRES_PORT}/{found.database}")
+    host, port = found.hosts[0] if found.hosts else ("localhost", POSTGRES_PORT)
+    return Place(StoreKind.POSTGRES, f"{host}:{port}/{found.database}")
 
 
 @asynccontextmanager
