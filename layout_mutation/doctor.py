@@ -20,6 +20,7 @@ from control_plane.schema.runner import plan
 from control_plane.store import StoreError
 from layout_mutation.environment import add_data_dir, read_environment
 from layout_mutation.inputs import read_address
+from layout_mutation.migration_check import migration_check
 from rules import limits
 from rules.errors import TableError
 from rules.html.charset import charset_of
@@ -182,8 +183,10 @@ def _fetch(url: str) -> tuple[int, CIMultiDict[str], bytes]:
 
 
 def installation_checks(environ: dict[str, str]) -> list[Check]:
-    """Database, schema, Redis and the published table, as the environment names them."""
-    return [_database(environ), *_published(environ)]
+    """Database, schema, documents, Redis and the published table, as the environment names them."""
+    database = _database(environ)
+    documents = [Check("documents", *migration_check(environ))] if database.fine else []
+    return [database, *documents, *_published(environ)]
 
 
 def _database(environ: dict[str, str]) -> Check:
