@@ -9,6 +9,7 @@ from urllib.parse import quote
 PREFIX = "/admin/layout-mutations"
 TOGGLES = f"{PREFIX}/toggles"
 ALERTS = f"{PREFIX}/alerts"
+MIGRATION = f"{PREFIX}/migration"
 
 _OWN = re.compile(rf"{PREFIX}(?:[/?][A-Za-z0-9/_.~!$&'()*+,;=:@%?-]*)?")
 _NEXT_CHARACTERS_MAX = 2_000

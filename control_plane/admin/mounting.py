@@ -11,6 +11,7 @@ from control_plane.admin import (
     error_pages,
     guard,
     history,
+    migration,
     mutation_form,
     mutation_list,
     preview,
@@ -20,7 +21,7 @@ from control_plane.admin import (
     switching,
     toggles,
 )
-from control_plane.admin.addresses import ALERTS, PREFIX, TOGGLES
+from control_plane.admin.addresses import ALERTS, MIGRATION, PREFIX, TOGGLES
 from control_plane.admin.rendering import TEMPLATES, templates
 from control_plane.services import Services
 
@@ -56,6 +57,8 @@ def routes(app: web.Application, services: Services) -> None:
     app.router.add_post(f"{TOGGLES}/{{id}}/delete", toggles.remove)
     app.router.add_get(ALERTS, alerts.show)
     app.router.add_post(f"{ALERTS}/{{id}}/acknowledge", alerts.acknowledge)
+    app.router.add_get(MIGRATION, migration.show)
+    app.router.add_post(MIGRATION, migration.mend)
     app.router.add_get(f"{PREFIX}/preview", preview.show)
     app.router.add_post(f"{PREFIX}/preview", preview.show_unsaved)
     app.router.add_get(f"{PREFIX}/preview/{{key}}/{{side:before|after}}", preview.document)

@@ -38,6 +38,7 @@ def templates(files: StaticFiles, *, public_url: str) -> jinja2.Environment:
         prefix=addresses.PREFIX,
         address=addresses.mutation,
         toggles_address=addresses.TOGGLES,
+        migration_address=addresses.MIGRATION,
         toggle_address=addresses.toggle,
         alerts_address=addresses.ALERTS,
         alert_address=addresses.alert,

@@ -332,6 +332,7 @@ DONE = {
     "toggle_off": "Lifted. What it switched off applies again.",
     "toggle_deleted": "Deleted. Its history stays.",
     "acknowledged": "Acknowledged. A notice is over with that; anything else stays until it is no longer so.",
+    "mended": "What was certain is saved.",
 }
 """What a button did, by the word in the address of the page that follows."""
 

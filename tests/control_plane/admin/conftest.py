@@ -120,5 +120,10 @@ async def editor(people: Callable[[], Person]) -> Person:
 
 
 @pytest.fixture
+async def publisher(people: Callable[[], Person]) -> Person:
+    return await people().sign_in(Role.PUBLISHER)
+
+
+@pytest.fixture
 async def viewer(people: Callable[[], Person]) -> Person:
     return await people().sign_in(Role.VIEWER)

@@ -15,7 +15,17 @@ async def test_short_addresses_lead_to_the_list(admin: Person, address: str) -> 
 
 @pytest.mark.parametrize(
     "address",
-    ["", "/new", "/mutations/x", "/mutations/x/edit", "/toggles", "/preview", "/preview/x/before", "/no/such/page"],
+    [
+        "",
+        "/new",
+        "/mutations/x",
+        "/mutations/x/edit",
+        "/toggles",
+        "/migration",
+        "/preview",
+        "/preview/x/before",
+        "/no/such/page",
+    ],
 )
 async def test_nothing_is_shown_without_a_session(person: Person, address: str) -> None:
     page = await person.open(f"{PREFIX}{address}")
