@@ -74,14 +74,29 @@ class Settling:
     async def _move(self, source: Store, from_: Place, store: Store) -> Moved | None:
         if (await source.position()).installation is None:
             return None
-        if await standing(source, store) is Standing.AHEAD:
-            log.info("moved_before", source=str(from_), target=str(self._place))
+        if await self._moved_before(source, from_, store):
             return None
         log.info("moving", source=str(from_), target=str(self._place))
         moved = await move(source, from_, store, self._place, self._hooks)
         log.info("moved", source=str(from_), target=str(self._place), records=moved.records)
         if moved.remark:
             log.warning("move_hook_failed", problem=moved.remark)
+        return moved
+
+    async def _moved_before(self, source: Store, from_: Place, store: Store) -> bool:
+        """Whether the data is here, and this store goes on with it."""
+        how = await standing(source, store)
+        if how is Standing.AHEAD:
+            log.info("moved_before", source=str(from_), target=str(self._place))
+            return True
+        known = self._whereabouts.read()
+        if how is not Standing.PARTED or (known is not None and known.place == from_):
+            return False
+        # This instance knew nothing of the old store, so it loses nothing of its own; somebody went on writing there.
+        there, here = (await source.position()).installation, (await store.position()).installation
+        moved = there is not None and here is not None and here.epoch > there.epoch
+        if moved:
+            log.warning("written_to_after_the_move", source=str(from_), target=str(self._place))
         return moved
 
 

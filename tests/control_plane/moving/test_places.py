@@ -13,6 +13,7 @@ from tests.control_plane.plane import CHAIN
     ("url", "name"),
     [
         ("postgresql://anna:hunter2@db.example/shop", "db.example:5432/shop"),
+        ("postgresql://anna:hunter2@[::1]/shop", "[::1]:5432/shop"),
         ("postgres://db.example:6543/shop?pgbouncer=true&sslmode=require", "db.example:6543/shop"),
     ],
 )

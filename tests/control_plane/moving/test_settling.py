@@ -16,7 +16,7 @@ from control_plane.moving.moves import NO_HOOKS, MoveError
 from control_plane.moving.places import Place, StoreKind, place_of
 from control_plane.moving.settling import Settling, Source
 from control_plane.moving.standing import is_empty
-from control_plane.moving.whereabouts import Whereabouts
+from control_plane.moving.whereabouts import Known, Whereabouts
 from control_plane.settings import ControlPlaneSettings
 from control_plane.store import Store, StoreError
 from control_plane.store.postgres import PostgresStore
@@ -75,6 +75,19 @@ async def test_a_source_that_is_away_holds_up_only_who_has_nothing(
     with pytest.raises(StoreError, match="gone"):
         await settling(tmp_path, Source(HERE, away)).settle(target)
     assert await settling(tmp_path, Source(HERE, away)).settle(source) is None
+
+
+async def test_what_was_written_to_the_old_store_afterwards_stops_only_who_wrote_it(
+    source: PostgresStore, target: PostgresStore, tmp_path: Path
+) -> None:
+    await settling(tmp_path / "first", source_of(source)).settle(target)
+    await note(source)
+    await note(target)
+    assert await settling(tmp_path / "new", source_of(source)).settle(target) is None
+    wrote = Whereabouts(tmp_path / "wrote")
+    wrote.write(Known(HERE, await source.position()))
+    with pytest.raises(MoveError, match="changed apart since"):
+        await settling(tmp_path / "wrote", source_of(source)).settle(target)
 
 
 async def test_somebody_elses_data_needs_a_person(source: PostgresStore, target: PostgresStore, tmp_path: Path) -> None:

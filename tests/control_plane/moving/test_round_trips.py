@@ -1,0 +1,31 @@
+"""Every kind of store gives back the file that filled it: so what one exports, each of the others takes, and exports again."""
+
+from pathlib import Path
+
+import pytest
+
+from control_plane.moving.exports import ExportFile, write_file
+from control_plane.moving.moves import move
+from control_plane.moving.places import Place, StoreKind, opened, place_of
+from control_plane.store.postgres import PostgresStore
+from tests.control_plane.plane import CHAIN
+
+
+@pytest.fixture
+async def everything(source: PostgresStore, tmp_path: Path) -> Path:
+    """A file with something of everything."""
+    await write_file(source, tmp_path / "everything.jsonl")
+    return tmp_path / "everything.jsonl"
+
+
+async def test_a_file_comes_back_as_it_was(everything: Path, postgres_kind_url: str, tmp_path: Path) -> None:
+    await there_and_back(everything, postgres_kind_url, tmp_path / "again.jsonl")
+
+
+async def there_and_back(everything: Path, store: str, again: Path) -> None:
+    async with opened(store, CHAIN, to_write=True) as target:
+        await move(ExportFile(everything), Place(StoreKind.FILE, "everything.jsonl"), target, place_of(store))
+        await write_file(target, again)
+    first, second = (path.read_bytes().splitlines()[1:-1] for path in (everything, again))
+    assert first == second
+    assert len(first) > 30
