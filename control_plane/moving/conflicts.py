@@ -32,6 +32,8 @@ class _Documents:
     def __init__(self) -> None:
         self.versions: dict[_Key, bytes] = {}
         self.meanings: dict[Kind, dict[bytes, str]] = {kind: {} for kind in Kind}
+        self.ids: dict[Kind, set[str]] = {kind: set() for kind in Kind}
+        """Of the documents that are not deleted."""
 
     @classmethod
     async def of(cls, store: Store) -> "_Documents":
@@ -41,14 +43,11 @@ class _Documents:
                 documents._add(record)
         return documents
 
-    def ids(self, kind: Kind) -> set[str]:
-        """Of the documents that are not deleted."""
-        return set(self.meanings[kind].values())
-
     def _add(self, record: DocumentRecord) -> None:
         content = record.version.content
         self.versions[record.kind, record.id, record.version.version] = sha256(content).digest()[:16]
         if record.change is not None and not record.deleted:
+            self.ids[record.kind].add(record.id)
             self.meanings[record.kind][_meaning(record.kind, record.id, content)] = record.id
 
 
@@ -79,7 +78,7 @@ def _by_id(there: _Documents, here: _Documents) -> Iterator[Flaw]:
 
 def _by_meaning(there: _Documents, here: _Documents) -> Iterator[Flaw]:
     for kind in Kind:
-        both = there.ids(kind) & here.ids(kind)
+        both = there.ids[kind] & here.ids[kind]
         for meaning, other in sorted(there.meanings[kind].items(), key=lambda pair: pair[1]):
             own = here.meanings[kind].get(meaning)
             if own is not None and own != other and own not in both and other not in both:

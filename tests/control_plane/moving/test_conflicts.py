@@ -44,3 +44,11 @@ async def test_one_thing_with_two_ids(source: PostgresStore, target: PostgresSto
     found = [one for one in await conflicts(source, target) if one.sort is FlawSort.MAPPING_CONFLICT]
     assert [(one.kind, one.id) for one in found] == [(Kind.MODULE, "headline"), (Kind.SEGMENT, "two")]
     assert "calls the same module hero" in found[0].problem
+
+
+async def test_a_second_id_in_the_target_alone_is_no_conflict(source: PostgresStore, target: PostgresStore) -> None:
+    """What the source calls it is there too; which of the two stays is the target's own matter."""
+    await put(source, Kind.MODULE, "hero", b'{"id":"hero","selector":"main > h1"}')
+    await target.load(source.records(), WHOSE)
+    await put(target, Kind.MODULE, "title", b'{"id":"title","selector":"main > h1"}')
+    assert await told(source, target) == []
