@@ -115,7 +115,8 @@ def create(
     app[SERVICES] = services
     api.mount(app, services)
     admin.routes(app, services)
-    app.cleanup_ctx.append(_running(services, store, _settling(settings, source), pages, rewriter, judge))
+    settling = _settling(settings, chain, source, alerts)
+    app.cleanup_ctx.append(_running(services, store, settling, pages, rewriter, judge))
     return app
 
 
@@ -125,11 +126,13 @@ def _source(settings: ControlPlaneSettings, chain: Chain) -> Source | None:
     return Source(place_of(given), lambda: opened(given, chain)) if given else None
 
 
-def _settling(settings: ControlPlaneSettings, source: Source | None) -> Settling:
+def _settling(settings: ControlPlaneSettings, chain: Chain, source: Source | None, alerts: Alerts) -> Settling:
     """What is done about a store that is not the one of the last start."""
+    url, pooled = settings.database_url, settings.database_pooled
+    target = Source(place_of(url), lambda: opened(url, chain, pooled=pooled, to_write=True))
     hooks = Hooks(settings.move_before, settings.move_after)
     sources = [] if source is None else [source]
-    return Settling(Whereabouts(Path(settings.data_dir)), place_of(settings.database_url), sources, hooks)
+    return Settling(Whereabouts(Path(settings.data_dir)), target, sources, hooks, alerts)
 
 
 def _running(
@@ -192,8 +195,8 @@ async def _begin(services: Services, store: Store, settling: Settling) -> None:
     applied = await runner.migrate(settings.database_url, pooled=settings.database_pooled)
     for step in applied:
         log.info("migration_applied", number=step.number, name=step.name)
+    await settling.settle()
     await store.open()
-    await settling.settle(store)
     await services.audit.check_keys()
     await store.found(Installation(str(uuid_utils.uuid4()), 1, services.publishing.now()))
     await settling.remember(store)

@@ -1,6 +1,6 @@
 """The start of the service on a store that is not the one it ran on last: the data comes along before anything is served.
 
-Counterparts: `whereabouts.py` knows where it ran, `moves.py` carries. `app.py` calls `settle` before the store is used and
+Counterparts: `whereabouts.py` knows where it ran, `moves.py` carries. `app.py` calls `settle` before the store is opened and
 `remember` when it is. Never: a service that begins on a store that lacks what it knew.
 """
 
@@ -10,11 +10,16 @@ from contextlib import AbstractAsyncContextManager
 import structlog
 from msgspec import Struct
 
-from control_plane.moving.moves import Hooks, Moved, MoveError, move
+from control_plane.alerts import Alerts, Severity
+from control_plane.moving.moves import Hooks, Moved, move
 from control_plane.moving.places import Place
 from control_plane.moving.standing import Standing, is_empty, standing
 from control_plane.moving.whereabouts import Known, Whereabouts
 from control_plane.store import Store, StoreError
+
+DATA_MOVED = "data_moved"
+MOVE_HOOK_FAILED = "move_hook_failed"
+OLD_STORE_WRITTEN = "old_store_written"
 
 log = structlog.get_logger("moving")
 
@@ -29,12 +34,16 @@ class Source(Struct, frozen=True):
 class Settling:
     """What the service does about the store that its settings name."""
 
-    def __init__(self, whereabouts: Whereabouts, place: Place, sources: Sequence[Source], hooks: Hooks) -> None:
-        """`place`: where the service is to run; `sources`: where its data may be, the best first."""
+    def __init__(
+        self, whereabouts: Whereabouts, target: Source, sources: Sequence[Source], hooks: Hooks, alerts: Alerts
+    ) -> None:
+        """`target`: where the service is to run; `sources`: where its data may be, the best first."""
         self._whereabouts = whereabouts
-        self._place = place
+        self._target = target
+        self._place = target.place
         self._sources = sources
         self._hooks = hooks
+        self._alerts = alerts
 
     @property
     def moves(self) -> bool:
@@ -42,26 +51,29 @@ class Settling:
         known = self._whereabouts.read()
         return known is None or known.place != self._place
 
-    async def settle(self, store: Store) -> Moved | None:
+    async def settle(self) -> Moved | None:
         """Move the data here, if it is not here and there is where it may come from; what came of it.
+
+        The target is opened for this alone, so that nothing else of the service reads or writes there before.
 
         Raises:
             MoveError: a person has to choose.
             StoreError: a store is away; nothing was moved, try again later.
+            SchemaError: the target's schema needs a person.
         """
-        if not self.moves:
+        sources = [source for source in self._sources if source.place != self._place] if self.moves else []
+        if not sources:
             return None
-        for source in self._sources:
-            if source.place == self._place:
-                continue
-            try:
-                async with source.opened() as opened:
-                    return await self._move(opened, source.place, store)
-            except StoreError as error:
-                if is_empty(await store.position()):
-                    raise
-                # What is here may well be all there is: the old server is gone, and the move was long ago.
-                log.warning("move_source_away", source=str(source.place), problem=str(error))
+        async with self._target.opened() as store:
+            for source in sources:
+                try:
+                    async with source.opened() as opened:
+                        return await self._move(opened, source.place, store)
+                except StoreError as error:
+                    if is_empty(await store.position()):
+                        raise
+                    # What is here may well be all there is: the old server is gone, and the move was long ago.
+                    log.warning("move_source_away", source=str(source.place), problem=str(error))
         return None
 
     async def remember(self, store: Store) -> None:
@@ -78,9 +90,16 @@ class Settling:
             return None
         log.info("moving", source=str(from_), target=str(self._place))
         moved = await move(source, from_, store, self._place, self._hooks)
-        log.info("moved", source=str(from_), target=str(self._place), records=moved.records)
+        self._alerts.report(
+            DATA_MOVED,
+            Severity.INFO,
+            f"Everything was moved from {from_} to {self._place}.",
+            "Nothing is to be done: counts and checksums are the same on both sides. CONTROL_PLANE_MOVE_FROM can go.",
+            f"{moved.records} records; the target was {moved.plan.standing.value}",
+        )
         if moved.remark:
-            log.warning("move_hook_failed", problem=moved.remark)
+            summary = "The command after the move failed; the data is moved."
+            self._alerts.report(MOVE_HOOK_FAILED, Severity.WARNING, summary, "Run it by hand.", moved.remark)
         return moved
 
     async def _moved_before(self, source: Store, from_: Place, store: Store) -> bool:
@@ -96,8 +115,11 @@ class Settling:
         there, here = (await source.position()).installation, (await store.position()).installation
         moved = there is not None and here is not None and here.epoch > there.epoch
         if moved:
-            log.warning("written_to_after_the_move", source=str(from_), target=str(self._place))
+            self._alerts.report(
+                OLD_STORE_WRITTEN,
+                Severity.WARNING,
+                f"After the move somebody went on writing to {from_}.",
+                "Stop what still runs there. What was written there is not here: look with `layout-mutation move --check`, and "
+                "import an export of its rules if it is wanted. Take CONTROL_PLANE_MOVE_FROM away.",
+            )
         return moved
-
-
-__all__ = ["MoveError", "Moved", "Settling", "Source"]

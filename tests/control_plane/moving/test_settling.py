@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from control_plane.alerts import Alerts
 from control_plane.moving.census import census_of
-from control_plane.moving.moves import NO_HOOKS, MoveError
+from control_plane.moving.moves import NO_HOOKS, Hooks, MoveError
 from control_plane.moving.places import Place, StoreKind, place_of
 from control_plane.moving.settling import Settling, Source
 from control_plane.moving.standing import is_empty
@@ -26,43 +27,50 @@ from tests.control_plane.plane import Plane, headline, running, until
 HERE, THERE = Place(StoreKind.POSTGRES, "old:5432/shop"), Place(StoreKind.POSTGRES, "new:5432/shop")
 
 
-def source_of(store: Store) -> Source:
+def source_of(store: Store, place: Place = HERE) -> Source:
     @asynccontextmanager
     async def opened() -> AsyncIterator[Store]:
         yield store
 
-    return Source(HERE, opened)
+    return Source(place, opened)
 
 
 def away() -> AbstractAsyncContextManager[Store]:
     raise StoreError("the server is gone")
 
 
-def settling(folder: Path, *sources: Source) -> Settling:
-    return Settling(Whereabouts(folder), THERE, sources, NO_HOOKS)
+def settling(folder: Path, target: Store, *sources: Source, hooks: Hooks = NO_HOOKS) -> Settling:
+    return Settling(Whereabouts(folder), source_of(target, THERE), sources, hooks, Alerts())
+
+
+def told(start: Settling) -> list[str]:
+    """The alerts that are open."""
+    return [alert.id for alert in start._alerts.open()]
 
 
 async def test_data_comes_along_once(source: PostgresStore, target: PostgresStore, tmp_path: Path) -> None:
-    start = settling(tmp_path, source_of(source))
-    assert await start.settle(target) is not None
+    start = settling(tmp_path, target, source_of(source))
+    assert await start.settle() is not None
+    assert told(start) == ["data_moved"]
     await start.remember(target)
     await note(source)
-    again = settling(tmp_path, source_of(source))
+    again = settling(tmp_path, target, source_of(source))
     assert not again.moves
-    assert await again.settle(target) is None
+    assert await again.settle() is None
+    assert told(again) == []
 
 
 async def test_a_second_instance_finds_it_there(source: PostgresStore, target: PostgresStore, tmp_path: Path) -> None:
-    await settling(tmp_path / "one", source_of(source)).settle(target)
+    await settling(tmp_path / "one", target, source_of(source)).settle()
     await note(target)
-    assert await settling(tmp_path / "two", source_of(source)).settle(target) is None
+    assert await settling(tmp_path / "two", target, source_of(source)).settle() is None
 
 
 async def test_twenty_instances_at_once_move_it_once(
     source: PostgresStore, target: PostgresStore, tmp_path: Path
 ) -> None:
-    starts = [settling(tmp_path / str(number), source_of(source)) for number in range(20)]
-    await asyncio.gather(*(start.settle(target) for start in starts))
+    starts = [settling(tmp_path / str(number), target, source_of(source)) for number in range(20)]
+    await asyncio.gather(*(start.settle() for start in starts))
     assert await census_of(source.records()) == await census_of(target.records())
     installation = (await target.position()).installation
     assert installation is not None
@@ -73,27 +81,37 @@ async def test_a_source_that_is_away_holds_up_only_who_has_nothing(
     source: PostgresStore, target: PostgresStore, tmp_path: Path
 ) -> None:
     with pytest.raises(StoreError, match="gone"):
-        await settling(tmp_path, Source(HERE, away)).settle(target)
-    assert await settling(tmp_path, Source(HERE, away)).settle(source) is None
+        await settling(tmp_path, target, Source(HERE, away)).settle()
+    assert await settling(tmp_path, source, Source(HERE, away)).settle() is None
 
 
 async def test_what_was_written_to_the_old_store_afterwards_stops_only_who_wrote_it(
     source: PostgresStore, target: PostgresStore, tmp_path: Path
 ) -> None:
-    await settling(tmp_path / "first", source_of(source)).settle(target)
+    await settling(tmp_path / "first", target, source_of(source)).settle()
     await note(source)
     await note(target)
-    assert await settling(tmp_path / "new", source_of(source)).settle(target) is None
+    new = settling(tmp_path / "new", target, source_of(source))
+    assert await new.settle() is None
+    assert told(new) == ["old_store_written"]
     wrote = Whereabouts(tmp_path / "wrote")
     wrote.write(Known(HERE, await source.position()))
     with pytest.raises(MoveError, match="changed apart since"):
-        await settling(tmp_path / "wrote", source_of(source)).settle(target)
+        await settling(tmp_path / "wrote", target, source_of(source)).settle()
+
+
+async def test_a_command_that_fails_afterwards_is_an_alert(
+    source: PostgresStore, target: PostgresStore, tmp_path: Path
+) -> None:
+    start = settling(tmp_path, target, source_of(source), hooks=Hooks(after="false"))
+    assert await start.settle() is not None
+    assert told(start) == ["move_hook_failed", "data_moved"]
 
 
 async def test_somebody_elses_data_needs_a_person(source: PostgresStore, target: PostgresStore, tmp_path: Path) -> None:
     await fill(target, SOMEBODY)
     with pytest.raises(MoveError, match="another installation"):
-        await settling(tmp_path, source_of(source)).settle(target)
+        await settling(tmp_path, target, source_of(source)).settle()
 
 
 # -- the whole service
@@ -134,6 +152,7 @@ async def test_a_start_that_may_not_mix_serves_nothing_and_says_what_to_do(
         pass
     async with postgres(other_url) as store:
         await fill(store, SOMEBODY)
+        before = await census_of(store.records())
     there = msgspec.structs.replace(settings, database_url=other_url, move_from=settings.database_url)
     async with running(there, wait=False) as plane:
 
@@ -142,6 +161,9 @@ async def test_a_start_that_may_not_mix_serves_nothing_and_says_what_to_do(
             return "another installation's data, which is never mixed" in detail
 
         await until(is_told)
+        assert "move_needs_a_person" in {alert.id for alert in plane.services.alerts.open()}
+    async with postgres(other_url) as store:
+        assert await census_of(store.records()) == before
 
 
 async def test_killed_in_the_middle_it_begins_anew(
@@ -155,5 +177,5 @@ async def test_killed_in_the_middle_it_begins_anew(
     await process.wait()
     assert is_empty(await target.position())
     assert not [record async for record in target.records() if type(record).__name__ != "CounterRecord"]
-    assert await settling(tmp_path, source_of(source)).settle(target) is not None
+    assert await settling(tmp_path, target, source_of(source)).settle() is not None
     assert await census_of(source.records()) == await census_of(target.records())
