@@ -15,7 +15,6 @@ from control_plane.store import Chain, Store, StoreError
 from control_plane.store.postgres import PostgresStore
 
 CONNECTIONS_MAX = 2
-POSTGRES_PORT = 5432
 
 
 class StoreKind(StrEnum):
@@ -40,8 +39,8 @@ class Place(Struct, frozen=True, rename="camel"):
 def place_of(text: str) -> Place:
     """The place that a URL names; ValueError with the fix, and without the URL, where it names none."""
     found = address.parse(text)
-    host, port = found.hosts[0] if found.hosts else ("localhost", POSTGRES_PORT)
-    return Place(StoreKind.POSTGRES, f"{host}:{port}/{found.database}")
+    hosts = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in found.hosts)
+    return Place(StoreKind.POSTGRES, f"{hosts or 'this machine'}/{found.database}")
 
 
 @asynccontextmanager
