@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `export`."""
     parser.add_argument("--to", type=Path, metavar="FILE", help="the file, replaced whole [standard output]")
     parser.add_argument(
-        "--from", dest="source", metavar="STORE", help="an address, or env:NAME [the store of the environment]"
+        "--from", dest="source", metavar="STORE", help="an address, a path, or env:NAME [the store of the environment]"
     )
     add_data_dir(parser)
 

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `import`."""
     parser.add_argument("file", type=Path, metavar="FILE", help="what `layout-mutation export` wrote")
     parser.add_argument(
-        "--into", dest="target", metavar="STORE", help="an address, or env:NAME [the store of the environment]"
+        "--into", dest="target", metavar="STORE", help="an address, a path, or env:NAME [the store of the environment]"
     )
     parser.add_argument("--check", action="store_true", help="only compare, and say whether it could be imported")
     parser.add_argument("--json", action="store_true", help="the comparison, or what was done, as JSON")

@@ -18,8 +18,8 @@ examples:
   layout-mutation move --from env:OLD_DATABASE_URL --to env:DATABASE_URL
       create what is missing there, carry everything over in one transaction, and prove that it arrived
 
-A store is a postgresql:// address, or env:NAME for a variable that holds one, which keeps its password out of the list of
-processes. Stop the control plane first, or start it with CONTROL_PLANE_MOVE_FROM instead of this; docs/moving.md.
+A store is a postgresql:// address, the path of an SQLite file, or env:NAME for a variable that holds either, which keeps
+passwords out of the list of processes. Stop the control plane first, or start it with CONTROL_PLANE_MOVE_FROM instead of this; docs/moving.md.
 exit codes: 0 moved (with --check: both are the same), 1 it may not be moved or did not arrive (with --check: they
 differ), 2 wrong usage, 3 a store can't be reached
 """

@@ -1,6 +1,6 @@
 """Stores as commands are given them, and how commands end that work on them.
 
-A store is an address, or the name of a variable that holds one. Counterpart: `control_plane.moving.places` opens them.
+A store is an address, the path of an SQLite file, or the name of a variable that holds either. Counterpart: `control_plane.moving.places` opens them.
 Never: an address with its password in a message.
 """
 

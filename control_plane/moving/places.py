@@ -7,11 +7,13 @@ a change to the schema of a store that is only read.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import StrEnum
+from pathlib import Path
 
 from msgspec import Struct
 
 from control_plane.schema import address, runner
 from control_plane.store import Chain, Store, StoreError
+from control_plane.store.local import LocalStore
 from control_plane.store.postgres import PostgresStore
 
 CONNECTIONS_MAX = 2
@@ -21,6 +23,8 @@ class StoreKind(StrEnum):
     """The kinds of stores."""
 
     POSTGRES = "postgres"
+    LOCAL = "local"
+    """One SQLite file."""
     FILE = "file"
     """An export: read whole, never a store to run on."""
 
@@ -37,37 +41,51 @@ class Place(Struct, frozen=True, rename="camel"):
 
 
 def place_of(text: str) -> Place:
-    """The place that a URL names; ValueError with the fix, and without the URL, where it names none."""
+    """The place that a URL or a path names; ValueError with the fix, and without the URL, where it names none."""
+    if is_path(text):
+        return Place(StoreKind.LOCAL, str(Path(text).absolute()))
     found = address.parse(text)
     hosts = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in found.hosts)
     return Place(StoreKind.POSTGRES, f"{hosts or 'this machine'}/{found.database}")
+
+
+def is_path(text: str) -> bool:
+    """Whether a text names a file: whatever is no URL."""
+    return "://" not in text
 
 
 @asynccontextmanager
 async def opened(
     text: str, chain: Chain, *, pooled: bool | None = None, to_write: bool = False
 ) -> AsyncIterator[Store]:
-    """The store that a URL names, closed at the end.
+    """The store that a URL or a path names, closed at the end.
 
-    `to_write`: made where it is missing, and brought to this version's schema. Otherwise its schema has to be current,
-    and nothing is changed.
+    `to_write`: made where it is missing, and brought to this version's schema. Otherwise it has to be there with the current
+    schema, and nothing is changed; only a file's schema is brought up to date in any case.
 
     Raises:
         ValueError: the text names no store.
         StoreError: it can't be used right now, or its schema is another version's.
         SchemaError: it can't be brought up to date without a person.
     """
-    place = address.parse(text, pooled=pooled)
-    if to_write:
-        await runner.migrate(text, pooled=pooled)
+    if is_path(text):
+        store: Store = LocalStore(_file(text, to_write=to_write), chain=chain)
     else:
-        await _check_schema(text, pooled)
-    store = PostgresStore(place, connections_max=CONNECTIONS_MAX, chain=chain)
+        place = address.parse(text, pooled=pooled)
+        await (runner.migrate(text, pooled=pooled) if to_write else _check_schema(text, pooled))
+        store = PostgresStore(place, connections_max=CONNECTIONS_MAX, chain=chain)
     try:
         await store.open()
         yield store
     finally:
         await store.close()
+
+
+def _file(text: str, *, to_write: bool) -> Path:
+    path = Path(text).absolute()
+    if not to_write and not path.exists():
+        raise StoreError(f"there is no file {path}")
+    return path
 
 
 async def _check_schema(text: str, pooled: bool | None) -> None:

@@ -69,12 +69,24 @@ def test_hooks_come_from_the_environment(run: CommandLine, database_url: str, ot
     assert json.loads(after.out)["records"] > 0
 
 
-@pytest.mark.parametrize("store", ["nonsense", "env:NOWHERE", "mysql://anna:hunter2@a/b"])
+@pytest.mark.parametrize("store", ["env:NOWHERE", "mysql://anna:hunter2@a/b"])
 def test_what_names_no_store_is_exit_code_2(run: CommandLine, store: str) -> None:
     ran = run("move", "--from", store, "--to", "postgresql://a/b")
     assert ran.is_one_error(2)
     assert ran.err.startswith("error: --from: ")
     assert "hunter2" not in ran.err
+
+
+def test_from_a_file_to_a_server(run: CommandLine, database_url: str) -> None:
+    missing = run("move", "--from", "small.sqlite", "--to", database_url)
+    assert missing.is_one_error(3)
+    assert "there is no file" in missing.err
+    filled(database_url)
+    assert run("move", "--from", database_url, "--to", "small.sqlite").code == 0
+    check = run("move", "--from", "small.sqlite", "--to", database_url, "--check")
+    assert (check.code, check.err) == (0, "")
+    assert check.text.startswith(f"from local {run.folder / 'small.sqlite'}\n")
+    assert "differs" not in check.text
 
 
 def test_a_server_that_is_away_is_exit_code_3(run: CommandLine) -> None:

@@ -1,5 +1,7 @@
 """What a URL names, and the store there."""
 
+from pathlib import Path
+
 import pytest
 
 from control_plane.moving.places import Place, StoreKind, opened, place_of
@@ -20,6 +22,24 @@ from tests.control_plane.plane import CHAIN
 def test_a_place_has_no_secret(url: str, name: str) -> None:
     assert place_of(url) == Place(StoreKind.POSTGRES, name)
     assert str(place_of(url)) == f"postgres {name}"
+
+
+def test_a_path_is_a_file_wherever_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert place_of("store.sqlite") == place_of(str(tmp_path / "store.sqlite"))
+    assert str(place_of("store.sqlite")) == f"local {tmp_path / 'store.sqlite'}"
+
+
+async def test_a_file_is_made_only_to_write(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    with pytest.raises(StoreError, match="there is no file"):
+        async with opened(str(path), CHAIN):
+            pass
+    assert not path.exists()
+    async with opened(str(path), CHAIN, to_write=True) as store:
+        await store.ping()
+    async with opened(str(path), CHAIN) as store:
+        assert (await store.position()).installation is None
 
 
 def test_what_names_no_store_is_said_without_it() -> None:

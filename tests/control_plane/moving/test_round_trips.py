@@ -22,6 +22,29 @@ async def test_a_file_comes_back_as_it_was(everything: Path, postgres_kind_url: 
     await there_and_back(everything, postgres_kind_url, tmp_path / "again.jsonl")
 
 
+async def test_a_file_comes_back_from_sqlite_as_it_was(everything: Path, tmp_path: Path) -> None:
+    await there_and_back(everything, str(tmp_path / "store.sqlite"), tmp_path / "again.jsonl")
+
+
+async def test_from_sqlite_to_postgres_and_back_nothing_changes(
+    everything: Path, other_url: str, tmp_path: Path
+) -> None:
+    """A small installation that grows, and one that shrinks again."""
+    small, back = str(tmp_path / "small.sqlite"), str(tmp_path / "back.sqlite")
+    await there_and_back(everything, small, tmp_path / "small.jsonl")
+    for from_, to in ((small, other_url), (other_url, back)):
+        async with opened(from_, CHAIN) as source, opened(to, CHAIN, to_write=True) as target:
+            moved = await move(source, place_of(from_), target, place_of(to))
+            assert all(row.same for row in moved.entities)
+    async with opened(back, CHAIN) as store:
+        await write_file(store, tmp_path / "back.jsonl")
+        installation = (await store.position()).installation
+    assert installation is not None
+    assert installation.epoch == 4
+    first, last = ((tmp_path / f"{name}.jsonl").read_bytes().splitlines() for name in ("small", "back"))
+    assert first[1:-1] == last[1:-1]
+
+
 async def there_and_back(everything: Path, store: str, again: Path) -> None:
     async with opened(store, CHAIN, to_write=True) as target:
         await move(ExportFile(everything), Place(StoreKind.FILE, "everything.jsonl"), target, place_of(store))
