@@ -132,7 +132,7 @@ def _settling(settings: ControlPlaneSettings, chain: Chain, source: Source | Non
     target = Source(place_of(url), lambda: opened(url, chain, pooled=pooled, to_write=True))
     hooks = Hooks(settings.move_before, settings.move_after)
     sources = [] if source is None else [source]
-    return Settling(Whereabouts(Path(settings.data_dir)), target, sources, hooks, alerts)
+    return Settling(Whereabouts(Path(settings.data_dir)), target, sources, hooks, alerts, chain)
 
 
 def _running(

@@ -60,8 +60,9 @@ async def _compare(path: Path, target: str, environ: dict[str, str], *, as_json:
 async def _import(path: Path, target: str, environ: dict[str, str], *, as_json: bool) -> int:
     file = ExportFile(path)
     await file.position()  # nothing is created for a file that is none
-    async with opened(target, chain_of(environ), to_write=True) as store:
-        moved = await move(file, _place(path), store, place_of(target), hooks_of(environ))
+    chain = chain_of(environ)
+    async with opened(target, chain, to_write=True) as store:
+        moved = await move(file, _place(path), store, place_of(target), hooks_of(environ), chain=chain)
     return told_of_move(moved, as_json=as_json)
 
 

@@ -56,5 +56,5 @@ async def _compare(source: str, target: str, environ: dict[str, str], *, as_json
 async def _move(source: str, target: str, environ: dict[str, str], *, as_json: bool) -> int:
     chain = chain_of(environ)
     async with opened(source, chain) as one, opened(target, chain, to_write=True) as other:
-        moved = await move(one, place_of(source), other, place_of(target), hooks_of(environ))
+        moved = await move(one, place_of(source), other, place_of(target), hooks_of(environ), chain=chain)
     return told_of_move(moved, as_json=as_json)

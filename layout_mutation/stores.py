@@ -91,6 +91,8 @@ def told_of_move(moved: Moved, *, as_json: bool) -> int:
         print(msgspec.json.encode(moved).decode())
     else:
         _print_sides(moved.plan, moved.entities)
+        for fault in moved.audit_faults:
+            print(f"audit, {fault}; it was so where it came from. `layout-mutation audit` says more")
         print(f"moved {moved.records:,} records; both sides are the same")
     if moved.remark:
         print(f"error: {moved.remark}", file=sys.stderr)

@@ -11,11 +11,14 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
+from control_plane.auditing import Anchor, What
+from control_plane.auditing.following import Following
+from control_plane.auditing.report import Faults
 from control_plane.moving import hooks
 from control_plane.moving.census import Census, Counter, Tally, census_of, differing
 from control_plane.moving.places import Place
 from control_plane.moving.standing import Comparable, Standing, standing
-from control_plane.store import Installation, Position, Record, Store
+from control_plane.store import AuditRecord, Chain, Installation, Position, Record, Store
 
 
 class Giving(Comparable, Protocol):
@@ -81,6 +84,8 @@ class Moved(Struct, frozen=True, rename="camel"):
     records: int
     """How many were carried; 0 where the target had all of them."""
     entities: Sequence[Compared]
+    audit_faults: Sequence[str] = ()
+    """What is wrong with the chain of the audit that arrived, as it was where it came from; the first of them."""
     remark: str = ""
     """What did not go well after everything had arrived."""
 
@@ -105,8 +110,10 @@ async def planned(source: Giving, from_: Place, target: Store, to: Place) -> Pla
     return Plan(one, side_of(to, await target.position()), found, WHY_NOT.get(found, ""))
 
 
-async def move(source: Giving, from_: Place, target: Store, to: Place, given: Hooks = NO_HOOKS) -> Moved:
-    """Carry everything over and compare both sides; the hooks run around it.
+async def move(
+    source: Giving, from_: Place, target: Store, to: Place, given: Hooks = NO_HOOKS, *, chain: Chain
+) -> Moved:
+    """Carry everything over, compare both sides and follow the chain of the audit; the hooks run around it.
 
     Raises:
         MoveError: there is nothing to move, the two may not be mixed, a hook said no, or what arrived is not what left.
@@ -119,7 +126,7 @@ async def move(source: Giving, from_: Place, target: Store, to: Place, given: Ho
         await hooks.run(given.before, _told("before", plan))
     except hooks.HookError as error:
         raise MoveError(f"nothing was moved: {error}") from None
-    moved = await _carried(source, target, plan)
+    moved = await _carried(source, target, plan, chain)
     try:
         await hooks.run(given.after, _told("after", moved))
     except hooks.HookError as error:
@@ -137,7 +144,7 @@ def side_by_side(one: Census, other: Census) -> tuple[Compared, ...]:
     return tuple(Compared(name, one[name], other[name], one[name] == other[name]) for name in one)
 
 
-async def _carried(source: Giving, target: Store, plan: Plan) -> Moved:
+async def _carried(source: Giving, target: Store, plan: Plan, chain: Chain) -> Moved:
     left, before = Counter(), await source.position()
     if plan.standing is Standing.SAME:
         records = 0
@@ -146,13 +153,28 @@ async def _carried(source: Giving, target: Store, plan: Plan) -> Moved:
         elsewhere = _elsewhere(before.installation) if plan.standing is Standing.EMPTY else None
         records = await target.load(left.through(source.records()), elsewhere)
         left_census = left.census()
-    rows = side_by_side(left_census, await census_of(target.records()))
+    arrived, faults = await _arrived(target, left, chain)
+    rows = side_by_side(left_census, arrived)
     if not all(row.same for row in rows) and not await _goes_on(target, left):
         names = ", ".join(differing(left_census, {row.entity: row.target for row in rows}))
         raise MoveError(
             f"what arrived is not what left: {names}; {plan.source.place} is as it was, so go on with it, and name another target"
         )
-    return Moved(plan, records, rows)
+    return Moved(plan, records, rows, faults)
+
+
+async def _arrived(target: Store, left: Counter, chain: Chain) -> tuple[Census, tuple[str, ...]]:
+    """The target counted, and what is wrong with its audit; who has no key follows the links alone."""
+    arrived, faults = Counter(), Faults()
+    anchor = Anchor("the store that it came from", left.audit_number, left.audit_hash)
+    following = Following(chain, (anchor,) if left.audit_number else (), faults)
+    async for record in target.records():
+        arrived.add(record)
+        if isinstance(record, AuditRecord):
+            following.add(record.entry)
+    following.end()
+    found = (fault for fault in faults.kept if fault.what is not What.UNKNOWN_KEY)
+    return arrived.census(), tuple(f"entry {fault.number}: {fault.detail}" for fault in found)
 
 
 async def _goes_on(target: Store, left: Counter) -> bool:

@@ -15,7 +15,7 @@ from control_plane.moving.moves import Hooks, Moved, move
 from control_plane.moving.places import Place
 from control_plane.moving.standing import Standing, is_empty, standing
 from control_plane.moving.whereabouts import Known, Whereabouts
-from control_plane.store import Store, StoreError
+from control_plane.store import Chain, Store, StoreError
 
 DATA_MOVED = "data_moved"
 MOVE_HOOK_FAILED = "move_hook_failed"
@@ -35,7 +35,13 @@ class Settling:
     """What the service does about the store that its settings name."""
 
     def __init__(
-        self, whereabouts: Whereabouts, target: Source, sources: Sequence[Source], hooks: Hooks, alerts: Alerts
+        self,
+        whereabouts: Whereabouts,
+        target: Source,
+        sources: Sequence[Source],
+        hooks: Hooks,
+        alerts: Alerts,
+        chain: Chain,
     ) -> None:
         """`target`: where the service is to run; `sources`: where its data may be, the best first."""
         self._whereabouts = whereabouts
@@ -44,6 +50,7 @@ class Settling:
         self._sources = sources
         self._hooks = hooks
         self._alerts = alerts
+        self._chain = chain
 
     @property
     def moves(self) -> bool:
@@ -89,7 +96,7 @@ class Settling:
         if await self._moved_before(source, from_, store):
             return None
         log.info("moving", source=str(from_), target=str(self._place))
-        moved = await move(source, from_, store, self._place, self._hooks)
+        moved = await move(source, from_, store, self._place, self._hooks, chain=self._chain)
         self._alerts.report(
             DATA_MOVED,
             Severity.INFO,

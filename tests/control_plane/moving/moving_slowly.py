@@ -31,7 +31,7 @@ class Slow:
 
 async def main(from_: str, to: str) -> None:
     async with opened(from_, CHAIN) as source, opened(to, CHAIN) as target:
-        await move(Slow(source), place_of(from_), target, place_of(to))  # type: ignore[arg-type]
+        await move(Slow(source), place_of(from_), target, place_of(to), chain=CHAIN)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from control_plane.moving.standing import Standing
 from control_plane.store import StoreError
 from control_plane.store.postgres import PostgresStore
 from tests.control_plane.moving.stores import note
+from tests.control_plane.plane import CHAIN
 
 FILE, THERE = Place(StoreKind.FILE, "everything.jsonl"), Place(StoreKind.POSTGRES, "new:5432/shop")
 
@@ -26,7 +27,7 @@ async def exported(source: PostgresStore, tmp_path: Path) -> Path:
 async def test_there_and_back_is_the_same_from_the_second_line_on(
     exported: Path, target: PostgresStore, tmp_path: Path
 ) -> None:
-    moved = await move(ExportFile(exported), FILE, target, THERE)
+    moved = await move(ExportFile(exported), FILE, target, THERE, chain=CHAIN)
     assert all(row.same for row in moved.entities)
     await write_file(target, tmp_path / "again.jsonl")
     first, again = (path.read_bytes().splitlines() for path in (exported, tmp_path / "again.jsonl"))
@@ -57,10 +58,10 @@ async def test_it_is_written_whole_for_its_owner(exported: Path, source: Postgre
 async def test_a_file_that_is_older_or_newer_than_the_store(
     exported: Path, target: PostgresStore, source: PostgresStore
 ) -> None:
-    await move(ExportFile(exported), FILE, target, THERE)
+    await move(ExportFile(exported), FILE, target, THERE, chain=CHAIN)
     await note(source)
     await write_file(source, exported)
-    assert (await move(ExportFile(exported), FILE, target, THERE)).plan.standing is Standing.BEHIND
+    assert (await move(ExportFile(exported), FILE, target, THERE, chain=CHAIN)).plan.standing is Standing.BEHIND
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ async def test_of_a_damaged_file_nothing_is_kept(
     lines = exported.read_bytes().splitlines(keepends=True)
     exported.write_bytes(b"".join(change(lines)))  # type: ignore[operator]
     with pytest.raises(ExportError) as caught:
-        await move(ExportFile(exported), FILE, target, THERE)
+        await move(ExportFile(exported), FILE, target, THERE, chain=CHAIN)
     assert problem in str(caught.value)
     assert (await target.position()).audit_number == 0
     assert (await target.position()).installation is None

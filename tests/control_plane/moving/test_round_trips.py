@@ -34,7 +34,7 @@ async def test_from_sqlite_to_postgres_and_back_nothing_changes(
     await there_and_back(everything, small, tmp_path / "small.jsonl")
     for from_, to in ((small, other_url), (other_url, back)):
         async with opened(from_, CHAIN) as source, opened(to, CHAIN, to_write=True) as target:
-            moved = await move(source, place_of(from_), target, place_of(to))
+            moved = await move(source, place_of(from_), target, place_of(to), chain=CHAIN)
             assert all(row.same for row in moved.entities)
     async with opened(back, CHAIN) as store:
         await write_file(store, tmp_path / "back.jsonl")
@@ -47,7 +47,9 @@ async def test_from_sqlite_to_postgres_and_back_nothing_changes(
 
 async def there_and_back(everything: Path, store: str, again: Path) -> None:
     async with opened(store, CHAIN, to_write=True) as target:
-        await move(ExportFile(everything), Place(StoreKind.FILE, "everything.jsonl"), target, place_of(store))
+        await move(
+            ExportFile(everything), Place(StoreKind.FILE, "everything.jsonl"), target, place_of(store), chain=CHAIN
+        )
         await write_file(target, again)
     first, second = (path.read_bytes().splitlines()[1:-1] for path in (everything, again))
     assert first == second

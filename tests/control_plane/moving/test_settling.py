@@ -22,7 +22,7 @@ from control_plane.settings import ControlPlaneSettings
 from control_plane.store import Store, StoreError
 from control_plane.store.postgres import PostgresStore
 from tests.control_plane.moving.stores import SOMEBODY, fill, note, postgres
-from tests.control_plane.plane import Plane, headline, running, until
+from tests.control_plane.plane import CHAIN, Plane, headline, running, until
 
 HERE, THERE = Place(StoreKind.POSTGRES, "old:5432/shop"), Place(StoreKind.POSTGRES, "new:5432/shop")
 
@@ -40,7 +40,7 @@ def away() -> AbstractAsyncContextManager[Store]:
 
 
 def settling(folder: Path, target: Store, *sources: Source, hooks: Hooks = NO_HOOKS) -> Settling:
-    return Settling(Whereabouts(folder), source_of(target, THERE), sources, hooks, Alerts())
+    return Settling(Whereabouts(folder), source_of(target, THERE), sources, hooks, Alerts(), CHAIN)
 
 
 def told(start: Settling) -> list[str]:
