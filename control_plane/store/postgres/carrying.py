@@ -4,11 +4,12 @@ Counterpart: mirrors, backups and moves read and write through here. Never: a nu
 the numbers and hashes that it has.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from control_plane.store.postgres import statements
+from control_plane.store.postgres.earlier import AS_IT_IS, Fit
 from control_plane.store.records import (
     AnswerRecord,
     AuditRecord,
@@ -28,40 +29,38 @@ from control_plane.store.records import (
 if TYPE_CHECKING:
     from control_plane.store.postgres.connections import Connection
 
-BATCH = 1_000  # records that travel together
+BATCH = 2_000  # records that travel together
+TABLES_BATCH = 10  # published tables that do; each may have megabytes
 
 _SINCE_START = Position(None, -1, 0, b"", 0)
 
 
-async def everything(connection: "Connection", since: Position | None) -> AsyncIterator[Record]:
+async def everything(connection: "Connection", since: Position | None, fit: Fit = AS_IT_IS) -> AsyncIterator[Record]:
     """What came after a position, in the connection's transaction, which sees one moment."""
     after = since or _SINCE_START
-    row = await connection.fetchrow(statements.POSITION)
+    row = await connection.fetchrow(fit(statements.POSITION))
     yield CounterRecord(row["table_version"] if row is not None else 0)
     for kind in Kind:
-        async for row in connection.cursor(statements.sql(kind, _DOCUMENTS), after.change, prefetch=BATCH):
+        async for row in _rows(connection, fit(statements.sql(kind, _DOCUMENTS)), after.change):
             yield _document(kind, row)
-    async for row in connection.cursor(_AUDIT, after.audit_number, prefetch=BATCH):
+    async for row in _rows(connection, fit(_AUDIT), after.audit_number):
         yield AuditRecord(statements.audit(row))
-    async for row in connection.cursor(_TABLES, after.table_version, prefetch=10):
+    async for row in _rows(connection, fit(_TABLES), after.table_version, prefetch=TABLES_BATCH):
         yield TableRecord(statements.table(row))
-    async for row in connection.cursor(_ANSWERS, after.change, prefetch=BATCH):
+    async for row in _rows(connection, fit(_ANSWERS), after.change):
         answer = StoredAnswer(row["fingerprint"], row["answer"].encode())
         yield AnswerRecord(actor=row["actor"], key=row["key"], answer=answer, at=row["at"], change=row["change"])
-    async for row in connection.cursor(_SIGN_INS, after.change, prefetch=BATCH):
+    async for row in _rows(connection, fit(_SIGN_INS), after.change):
         yield SignInRecord(id=row["id"], expires_at=row["expires_at"], change=row["change"])
     for shelf in Shelf:
-        query = statements.sql(shelf, "SELECT @kept, deleted FROM @shelf WHERE change > $1 ORDER BY change")
-        async for row in connection.cursor(query, after.change, prefetch=BATCH):
-            thing = statements.kept(row)
-            yield KeptRecord(
-                shelf=shelf,
-                id=thing.id,
-                content=thing.content,
-                change=thing.change,
-                at=thing.at,
-                deleted=row["deleted"],
-            )
+        async for row in _rows(connection, fit(statements.sql(shelf, _KEPT)), after.change):
+            yield _kept(shelf, row)
+
+
+async def _rows(connection: "Connection", query: str, after: int, *, prefetch: int = BATCH) -> AsyncIterator[Any]:
+    if query:
+        async for row in connection.cursor(query, after, prefetch=prefetch):
+            yield row
 
 
 async def load(connection: "Connection", batch: Sequence[Record]) -> None:
@@ -101,20 +100,22 @@ async def name(connection: "Connection", installation: Installation) -> None:
     )
 
 
+# Every table has a name of its own in them, so that an earlier schema's can stand in its place.
 _DOCUMENTS = (
     "SELECT v.id, v.version, v.content::text AS content, v.action, v.actor, v.reason, v.at, h.deleted, "
     "CASE WHEN v.version = h.version THEN h.change END AS change "
     'FROM @head h JOIN @versions v USING (id) WHERE h.change > $1 ORDER BY h.id COLLATE "C", v.version'
 )
-_AUDIT = statements.sql(None, "SELECT @audit FROM layout_mutation.audit_entries WHERE number > $1 ORDER BY number")
+_AUDIT = statements.sql(None, "SELECT @audit FROM layout_mutation.audit_entries e WHERE number > $1 ORDER BY number")
 _TABLES = statements.sql(
-    None, "SELECT @table FROM layout_mutation.published_tables WHERE version > $1 ORDER BY version"
+    None, "SELECT @table FROM layout_mutation.published_tables t WHERE version > $1 ORDER BY version"
 )
 _ANSWERS = (
-    "SELECT actor, key, fingerprint, answer::text AS answer, at, change FROM layout_mutation.idempotency_keys "
+    "SELECT actor, key, fingerprint, answer::text AS answer, at, change FROM layout_mutation.idempotency_keys k "
     "WHERE change > $1 ORDER BY change"
 )
-_SIGN_INS = "SELECT id, expires_at, change FROM layout_mutation.used_sign_ins WHERE change > $1 ORDER BY change"
+_SIGN_INS = "SELECT id, expires_at, change FROM layout_mutation.used_sign_ins s WHERE change > $1 ORDER BY change"
+_KEPT = "SELECT @kept, deleted FROM @shelf k WHERE change > $1 ORDER BY change"
 
 
 def _document(kind: Kind, row: Any) -> DocumentRecord:
@@ -128,30 +129,93 @@ def _document(kind: Kind, row: Any) -> DocumentRecord:
     )
 
 
+def _kept(shelf: Shelf, row: Any) -> KeptRecord:
+    thing = statements.kept(row)
+    return KeptRecord(
+        shelf=shelf,
+        id=thing.id,
+        content=thing.content,
+        change=thing.change,
+        at=thing.at,
+        deleted=row["deleted"],
+    )
+
+
+async def _insert(
+    connection: "Connection", table: str, columns: Mapping[str, str], rows: Sequence[tuple[object, ...]], conflict: str
+) -> None:
+    """Many rows by one statement, each column an array; `columns`: name -> type of the array, and a cast after `|`."""
+    if not rows:
+        return
+    types = [type_.partition("|")[0] for type_ in columns.values()]
+    casts = [f"{name}::{type_.partition('|')[2]}" if "|" in type_ else name for name, type_ in columns.items()]
+    arrays = ", ".join(f"${number}::{type_}[]" for number, type_ in enumerate(types, 1))
+    names = ", ".join(columns)
+    await connection.execute(
+        f"INSERT INTO {table} AS h ({names}) SELECT {', '.join(casts)} FROM unnest({arrays}) AS given ({names}) {conflict}",  # noqa: S608 - names of ours
+        *map(list, zip(*rows, strict=True)),
+    )
+
+
+def _replacing(*columns: str) -> str:
+    """What is newer takes the place of what is there."""
+    changes = ", ".join(f"{name} = excluded.{name}" for name in columns)
+    return f"ON CONFLICT (id) DO UPDATE SET {changes} WHERE h.change < excluded.change"
+
+
+_STAYS = "ON CONFLICT DO NOTHING"
+_HEAD = {"id": "text", "version": "int4", "change": "int8", "content": "text|json", "deleted": "bool"}
+_VERSION = {
+    "id": "text",
+    "version": "int4",
+    "content": "text|json",
+    "action": "text",
+    "actor": "text",
+    "reason": "text",
+    "at": "timestamptz",
+}
+_ENTRY = {
+    "number": "int8",
+    "at": "timestamptz",
+    "actor": "text",
+    "role": "text",
+    "action": "text",
+    "kind": "text",
+    "subject": "text",
+    "reason": "text",
+    "version_before": "int8",
+    "version_after": "int8",
+    "table_version": "int8",
+    "origin": "text",
+    "digest": "text",
+    "changeset": "text|uuid",
+    "key_id": "text",
+    "previous_hash": "bytea",
+    "hash": "bytea",
+}
+_ANSWER = {
+    "actor": "text",
+    "key": "text",
+    "fingerprint": "text",
+    "answer": "text|json",
+    "at": "timestamptz",
+    "change": "int8",
+}
+_SIGN_IN = {"id": "text", "expires_at": "timestamptz", "change": "int8"}
+_THING = {"id": "text", "change": "int8", "deleted": "bool", "content": "text|json", "at": "timestamptz"}
+
+
 async def _load_documents(connection: "Connection", records: Sequence[DocumentRecord]) -> None:
     for kind, group in groupby(records, lambda record: record.kind):
         documents = list(group)
-        present = [one for one in documents if one.change is not None]
-        await connection.executemany(
-            statements.sql(
-                kind,
-                "INSERT INTO @head AS h (id, version, change, content, deleted) VALUES ($1, $2, $3, $4::text::json, $5) "
-                "ON CONFLICT (id) DO UPDATE SET version = excluded.version, change = excluded.change, "
-                "content = excluded.content, deleted = excluded.deleted WHERE h.change < excluded.change",
-            ),
-            [
-                (one.id, one.version.version, one.change, one.version.content.decode("utf-8"), one.deleted)
-                for one in present
-            ],
-        )
-        await connection.executemany(
-            statements.sql(
-                kind,
-                "INSERT INTO @versions (id, version, content, action, actor, reason, at) "
-                "VALUES ($1, $2, $3::text::json, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
-            ),
-            [_version_values(one) for one in documents],
-        )
+        present = {  # a document may come twice; one statement may touch a row once
+            one.id: (one.id, one.version.version, one.change, one.version.content.decode("utf-8"), one.deleted)
+            for one in sorted((one for one in documents if one.change is not None), key=lambda one: one.change or 0)
+        }
+        newer = _replacing("version", "change", "content", "deleted")
+        await _insert(connection, statements.HEADS[kind], _HEAD, list(present.values()), newer)
+        versions = [_version_values(one) for one in documents]
+        await _insert(connection, statements.VERSIONS[kind], _VERSION, versions, _STAYS)
 
 
 def _version_values(record: DocumentRecord) -> tuple[object, ...]:
@@ -160,8 +224,8 @@ def _version_values(record: DocumentRecord) -> tuple[object, ...]:
 
 
 async def _load_audit(connection: "Connection", records: Sequence[AuditRecord]) -> None:
-    values = [statements.audit_values(record.entry) for record in records]
-    await connection.executemany(statements.ADD_AUDIT + " ON CONFLICT DO NOTHING", values)
+    values = [tuple(getattr(record.entry, name) for name in _ENTRY) for record in records]
+    await _insert(connection, "layout_mutation.audit_entries", _ENTRY, values, _STAYS)
 
 
 async def _load_tables(connection: "Connection", records: Sequence[TableRecord]) -> None:
@@ -177,34 +241,25 @@ async def _load_counters(connection: "Connection", records: Sequence[CounterReco
 
 
 async def _load_answers(connection: "Connection", records: Sequence[AnswerRecord]) -> None:
-    await connection.executemany(
-        "INSERT INTO layout_mutation.idempotency_keys (actor, key, fingerprint, answer, at, change) "
-        "VALUES ($1, $2, $3, $4::text::json, $5, $6) ON CONFLICT DO NOTHING",
-        [
-            (one.actor, one.key, one.answer.fingerprint, one.answer.answer.decode(), one.at, one.change)
-            for one in records
-        ],
-    )
+    values = [
+        (one.actor, one.key, one.answer.fingerprint, one.answer.answer.decode(), one.at, one.change) for one in records
+    ]
+    await _insert(connection, "layout_mutation.idempotency_keys", _ANSWER, values, _STAYS)
 
 
 async def _load_sign_ins(connection: "Connection", records: Sequence[SignInRecord]) -> None:
-    await connection.executemany(
-        "INSERT INTO layout_mutation.used_sign_ins (id, expires_at, change) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-        [(one.id, one.expires_at, one.change) for one in records],
-    )
+    values = [(one.id, one.expires_at, one.change) for one in records]
+    await _insert(connection, "layout_mutation.used_sign_ins", _SIGN_IN, values, _STAYS)
 
 
 async def _load_kept(connection: "Connection", records: Sequence[KeptRecord]) -> None:
     for shelf, group in groupby(records, lambda record: record.shelf):
-        await connection.executemany(
-            statements.sql(
-                shelf,
-                "INSERT INTO @shelf AS h (id, change, deleted, content, at) "
-                "VALUES ($1, $2, $3, $4::text::json, $5) ON CONFLICT (id) DO UPDATE SET change = excluded.change, "
-                "deleted = excluded.deleted, content = excluded.content, at = excluded.at WHERE h.change < excluded.change",
-            ),
-            [(one.id, one.change, one.deleted, one.content.decode("utf-8"), one.at) for one in group],
-        )
+        things = {
+            one.id: (one.id, one.change, one.deleted, one.content.decode("utf-8"), one.at)
+            for one in sorted(group, key=lambda one: one.change)
+        }
+        newer = _replacing("change", "deleted", "content", "at")
+        await _insert(connection, statements.SHELVES[shelf], _THING, list(things.values()), newer)
 
 
 _WRITERS: dict[type, Callable[..., Any]] = {

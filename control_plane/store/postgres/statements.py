@@ -61,6 +61,11 @@ _COLUMNS = {
 }
 CHANGED = (*HEADS.values(), *SHELVES.values(), "layout_mutation.idempotency_keys", "layout_mutation.used_sign_ins")
 """The tables whose rows have a number of change."""
+ALL = (
+    *(*CHANGED, *VERSIONS.values(), "layout_mutation.audit_entries", "layout_mutation.published_tables"),
+    *("layout_mutation.ledger", "layout_mutation.installation"),
+)
+"""The tables that records are read from."""
 POSITION = (
     "SELECT i.id::text AS id, i.epoch, i.created_at, l.audit_number, l.audit_hash, l.table_version, "
     "c.last_value - (NOT c.is_called)::int AS change FROM layout_mutation.ledger l "

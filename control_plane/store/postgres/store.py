@@ -19,6 +19,7 @@ from control_plane.store.chain import Chain
 from control_plane.store.interface import StoreError, Transaction
 from control_plane.store.postgres import carrying, statements
 from control_plane.store.postgres.connections import store_errors
+from control_plane.store.postgres.earlier import AS_IT_IS, Fit, fit_of
 from control_plane.store.postgres.reader import PostgresReader
 from control_plane.store.postgres.transaction import PostgresTransaction
 from control_plane.store.records import Installation, Position, Record
@@ -42,6 +43,7 @@ class PostgresStore(PostgresReader):
         self._connections_max = connections_max
         self._chain = chain
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._fit: Fit = AS_IT_IS
 
     async def open(self) -> None:
         """Connect; raises StoreError."""
@@ -60,6 +62,12 @@ class PostgresStore(PostgresReader):
                 max_size=self._connections_max,
                 command_timeout=COMMAND_TIMEOUT_S,
             )
+
+    async def fit(self) -> None:
+        """Read `position` and `records` from whatever earlier schema is there; nothing else can be asked then."""
+        with store_errors():
+            async with self._acquire() as connection:
+                self._fit = await fit_of(connection, statements.ALL)
 
     async def close(self) -> None:
         """Let go of everything, politely for a moment."""
@@ -103,7 +111,7 @@ class PostgresStore(PostgresReader):
                 self._acquire() as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
-                async for record in carrying.everything(connection, since):
+                async for record in carrying.everything(connection, since, self._fit):
                     yield record
 
     async def load(self, records: AsyncIterable[Record], installation: Installation | None = None) -> int:
@@ -122,6 +130,12 @@ class PostgresStore(PostgresReader):
                 if installation is not None:
                     await carrying.name(connection, installation)
         return count
+
+    async def position(self) -> Position:
+        """Whose data this is, and how far it has come."""
+        with store_errors():
+            async with self._acquire() as connection:
+                return await self._present(connection)
 
     async def use_sign_in(self, sign_in_id: str, expires_at: datetime) -> bool:
         """Remember that a one-time id was used; False if it was used before."""
@@ -150,7 +164,7 @@ class PostgresStore(PostgresReader):
         return PostgresTransaction(connection, await self._present(connection), str(uuid_utils.uuid7()), self._chain)
 
     async def _present(self, connection: "Connection") -> Position:
-        row = await connection.fetchrow(statements.POSITION)
+        row = await connection.fetchrow(self._fit(statements.POSITION))
         if row is None:
             raise StoreError("PostgreSQL: layout_mutation.ledger has lost its row")
         return statements.position(row)
