@@ -6,28 +6,31 @@ Counterparts: `load.py` is `layout-mutation import`; `control_plane.moving.expor
 
 import argparse
 import sys
+from datetime import datetime
 from pathlib import Path
 
-from control_plane.moving.exports import write, write_file
+from control_plane.moving.exports import write
 from control_plane.moving.places import opened
 from layout_mutation.environment import add_data_dir, read_environment
-from layout_mutation.inputs import UnusableError
-from layout_mutation.stores import answered, chain_of, default_store
+from layout_mutation.stores import answered, chain_of, default_store, file_keys
+from service.clock import now
 
 EXAMPLES = """\
 examples:
-  layout-mutation export --to everything.jsonl
+  layout-mutation export --to everything.jsonl.zst
       mutations with all versions, audit, published tables, settings, alerts, ...: all of it, as of one moment
-  layout-mutation export --from env:OLD_DATABASE_URL --to everything.jsonl
+  layout-mutation export --from env:OLD_DATABASE_URL
+      into a file of this folder that is named by the time
 
-The service may run meanwhile. The file is for this program; docs/moving.md describes it.
+The service may run meanwhile. The file is lines of JSON, compressed by zstd, and encrypted where
+CONTROL_PLANE_BACKUP_RECIPIENTS names who may read it; docs/moving.md describes it.
 exit codes: 0 written, 2 wrong usage, 3 the store can't be reached or the file can't be written
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `export`."""
-    parser.add_argument("--to", type=Path, metavar="FILE", help="the file, replaced whole [standard output]")
+    parser.add_argument("--to", type=Path, metavar="FILE", help="the file, replaced whole [one named by the time]")
     parser.add_argument(
         "--from", dest="source", metavar="STORE", help="an address, a path, or env:NAME [the store of the environment]"
     )
@@ -38,20 +41,18 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the file. The exit code of the contract."""
     environ = read_environment(arguments.data_dir)
     source = default_store("--from", arguments.source, environ)
-    if arguments.to is None and sys.stdout.isatty():
-        raise UnusableError("--to FILE: name a file, or lead standard output into one")
+    at = now()
+    path = arguments.to or Path(f"layout-mutation-{at:%Y%m%dT%H%M%SZ}.jsonl.zst")
     try:
-        return answered(lambda: _export(source, arguments.to, environ))
+        return answered(lambda: _export(source, path, at, environ))
     except OSError as error:
-        print(f"error: {error.filename or 'standard output'}: {error.strerror or error}", file=sys.stderr)
+        print(f"error: {error.filename or path}: {error.strerror or error}", file=sys.stderr)
         return 3
 
 
-async def _export(source: str, path: Path | None, environ: dict[str, str]) -> int:
+async def _export(source: str, path: Path, at: datetime, environ: dict[str, str]) -> int:
+    keys = file_keys(environ)
     async with opened(source, chain_of(environ)) as store:
-        if path is None:
-            await write(store, sys.stdout.buffer)
-        else:
-            count = await write_file(store, path)
-            print(f"wrote {path}: {count} records")
+        trailer = await write(store, path, keys, at)
+    print(f"wrote {path}: {trailer.records:,} records{', encrypted' if keys.recipients else ''}")
     return 0

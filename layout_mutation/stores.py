@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from control_plane.moving.exports import ExportError
+from control_plane.backups.encryption import Keys, keys
+from control_plane.backups.lines import BackupError
 from control_plane.moving.moves import Compared, Hooks, Moved, MoveError, Plan
 from control_plane.moving.places import place_of
 from control_plane.schema.runner import SchemaError
@@ -56,6 +57,16 @@ def default_store(option: str, text: str | None, environ: dict[str, str]) -> str
     return named_store("DATABASE_URL", require(environ, "DATABASE_URL"), environ)
 
 
+def file_keys(environ: dict[str, str]) -> Keys:
+    """Whom files are encrypted to, and what reads them; UnusableError for what are no keys."""
+    try:
+        return keys(
+            environ.get("CONTROL_PLANE_BACKUP_RECIPIENTS", ""), environ.get("CONTROL_PLANE_BACKUP_IDENTITY", "")
+        )
+    except ValueError as error:
+        raise UnusableError(str(error)) from None
+
+
 def hooks_of(environ: dict[str, str]) -> Hooks:
     """What the environment wants to be run around a move."""
     return Hooks(environ.get("CONTROL_PLANE_MOVE_BEFORE", ""), environ.get("CONTROL_PLANE_MOVE_AFTER", ""))
@@ -71,7 +82,7 @@ def answered(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
     except StoreError as error:
         print(f"error: {error}", file=sys.stderr)
         return 3
-    except (ExportError, ValueError) as error:
+    except (BackupError, ValueError) as error:
         raise UnusableError(str(error)) from None
 
 

@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import asyncpg
+import zstandard
 
 from control_plane.schema import address, runner
 from control_plane.store import (
@@ -85,6 +87,12 @@ async def execute(url: str, statement: str) -> None:
         await connection.execute(statement)
     finally:
         await connection.close()
+
+
+def lines_of(export: Path) -> list[bytes]:
+    """The lines of an export that is not encrypted, without their ends."""
+    with export.open("rb") as file:
+        return zstandard.ZstdDecompressor().stream_reader(file).read().splitlines()
 
 
 _ENTRY = StoredAudit(at=NOW, actor="me", role="admin", action="created", kind="segment", subject="a", reason="why")
