@@ -27,7 +27,7 @@ LATER: Mapping[str, Mapping[str, str]] = {
         "change": "(SELECT last_value FROM layout_mutation.changes) + row_number() OVER (ORDER BY at, actor, key)"
     },
     "used_sign_ins": {
-        "change": f"{_CHANGES_SO_FAR} + (SELECT count(*) FROM layout_mutation.idempotency_keys) "
+        "change": "(SELECT last_value FROM layout_mutation.changes) + (SELECT count(*) FROM layout_mutation.idempotency_keys) "
         "+ row_number() OVER (ORDER BY expires_at, id)"
     },
 }
