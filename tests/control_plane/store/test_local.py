@@ -1,6 +1,6 @@
 """What is particular about the store in one file: the file itself, its threads, its outbox.
 
-Never: what every store does.
+Counterpart: `test_stores.py` has what every store does.
 """
 
 import asyncio
