@@ -4,16 +4,18 @@ Counterpart: `codec` reads each document, `rules.compiler` checks the file; whoe
 company. Never: a document that is deleted.
 """
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import Any, TypeVar
 
 import msgspec
 
 from control_plane import codec
 from control_plane.codec import AnyDocument
-from control_plane.store import Kind, Reader
+from control_plane.store import Kind, Reader, Stored
 from rules.errors import RulesError
-from rules.model import Experiment, Module, RulesFile, SavedGroup, Segment
+from rules.model import Experiment, LayoutMutation, Module, RulesFile, SavedGroup, Segment
 
 T = TypeVar("T", bound=AnyDocument)
 
@@ -44,30 +46,88 @@ async def company(reader: Reader, *documents: AnyDocument) -> RulesFile:
 
     A saved group that neither they nor the others name is there by its id alone: its members may be many.
     """
+    return await _company(reader, lambda: _groups_of(documents))
+
+
+async def _company(reader: Reader, named_too: Callable[[], set[str]]) -> RulesFile:
     found = await _read(reader, (kind for kind in Kind if kind not in (Kind.MUTATION, Kind.SAVED_GROUP)))
-    named = _groups_of((*documents, *found.experiments, *found.segments, *found.attributes))
-    groups = []
-    for group_id in await reader.ids(Kind.SAVED_GROUP):
-        stored = await reader.find(Kind.SAVED_GROUP, group_id) if group_id in named else None
-        by_id_alone = SavedGroup(id=group_id, members=[])
-        groups.append(by_id_alone if stored is None else codec.decode(Kind.SAVED_GROUP, stored.content))
+    groups = list[SavedGroup]()
+    if ids := await reader.ids(Kind.SAVED_GROUP):
+        named = _groups_of((*found.experiments, *found.segments, *found.attributes))
+        named |= await asyncio.to_thread(named_too)
+        for group_id in ids:
+            stored = await reader.find(Kind.SAVED_GROUP, group_id) if group_id in named else None
+            by_id_alone = SavedGroup(id=group_id, members=[])
+            groups.append(by_id_alone if stored is None else codec.decode(Kind.SAVED_GROUP, stored.content))
     return msgspec.structs.replace(found, saved_groups=groups)
 
 
-async def active(reader: Reader) -> RulesFile:
-    """What visitors need: `needed` of the mutations that are switched on; raises StoreError."""
-    mutations = codec.decode_all(Kind.MUTATION, await reader.served())
-    return needed(msgspec.structs.replace(await company(reader, *mutations), mutations=mutations))
+class Known:
+    """Mutations as they were read last, so that those that did not change are not taken apart anew.
+
+    An entry counts only for the very bytes that it came from: whatever became of the database, nothing else is served.
+    """
+
+    def __init__(self, mutations: Iterable[LayoutMutation] = ()) -> None:
+        self._entries = {one.id: _Entry(b"", one) for one in mutations}
+
+    def decoded(self, stored: Sequence[Stored]) -> list[LayoutMutation]:
+        """The stored mutations in their order; forgets all others."""
+        entries = {}
+        for one in stored:
+            entry = self._entries.get(one.id)
+            if entry is None or entry.content != one.content:
+                entry = _Entry(one.content, codec.decode(Kind.MUTATION, one.content))
+            entries[one.id] = entry
+        self._entries = entries
+        return [entry.mutation for entry in entries.values()]
+
+    def words(self) -> set[str]:
+        """`codec.words_of` all of them."""
+        return set().union(*(entry.words for entry in self._entries.values()))
+
+    def groups(self) -> set[str]:
+        """`codec.groups_of` all of them."""
+        return set().union(*(entry.groups for entry in self._entries.values()))
 
 
-def needed(rules: RulesFile) -> RulesFile:
+class _Entry:
+    """One mutation, and what is found out about it when that is asked for."""
+
+    def __init__(self, content: bytes, mutation: LayoutMutation) -> None:
+        self.content = content
+        self.mutation = mutation
+
+    @cached_property
+    def words(self) -> set[str]:
+        return codec.words_of(self.mutation)
+
+    @cached_property
+    def groups(self) -> set[str]:
+        return codec.groups_of(self.mutation)
+
+
+async def active(reader: Reader, known: Known | None = None) -> RulesFile:
+    """What visitors need: `needed` of the mutations that are switched on; raises StoreError.
+
+    `known` is that of the last call, so that only what changed since is taken apart.
+    """
+    known = known or Known()
+    mutations = await asyncio.to_thread(known.decoded, await reader.served())
+    others = await _company(reader, known.groups)
+    return await asyncio.to_thread(needed, msgspec.structs.replace(others, mutations=mutations), known)
+
+
+def needed(rules: RulesFile, known: Known | None = None) -> RulesFile:
     """The mutations with what they refer to, directly or through each other; the rest would only make tables larger.
 
     All attributes are among it, since visits remember them before rules read them, and all toggles that are on.
+    `known`: the mutations, where they are.
     """
-    words: set[str] = set().union(*map(codec.words_of, rules.mutations))
+    known = known or Known(rules.mutations)
     candidates: list[Experiment | Module | Segment] = [*rules.experiments, *rules.modules, *rules.segments]
     found: set[int] = set()
+    words = known.words() if candidates else set()
     while fresh := [one for one in candidates if one.id in words and id(one) not in found]:
         for one in fresh:
             found.add(id(one))
@@ -79,7 +139,9 @@ def needed(rules: RulesFile) -> RulesFile:
         segments=[one for one in rules.segments if id(one) in found],
         toggles=[one for one in rules.toggles if one.is_active],
     )
-    groups = _groups_of((*rules.mutations, *rules.experiments, *rules.segments, *rules.attributes))
+    if not rules.saved_groups:
+        return rules
+    groups = known.groups() | _groups_of((*rules.experiments, *rules.segments, *rules.attributes))
     return msgspec.structs.replace(rules, saved_groups=[one for one in rules.saved_groups if one.id in groups])
 
 

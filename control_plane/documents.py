@@ -155,6 +155,10 @@ class Documents(Generic[T]):
         """Whether nothing but the fields that the server owns differs."""
         return document == stored
 
+    def _reaches(self, document: T, before: Stored | None) -> bool:
+        """Whether visitors may get something of the document, or got something of it before."""
+        return True
+
     async def _check_unused(self, document_id: str, reader: Reader) -> None:
         """Raises Refused (`in_use`) where another document needs this one."""
         found = await user_of(self.kind, document_id, reader)
@@ -171,7 +175,14 @@ class Documents(Generic[T]):
         content = codec.encode(self._stamped(document, change, version, before))
         if check:
             await self.check_in(document, change.transaction)
-        await change.put(self.kind, document.id, content, action, before=None if before is None else before.version)
+        await change.put(
+            self.kind,
+            document.id,
+            content,
+            action,
+            before=None if before is None else before.version,
+            reaches=self._reaches(document, before),
+        )
         return document.id, version
 
     async def _write(self, intent: Intent, work: Callable[[Change], Awaitable[tuple[str, int]]]) -> Saved[T]:

@@ -219,6 +219,10 @@ class Mutations(Documents[LayoutMutation]):
             rollback_pointer=None if before is None else before.version,
         )
 
+    def _reaches(self, document: LayoutMutation, before: Stored | None) -> bool:
+        earlier = None if before is None else self._decode(before.content)
+        return goes_to_visitors(document) or (earlier is not None and goes_to_visitors(earlier))
+
     def _is_same(self, document: LayoutMutation, stored: LayoutMutation) -> bool:
         return _without_stamp(document) == _without_stamp(stored)
 

@@ -18,7 +18,7 @@ import structlog
 
 from control_plane import codec
 from control_plane.alerts import Alerts, Severity
-from control_plane.company import active, culprit
+from control_plane.company import Known, active, culprit
 from control_plane.exchange import Exchange, ExchangeError, Seen
 from control_plane.intent import Action, Intent, Publication
 from control_plane.refusals import Refusal, Refused
@@ -74,9 +74,20 @@ class Change:
         """An equal table that another engine has checked is made anew, so that sidecars load it fast."""
 
     async def put(
-        self, kind: Kind, document_id: str, content: bytes, action: Action, *, before: int | None, deleted: bool = False
+        self,
+        kind: Kind,
+        document_id: str,
+        content: bytes,
+        action: Action,
+        *,
+        before: int | None,
+        deleted: bool = False,
+        reaches: bool = True,
     ) -> None:
-        """Save a document as the version after `before`, and note it for the audit."""
+        """Save a document as the version after `before`, and note it for the audit.
+
+        `reaches` is False where visitors got nothing of it before and get nothing of it now: no table can follow.
+        """
         version, intent = (before or 0) + 1, self.intent
         entry = StoredVersion(
             version=version,
@@ -88,7 +99,7 @@ class Change:
         )
         await self.transaction.put(kind, document_id, entry, deleted=deleted)
         self.note(action, kind, document_id, before, version, digest=sha256(content).hexdigest())
-        self.altered = True
+        self.altered = self.altered or reaches
 
     def note(
         self,
@@ -161,6 +172,7 @@ class Publishing:
         self._latest: StoredTable | None = None
         self._decoded: DecisionTable | None = None
         self._state = NOT_PUBLISHED
+        self._known = Known()
         self._foreign = 0
         """Version of a table of ours in Redis that the database does not know: it lost a part of its history."""
         self._delivering = asyncio.Lock()
@@ -284,7 +296,7 @@ class Publishing:
     async def _next_table(self, change: Change) -> StoredTable | None:
         """The table that follows from the change, saved; None if the active set is as before."""
         transaction, intent = change.transaction, change.intent
-        served = await active(transaction)
+        served = await active(transaction, self._known)
         digest = await asyncio.to_thread(codec.digest, served)
         before = await transaction.latest_table()
         same = before is not None and before.digest == digest and before.key_id == self._signer.key_id

@@ -1,9 +1,12 @@
 """Documents as one rules file: what travels, what stands beside, whose fault an error is."""
 
+import msgspec
 import pytest
 
+from control_plane import codec
 from control_plane.company import (
     MEMBERS,
+    Known,
     among,
     beside,
     company,
@@ -14,7 +17,7 @@ from control_plane.company import (
     needed,
 )
 from control_plane.schema import address
-from control_plane.store import Kind
+from control_plane.store import Kind, Stored
 from control_plane.store.postgres import PostgresStore
 from rules.errors import RulesError
 from rules.model import (
@@ -130,3 +133,19 @@ async def test_members_come_with_the_groups_that_somebody_names(plane: Plane) ->
         assert [one.members for one in (await everything(store)).saved_groups] == [[1], [1]]
     finally:
         await store.close()
+
+
+def test_only_what_changed_is_taken_apart_anew_and_nothing_but_the_stored_bytes_counts() -> None:
+    def stored(id_: str, name: str) -> Stored:
+        one = msgspec.structs.replace(MUTATION, id=id_, name=name)
+        return Stored(id_, 1, codec.encode(one), change=1)
+
+    known = Known()
+    first = known.decoded([stored("a", "A"), stored("b", "B")])
+    again = known.decoded([stored("b", "another database's"), stored("a", "A")])
+    assert [one.name for one in again] == ["another database's", "A"]
+    assert again[1] is first[0]
+    assert {"hero", "another database's"} <= known.words()
+    assert "B" not in known.words()
+    assert known.decoded([]) == []
+    assert known.words() == set()

@@ -10,6 +10,7 @@ import pytest
 from control_plane.mutations import Filters, new_id
 from rules.model import Status
 from tests.control_plane.plane import Plane, headline
+from tests.servers import execute
 
 
 def test_a_new_id_is_a_uuid_of_version_7_and_grows() -> None:
@@ -226,3 +227,21 @@ async def test_an_author_is_told_what_a_mutation_costs_caches(plane: Plane) -> N
     assert "caching" not in await plane.create(headline("New", id="n", isActive=True, status="active"))
     sent_back = await plane.ask("PUT", "mutations/m", made | {"conditions": {}})
     assert (sent_back.status, "caching" in sent_back.json()) == (200, False)
+
+
+async def test_a_draft_is_saved_without_a_look_at_what_visitors_get(plane: Plane, database_url: str) -> None:
+    await plane.create(id="served")
+    draft = headline(id="draft", isActive=False, status="draft")
+    await plane.create(draft)
+    broken = 'UPDATE layout_mutation.mutations SET content = \'{"id":"served","isActive":true,"status":"active"}\''
+    await execute(database_url, f"{broken} WHERE id = 'served'")
+    saved = await plane.ask("PUT", "mutations/draft", {**draft, "name": "Still a draft"})
+    assert (saved.status, saved.json()["publication"]["reason"]) == (200, "unchanged")
+    assert (await plane.ask("POST", "mutations/draft/activate")).status == 503, "that one has to look"
+
+
+async def test_switching_on_and_off_reaches_visitors_each_time(plane: Plane) -> None:
+    await plane.create(id="m", isActive=False, status="draft")
+    answers = [await plane.ask("POST", f"mutations/m/{path}") for path in ("activate", "deactivate", "activate")]
+    versions = [answer.json()["publication"]["tableVersion"] for answer in answers]
+    assert versions == sorted(set(versions))

@@ -64,15 +64,17 @@ class PostgresReader:
 
     async def page(self, kind: Kind, filters: Mapping[str, object], before: int | None, limit: int) -> list[Stored]:
         """Documents that are not deleted, the last changed first, those changed earlier than `before`."""
-        conditions, values = ["NOT deleted"], list[object]()
         given = {**filters, **({} if before is None else {"before": before})}
-        for number, (name, value) in enumerate(given.items(), 1):
-            conditions.append(statements.FILTERS[name].replace("?", f"${number}"))
-            values.append(value)
-        values.append(limit)
+        conditions, values = statements.where(statements.FILTERS, given, first="NOT deleted")
         query = statements.sql(kind, "SELECT @stored FROM @head WHERE @where ORDER BY change DESC LIMIT @limit")
-        query = query.replace("@where", " AND ".join(conditions)).replace("@limit", f"${len(values)}")
-        return [statements.stored(row) for row in await self._rows(query, *values)]
+        query = query.replace("@where", conditions).replace("@limit", f"${len(values) + 1}")
+        if "text" not in filters:
+            return [statements.stored(row) for row in await self._rows(query, *values, limit)]
+        with store_errors():
+            async with self._connect() as connection, connection.transaction():
+                # How rare a text is decides how it is found best; a plan kept for all texts would know nothing of that.
+                await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+                return [statements.stored(row) for row in await connection.fetch(query, *values, limit)]
 
     async def latest_table(self) -> StoredTable | None:
         """The newest published table."""
@@ -93,17 +95,13 @@ class PostgresReader:
         self, kind: str | None, subject: str | None, before: int | None, limit: int
     ) -> list[StoredAudit]:
         """Audit entries, newest first, with numbers below `before`."""
-        rows = await self._rows(
-            statements.sql(
-                None,
-                "SELECT @audit FROM layout_mutation.audit_entries WHERE ($1::text IS NULL OR kind = $1) "
-                "AND ($2::text IS NULL OR subject = $2) AND ($3::bigint IS NULL OR number < $3) ORDER BY number DESC LIMIT $4",
-            ),
-            kind,
-            subject,
-            before,
-            limit,
+        given = {"kind": kind, "subject": subject, "before": before}
+        conditions, values = statements.where(
+            statements.AUDIT_FILTERS, {name: value for name, value in given.items() if value is not None}
         )
+        query = "SELECT @audit FROM layout_mutation.audit_entries WHERE @where ORDER BY number DESC LIMIT @limit"
+        query = query.replace("@where", conditions).replace("@limit", f"${len(values) + 1}")
+        rows = await self._rows(statements.sql(None, query), *values, limit)
         return [statements.audit(row) for row in rows]
 
     async def kept(self, shelf: Shelf, thing_id: str) -> Kept | None:

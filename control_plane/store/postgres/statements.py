@@ -3,6 +3,7 @@
 Counterpart: `reader.py`, `transaction.py` and `carrying.py` put statements together. Never: a connection, or a value inside SQL.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from control_plane.store.records import (
@@ -81,16 +82,38 @@ FILTERS = {
     "module_id": "module_id = ?",
     "mutation_type": "mutation_type = ?",
     "before": "change < ?",
-    "text": "position(lower(?) IN lower(concat_ws(' ', id, content ->> 'name', content ->> 'note'))) > 0",
+    # The pieces lead the index to what may have the text, then the text itself is looked for.
+    "text": "layout_mutation.grams(search_text) @> layout_mutation.grams_asked(lower(?)) AND position(lower(?) IN search_text) > 0",
 }
-# A reference is always the other document's id somewhere in the text; ids have nothing that JSON would escape.
+SPELLED_OUT: dict[tuple[str, object], str] = {
+    ("not_status", "archived"): "status <> 'archived'",
+    ("active", True): "is_active",
+    ("active", False): "NOT is_active",
+}
+"""Filters with these values are written as the indexes for them are: a plan for any value could not use those."""
+AUDIT_FILTERS = {"kind": "kind = ?", "subject": "subject = ?", "before": "number < ?"}
+# A reference is always the other document's id between quotation marks; ids have nothing that JSON would escape.
+# The last condition is that of the index.
 WAS_LIVE = (
-    "WITH RECURSIVE concerned (id) AS (SELECT $1::text UNION SELECT v.id FROM layout_mutation.experiment_versions v "
-    "JOIN concerned c ON position('\"' || c.id || '\"' IN v.content::text) > 0) "
-    "SELECT EXISTS (SELECT 1 FROM layout_mutation.mutation_versions m "
-    "JOIN concerned c ON position('\"' || c.id || '\"' IN m.content::text) > 0 "
+    "WITH RECURSIVE concerned (id) AS (SELECT $1::text UNION SELECT v.id FROM concerned c "
+    "JOIN layout_mutation.experiment_versions v ON layout_mutation.words(v.content) @> ARRAY[c.id]) "
+    "SELECT EXISTS (SELECT 1 FROM concerned c "
+    "JOIN layout_mutation.mutation_versions m ON layout_mutation.words(m.content) @> ARRAY[c.id] "
     "WHERE (m.content ->> 'isActive')::boolean AND m.content ->> 'status' IN ('active', 'experimental')) AS was_live"
 )
+
+
+def where(filters: Mapping[str, str], given: Mapping[str, object], *, first: str = "true") -> tuple[str, list[object]]:
+    """Conditions joined by AND, and the values that they ask for. One that is not given is not there: no plan that is kept
+    for all of them could be good for each."""
+    conditions, values = [first], list[object]()
+    for name, value in given.items():
+        if (name, value) in SPELLED_OUT:
+            conditions.append(SPELLED_OUT[name, value])
+            continue
+        values.append(value)
+        conditions.append(filters[name].replace("?", f"${len(values)}"))
+    return " AND ".join(conditions), values
 
 
 def sql(about: Kind | Shelf | None, text: str) -> str:
