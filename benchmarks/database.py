@@ -38,6 +38,7 @@ import msgspec
 from benchmarks.paced import percentile
 from benchmarks.stored_mutations import Explained, fill, mutation, questions
 from control_plane import codec
+from control_plane.alerts import Alerts
 from control_plane.company import active
 from control_plane.exchange import Exchange
 from control_plane.intent import Action, Intent
@@ -214,7 +215,8 @@ async def _publishing(url: str) -> AsyncIterator[tuple[PostgresStore, Publishing
     signer = Signer(base64.b64encode(secrets.token_bytes(32)).decode())
     with tempfile.TemporaryDirectory() as folder:
         try:
-            yield store, Publishing(store, exchange, signer, TableCopy(Path(folder)), clock=now, engine=engine())
+            copy = TableCopy(Path(folder))
+            yield store, Publishing(store, exchange, signer, copy, alerts=Alerts(), clock=now, engine=engine())
         finally:
             await exchange.close()
             await store.close()

@@ -81,6 +81,8 @@ async def plan(url: str, *, pooled: bool | None = None, folder: Path = files.FOL
     try:
         async with _connected(address) as connection:
             applied = await _applied(connection)
+            if _has_pending(migrations, applied):
+                await _check_owner(connection)
     except asyncpg.InvalidCatalogNameError:
         return Plan(address.database, False, 0, len(migrations), _steps(migrations))
     except asyncpg.PostgresError as error:
@@ -121,6 +123,7 @@ async def _bring_up_to_date(
     # Most starts find nothing to do and need not queue for the lock.
     if not _pending(migrations, await _applied(connection)):
         return ()
+    await _check_owner(connection)
     async with connection.transaction():
         await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'")
         await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK_KEY)
@@ -160,7 +163,12 @@ async def _applied(connection: "Connection") -> dict[int, tuple[str, str]]:
     """Number -> name and checksum of what the database says was applied."""
     if not await _has_records(connection):
         return {}
-    rows = await connection.fetch("SELECT number, name, checksum FROM layout_mutation.schema_migrations")
+    try:
+        rows = await connection.fetch("SELECT number, name, checksum FROM layout_mutation.schema_migrations")
+    except asyncpg.InsufficientPrivilegeError as error:
+        if not connection.is_in_transaction():
+            await _check_owner(connection)
+        raise SchemaError(f"{error}: the owner of the schema {SCHEMA} has to let this role in") from error
     return {row["number"]: (row["name"], row["checksum"]) for row in rows}
 
 
@@ -168,6 +176,10 @@ async def _has_records(connection: "Connection") -> bool:
     # Not to_regclass: it may answer out of a cache from before another service's migration.
     query = "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = 'schema_migrations')"
     return bool(await connection.fetchval(query, SCHEMA))
+
+
+def _has_pending(migrations: Sequence[Migration], applied: dict[int, tuple[str, str]]) -> bool:
+    return any(migration.number not in applied for migration in migrations)
 
 
 def _pending(migrations: Sequence[Migration], applied: dict[int, tuple[str, str]]) -> tuple[Migration, ...]:
@@ -191,6 +203,25 @@ def _pending(migrations: Sequence[Migration], applied: dict[int, tuple[str, str]
             "Nothing was changed; restore the row or the schema from a backup."
         )
     return pending
+
+
+async def _check_owner(connection: "Connection") -> None:
+    """Raise SchemaError where the schema is somebody else's."""
+    found = await connection.fetchrow(
+        "SELECT current_user AS role, pg_get_userbyid(coalesce(c.relowner, n.nspowner)) AS owner, "
+        "pg_has_role(coalesce(c.relowner, n.nspowner), 'USAGE') "
+        "OR (c.oid IS NULL AND has_schema_privilege(n.oid, 'USAGE, CREATE')) AS may FROM pg_namespace n "
+        "LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = 'schema_migrations' WHERE n.nspname = $1",
+        SCHEMA,
+    )
+    if found is None or found["may"]:
+        return
+    role, owner = found["role"], found["owner"]
+    raise SchemaError(
+        f"the schema {SCHEMA} belongs to {owner}, and {role} may not change it. Run `layout-mutation migrate` with the "
+        f"DATABASE_URL of {owner}, and as {owner} let {role} in, if nobody has yet: "
+        f"SELECT {SCHEMA}.grant_access({literal(role)}, 'write');"
+    )
 
 
 def _steps(migrations: Sequence[Migration]) -> tuple[Step, ...]:
@@ -233,6 +264,11 @@ async def _create_database(address: Address) -> None:
             ) from None
         return
     raise SchemaError(f"the database {address.database} does not exist. Run as a superuser: {statement};")
+
+
+def literal(text: str) -> str:
+    """An SQL string."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def quoted(name: str) -> str:
