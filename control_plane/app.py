@@ -57,6 +57,7 @@ from service.clock import now
 from service.engine import engine
 from service.keys import Keys
 
+MUTATIONS_TWICE = "mutations_twice"
 START_BACKOFF_S = (0.2, 10.0)  # first and longest pause between tries to reach the database
 
 log = structlog.get_logger("app")
@@ -200,12 +201,24 @@ async def _begin(services: Services, store: Store, settling: Settling) -> None:
     await services.audit.check_keys()
     await store.found(Installation(str(uuid_utils.uuid4()), 1, services.publishing.now()))
     await settling.remember(store)
+    _tell_copies(services, await store.identify())
     await services.publishing.ensure_table()
     services.health.starting = ""
     services.alerts.settle(SCHEMA_NEEDS_A_PERSON)
     services.alerts.settle(MOVE_NEEDS_A_PERSON)
     services.alerts.settle(AUDIT_KEY_UNKNOWN)
     log.info("ready", address=settings.listen, migrations_applied=len(applied))
+
+
+def _tell_copies(services: Services, copies: list[tuple[str, str]]) -> None:
+    """Say which mutations are there twice, from before there was one of each."""
+    if not copies:
+        services.alerts.settle(MUTATIONS_TWICE)
+        return
+    told = "; ".join(f"{copy} does the same as {other}" for copy, other in copies)
+    summary = f"{len(copies)} mutations are equal to another one."
+    advice = "Archive those that are not needed. They are left as they are; new copies are not made."
+    services.alerts.report(MUTATIONS_TWICE, Severity.WARNING, summary, advice, told)
 
 
 def _tell_waiting(services: Services, error: StoreError | runner.SchemaError | MoveError | AuditKeyError) -> None:

@@ -29,11 +29,17 @@ PAGE_LIMIT = 50
 PAGE_LIMIT_MAX = 200
 
 
+Work = tuple[str, int] | tuple[str, int, bool]
+"""Id and version of what was saved; and whether it was there already, and nothing was."""
+
+
 class _Answer(msgspec.Struct, frozen=True):
     """What an idempotency key remembers of a write."""
 
     id: str
     version: int
+    existing: bool = False
+    """An equal one was there, and nothing was saved."""
 
 
 class Documents(Generic[T]):
@@ -78,9 +84,15 @@ class Documents(Generic[T]):
     # ---------------------------------------------------------------- writing
 
     async def create(self, document: T, intent: Intent) -> Saved[T]:
-        """Save a new document; raises Refused (`already_exists`), RulesError, StoreError."""
+        """Save a new document; raises Refused (`already_exists`), RulesError, StoreError.
 
-        async def work(change: Change) -> tuple[str, int]:
+        Where an equal one must not be there twice, and is there, that one is given back (`Saved.existing`).
+        """
+
+        async def work(change: Change) -> Work:
+            equal = await self._equal(change.transaction, document)
+            if equal is not None:
+                return equal.id, equal.version, True
             before = await change.transaction.find(self.kind, document.id)
             if before is not None and not before.deleted:
                 raise Refused(
@@ -125,6 +137,10 @@ class Documents(Generic[T]):
 
         return await self._write(intent, work)
 
+    async def known_as(self, reader: Reader, document: T) -> str:
+        """The id under which an import saves a document: its own, or that of an equal one where there is one of each."""
+        return document.id
+
     async def put_imported(self, change: Change, document: T) -> bool:
         """As part of an import that was checked: create or replace; False where the document is equal already."""
         before = await change.transaction.find(self.kind, document.id)
@@ -159,6 +175,10 @@ class Documents(Generic[T]):
         """Whether visitors may get something of the document, or got something of it before."""
         return True
 
+    async def _equal(self, reader: Reader, document: T) -> Stored | None:
+        """One that is equal, where there is to be one of each; None of most kinds."""
+        return None
+
     async def _check_unused(self, document_id: str, reader: Reader) -> None:
         """Raises Refused (`in_use`) where another document needs this one."""
         found = await user_of(self.kind, document_id, reader)
@@ -185,7 +205,7 @@ class Documents(Generic[T]):
         )
         return document.id, version
 
-    async def _write(self, intent: Intent, work: Callable[[Change], Awaitable[tuple[str, int]]]) -> Saved[T]:
+    async def _write(self, intent: Intent, work: Callable[[Change], Awaitable[Work]]) -> Saved[T]:
         """Run `work` in a change, once for each idempotency key, and give back what it saved."""
         async with self._publishing.change(intent) as change:
             earlier = await change.earlier_answer()
@@ -200,6 +220,7 @@ class Documents(Generic[T]):
             saved.version,
             change.publication,
             replayed=earlier is not None,
+            existing=answer.existing,
             second_opinion=change.second_opinion,
             caching=change.caching,
         )

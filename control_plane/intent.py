@@ -63,6 +63,8 @@ class Saved(Struct, Generic[Document], frozen=True):
     publication: Publication
     replayed: bool = False
     """Answered from the idempotency key; nothing was done now."""
+    existing: bool = False
+    """An equal one was there already, and this is it; nothing was saved."""
     second_opinion: str = ""
     """What came of trying the change on a sample page before it was saved; empty where there was nothing to try."""
     caching: str = ""

@@ -24,6 +24,7 @@ from control_plane.store import Kind, Reader, Store, Stored
 from rules.cache_lint import cost_of
 from rules.compiler import check_mutation
 from rules.errors import RulesError
+from rules.identity import identity_of
 from rules.model import LayoutMutation, RulesFile, Status, VariantMutation
 from rules.rows import company_of, compile_row
 
@@ -155,6 +156,13 @@ class Mutations(Documents[LayoutMutation]):
 
         return await self._write(intent, work)
 
+    async def known_as(self, reader: Reader, document: LayoutMutation) -> str:
+        """The id of a live one that is equal, where this one isn't stored under its own id; else its own."""
+        if await reader.find(self.kind, document.id) is not None:
+            return document.id
+        equal = await self._equal(reader, document)
+        return document.id if equal is None else equal.id
+
     async def check_in(self, document: LayoutMutation, reader: Reader) -> None:
         """Every check of the compiler, in the company of all other documents; raises RulesError."""
         rules = await company(reader, document)
@@ -184,6 +192,7 @@ class Mutations(Documents[LayoutMutation]):
     async def _put(
         self, change: Change, document: LayoutMutation, before: Stored | None, action: Action, *, check: bool = True
     ) -> tuple[str, int]:
+        await self._check_one_of_each(change.transaction, document, before)
         saved = await super()._put(change, document, before, action, check=check)
         if check and goes_to_visitors(document):
             # Tried before the transaction, where that could be foreseen: then this waits for nothing.
@@ -191,6 +200,34 @@ class Mutations(Documents[LayoutMutation]):
             change.second_opinion = await self._gate.admit(document, among)
             change.caching = await asyncio.to_thread(_cost, document, among)
         return saved
+
+    async def _equal(self, reader: Reader, document: LayoutMutation) -> Stored | None:
+        """The live mutation that does the same; None for one that is archived, or that is there under this very id."""
+        if document.status is Status.ARCHIVED:
+            return None
+        present = await reader.find(self.kind, document.id)
+        identity = identity_of(document)
+        if present is not None and not present.deleted:
+            stored = self._decode(present.content)
+            return present if is_live(stored) and identity_of(stored) == identity else None
+        return await reader.same_mutation(identity, document.id)
+
+    async def _check_one_of_each(self, reader: Reader, document: LayoutMutation, before: Stored | None) -> None:
+        """Raises Refused (`equal_exists`) where this change makes a live mutation equal to another one. Copies from before
+        there was one of each stay what they are, so that they can still be switched off."""
+        if not is_live(document):
+            return
+        identity = identity_of(document)
+        if before is not None and not before.deleted:
+            stored = self._decode(before.content)
+            if is_live(stored) and identity_of(stored) == identity:
+                return
+        equal = await reader.same_mutation(identity, document.id)
+        if equal is not None:
+            raise Refused(
+                Refusal.EQUAL_EXISTS,
+                f"the mutation {equal.id} does the same on the same pages, and there is one of each; change that one, or archive it first",
+            )
 
     async def cost(self, document: LayoutMutation) -> str:
         """What it costs shared caches while it is switched on, as a sentence without a subject; empty for nothing, and for
@@ -225,6 +262,11 @@ class Mutations(Documents[LayoutMutation]):
 
     def _is_same(self, document: LayoutMutation, stored: LayoutMutation) -> bool:
         return _without_stamp(document) == _without_stamp(stored)
+
+
+def is_live(mutation: LayoutMutation) -> bool:
+    """Whether there may be no other one that is equal: all but archived ones."""
+    return mutation.status is not Status.ARCHIVED
 
 
 def _cost(mutation: LayoutMutation, among: RulesFile) -> str:

@@ -12,6 +12,8 @@ class Refusal(StrEnum):
 
     NOT_FOUND = "not_found"
     ALREADY_EXISTS = "already_exists"
+    EQUAL_EXISTS = "equal_exists"
+    """It would become equal to another mutation; there is one of each."""
     VERSION_CONFLICT = "version_conflict"
     """Somebody else saved a version in between."""
     ARCHIVED = "archived"

@@ -31,6 +31,13 @@ class Counts(msgspec.Struct, frozen=True, rename="camel"):
 NONE = Counts()
 
 
+class KnownAs(msgspec.Struct, frozen=True, rename="camel"):
+    """A mutation of the file, and the equal one that stands for it here."""
+
+    id: str
+    here: str
+
+
 class Imported(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What an import did."""
 
@@ -41,6 +48,8 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     attributes: Counts = NONE
     saved_groups: Counts = NONE
     toggles: Counts = NONE
+    known_as: tuple[KnownAs, ...] = ()
+    """Mutations that are equal to one that was there under another id; that one was brought up to date, and no copy made."""
     brought_forward: tuple[forward.Change, ...] = ()
     """What was changed in a file of an earlier schema version before it was imported."""
 
@@ -78,12 +87,24 @@ class RulesFiles:
 
     async def _write(self, change: Change, rules: RulesFile, told: tuple[forward.Change, ...]) -> Imported:
         await self._check(change, rules)
-        counts = {MEMBERS[one.kind]: await self._written(change, one, rules) for one in self._documents}
-        return Imported(brought_forward=told, **counts)
+        known: dict[str, str] = {}
+        counts = {MEMBERS[one.kind]: await self._written(change, one, rules, known) for one in self._documents}
+        told_as = tuple(KnownAs(id_, here) for id_, here in known.items())
+        return Imported(brought_forward=told, known_as=told_as, **counts)
 
-    async def _written(self, change: Change, documents: Documents[Any], rules: RulesFile) -> Counts:
+    async def _written(
+        self, change: Change, documents: Documents[Any], rules: RulesFile, known: dict[str, str]
+    ) -> Counts:
+        """Write those of a kind. `known` has, and is given, the mutations that another id stands for."""
         given, changed = getattr(rules, MEMBERS[documents.kind]), 0
-        for index, document in enumerate(given):
+        for index, in_file in enumerate(given):
+            document = in_file
+            if documents.kind is Kind.TOGGLE and document.mutation_id in known:
+                document = msgspec.structs.replace(document, mutation_id=known[document.mutation_id])
+            here = await documents.known_as(change.transaction, document)
+            if here != document.id:
+                known[document.id] = here
+                document = msgspec.structs.replace(document, id=here)
             try:
                 changed += await documents.put_imported(change, document)
             except RulesError as error:

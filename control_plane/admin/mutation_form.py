@@ -51,10 +51,12 @@ async def post_new(request: web.Request) -> web.StreamResponse:
     if mutation is None:
         return await show_again(request, form, status=422)
     try:
-        await request.app[SERVICES].mutations.create(mutation, Intent(actor=actor, reason=form.reason.strip()))
+        intent = Intent(actor=actor, reason=form.reason.strip())
+        saved = await request.app[SERVICES].mutations.create(mutation, intent)
     except (RulesError, Refused) as error:
         return await _refused(request, form, error)
-    raise web.HTTPSeeOther(f"{addresses.mutation(mutation.id)}?done=created")
+    done = "existing" if saved.existing else "created"
+    raise web.HTTPSeeOther(f"{addresses.mutation(saved.document.id)}?done={done}")
 
 
 async def show_edit(request: web.Request) -> web.Response:

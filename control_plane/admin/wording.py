@@ -322,6 +322,7 @@ TONES = {
 
 DONE = {
     "created": "Saved as a draft. Nothing is shown to visitors until you switch it on.",
+    "existing": "This one was there already: it does the same on the same pages, so nothing was saved.",
     "saved": "Saved.",
     "activated": "Switched on.",
     "deactivated": "Switched off. Visitors get the page as the origin sends it.",

@@ -34,6 +34,8 @@ def saved(result: Saved[Any], *, status: int = 200, location: str = "") -> web.R
     if result.replayed:
         headers["Idempotency-Replayed"] = "true"
     members = with_publication(result.document, result.publication)
+    if result.existing:
+        members["existing"] = True
     if result.second_opinion:
         members["secondOpinion"] = result.second_opinion
     if result.caching:

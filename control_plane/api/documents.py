@@ -21,7 +21,7 @@ from rules.model import DeclaredAttribute, Experiment, LayoutMutation, Module, S
 
 T = TypeVar("T", LayoutMutation, Experiment, Module, Segment, DeclaredAttribute, SavedGroup, Toggle)
 
-ANSWERED = frozenset({"publication", "secondOpinion", "caching"})
+ANSWERED = frozenset({"publication", "existing", "secondOpinion", "caching"})
 """Members that answers carry beside the document; sent back, they are ignored."""
 
 
@@ -58,12 +58,12 @@ class DocumentHandlers(Generic[T]):
         return json_answer(await self._documents(services).page(cursor=asked.cursor, limit=asked.limit))
 
     async def create(self, request: web.Request, services: Services, actor: Actor) -> web.Response:
-        """Save a new document."""
+        """Save a new document; 200 with `existing` where an equal one was there, which is then the answer."""
         body = await read_json(request, self._bytes_max)
         document = self._decode(body, default_id=self._new_id() if self._new_id is not None else None)
         result = await self._documents(services).create(document, intent_of(request, actor, body))
         location = f"{request.rel_url.raw_path.rstrip('/')}/{result.document.id}"
-        return saved(result, status=201, location=location)
+        return saved(result, status=200 if result.existing else 201, location=location)
 
     async def get(self, request: web.Request, services: Services, actor: Actor) -> web.Response:
         """The present version."""

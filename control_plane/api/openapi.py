@@ -40,7 +40,7 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
             "title": "Layout mutation engine: control plane",
             "version": "1",
             "description": "Mutations are written, versioned, published and rolled back here. "
-            "Fields that belong to the server (version, createdBy, timestamp, rollbackPointer, publication, "
+            "Fields that belong to the server (version, createdBy, timestamp, rollbackPointer, publication, existing, "
             "secondOpinion, caching) are ignored "
             "in requests, so that a document that was read can be sent back.",
         },
@@ -55,6 +55,12 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
 SECOND_OPINION = {
     "type": "string",
     "description": "What came of trying a mutation on a sample page before it was switched on; absent where nothing was.",
+}
+
+
+EXISTING = {
+    "type": "boolean",
+    "description": "True, with status 200, where an equal mutation was there already: this is it, and nothing was saved. Else absent.",
 }
 
 
@@ -90,7 +96,12 @@ class _Schemas:
         names = [reference.rpartition("/")[2] for reference in _references(self._described[self._kinds.index(kind)])]
         for name in names:
             copy = dict(self.components[name])
-            beside = {"publication": self.of(Publication), "secondOpinion": SECOND_OPINION, "caching": CACHING}
+            beside = {
+                "publication": self.of(Publication),
+                "existing": EXISTING,
+                "secondOpinion": SECOND_OPINION,
+                "caching": CACHING,
+            }
             copy["properties"] = {**copy.get("properties", {}), **beside}
             copy["required"] = [*copy.get("required", []), "publication"]
             self.components[f"Saved{name}"] = copy

@@ -28,6 +28,7 @@ ADMIN = "/admin"
 STATUS: dict[Refusal, int] = {
     Refusal.NOT_FOUND: 404,
     Refusal.ALREADY_EXISTS: 409,
+    Refusal.EQUAL_EXISTS: 409,
     Refusal.VERSION_CONFLICT: 412,
     Refusal.ARCHIVED: 409,
     Refusal.IN_USE: 409,

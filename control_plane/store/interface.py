@@ -50,6 +50,15 @@ class Reader(Protocol):
     async def names(self, kind: Kind, limit: int) -> list[tuple[str, str]]:
         """Id and name of the documents that are not deleted, the last changed first, without their contents."""
 
+    async def same_mutation(self, identity: str, other_than: str) -> Stored | None:
+        """The live mutation (neither deleted nor archived) with that identity and another id; the first by id, if old copies are there.
+
+        Stores work the identity out of what they are given (`identity.identity_in`) and keep it beside the present version.
+        """
+
+    async def deleted(self, kind: Kind, before: int | None, limit: int) -> list[Stored]:
+        """Documents that are deleted, the last changed first, those changed earlier than `before`."""
+
     async def served(self) -> list[Stored]:
         """The mutations that are switched on, by id."""
 
@@ -146,6 +155,10 @@ class Store(Reader, Protocol):
         A document's present version, a thing of a shelf and a counter are replaced by newer ones only. `installation`
         says whose data it is from now on; None leaves that as it is.
         """
+
+    async def identify(self) -> list[tuple[str, str]]:
+        """Fill in the identity of mutations that have none, from before there were any. Ids of live ones that are equal to
+        another, and the other's; they are marked, and otherwise left as they are."""
 
     async def use_sign_in(self, sign_in_id: str, expires_at: datetime) -> bool:
         """Remember that a one-time id was used; False if it was used before."""

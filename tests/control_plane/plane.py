@@ -74,8 +74,9 @@ class Plane:
 
 
 def headline(text: str = "New", **more: Any) -> dict[str, Any]:
-    """A mutation that sets the text of the first heading."""
-    operation = {"verb": "setText", "target": {"selector": "h1"}, "content": {"text": text}}
+    """A mutation that sets the text of the heading; with an id no other one is equal to it, as there is one of each."""
+    selector = f'h1:not([data-not="{more["id"]}"])' if "id" in more else "h1"
+    operation = {"verb": "setText", "target": {"selector": selector}, "content": {"text": text}}
     return {"mutationType": "set", "mutationPayload": {"operations": [operation]}, **more}
 
 

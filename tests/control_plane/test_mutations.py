@@ -50,7 +50,7 @@ async def test_what_was_answered_can_be_sent_back(plane: Plane) -> None:
 
 async def test_an_id_is_taken_once(plane: Plane) -> None:
     await plane.create(id="welcome")
-    answer = await plane.ask("POST", "mutations", headline(id="welcome"))
+    answer = await plane.ask("POST", "mutations", headline("Another", id="welcome"))
     assert (answer.status, answer.json()["type"]) == (409, "urn:layout-mutation:problem:already_exists")
 
 

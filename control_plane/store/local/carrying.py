@@ -10,6 +10,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
+from control_plane.store.identity import identity_in
 from control_plane.store.local import statements
 from control_plane.store.records import (
     AnswerRecord,
@@ -80,6 +81,18 @@ def settle(connection: sqlite3.Connection) -> None:
     connection.execute(
         "UPDATE ledger SET table_version = max(table_version, (SELECT coalesce(max(version), 0) FROM published_tables))"
     )
+    identify(connection)
+
+
+def identify(connection: sqlite3.Connection) -> None:
+    """Fill in the identity of mutations that have none, by id: those that the service named are then in the order of time."""
+    last = ""
+    while rows := connection.execute(statements.UNIDENTIFIED, (last, BATCH)).fetchall():
+        for row in rows:
+            identity = identity_in(Kind.MUTATION, row["content"].encode())
+            if identity is not None:
+                connection.execute(statements.IDENTIFY, (row["id"], identity))
+        last = rows[-1]["id"]
 
 
 def name(connection: sqlite3.Connection, installation: Installation) -> None:

@@ -48,6 +48,19 @@ class LocalReader:
         query = statements.sql("SELECT @stored FROM documents WHERE kind = ? AND NOT deleted ORDER BY id")
         return [statements.stored(row) for row in await self._rows(query, kind)]
 
+    async def same_mutation(self, identity: str, other_than: str) -> Stored | None:
+        """The live mutation with that identity and another id; the first by id, if old copies are there."""
+        query = statements.sql(
+            "SELECT @stored FROM documents WHERE identity = ? AND id <> ? AND @live ORDER BY id LIMIT 1"
+        )
+        row = await self._row(query, identity, other_than)
+        return None if row is None else statements.stored(row)
+
+    async def deleted(self, kind: Kind, before: int | None, limit: int) -> list[Stored]:
+        """Documents that are deleted, the last changed first, those changed earlier than `before`."""
+        query = "SELECT @stored FROM documents WHERE kind = ?1 AND deleted AND (?2 IS NULL OR change < ?2) ORDER BY change DESC LIMIT ?3"
+        return [statements.stored(row) for row in await self._rows(statements.sql(query), kind, before, limit)]
+
     async def ids(self, kind: Kind) -> list[str]:
         """Ids of the documents that are not deleted, in their order."""
         rows = await self._rows("SELECT id FROM documents WHERE kind = ? AND NOT deleted ORDER BY id", kind)

@@ -26,7 +26,9 @@ AUDIT_COLUMNS = (
 )
 _AUDIT = ", ".join(AUDIT_COLUMNS)
 _SERVED = "kind = 'mutation' AND is_active AND status IN ('active', 'experimental') AND NOT deleted"
+_LIVE = "kind = 'mutation' AND NOT deleted AND status <> 'archived'"
 _COLUMNS = {
+    "@live": _LIVE,
     "@stored": _STORED,
     "@version": _VERSION,
     "@table": _TABLE,
@@ -47,7 +49,21 @@ ADD_SIGN_IN = "INSERT INTO used_sign_ins (id, expires_at, change) VALUES (?, ?, 
 PUT_DOCUMENT = (
     "INSERT INTO documents AS d (kind, id, version, change, content, deleted) VALUES (?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (kind, id) DO UPDATE SET version = excluded.version, change = excluded.change, "
-    "content = excluded.content, deleted = excluded.deleted WHERE d.change < excluded.change"
+    "content = excluded.content, deleted = excluded.deleted, identity = NULL, is_copy = 0 WHERE d.change < excluded.change"
+)
+IDENTIFY = (
+    "UPDATE documents AS m SET identity = ?2, is_copy = NOT m.deleted AND m.status <> 'archived' AND EXISTS ("
+    "SELECT 1 FROM documents o WHERE o.identity = ?2 AND o.id <> m.id AND NOT o.deleted AND o.status <> 'archived') "
+    "WHERE m.kind = 'mutation' AND m.id = ?1"
+)
+"""Says what a mutation is; one that is equal to a live one that was there first is marked."""
+UNIDENTIFIED = (
+    "SELECT id, content FROM documents WHERE kind = 'mutation' AND identity IS NULL AND id > ? ORDER BY id LIMIT ?"
+)
+COPIES = (
+    "SELECT c.id, min(o.id) AS other FROM documents c JOIN documents o "
+    "ON o.identity = c.identity AND o.id <> c.id AND NOT o.deleted AND o.status <> 'archived' "
+    "WHERE c.is_copy AND NOT c.deleted AND c.status <> 'archived' GROUP BY c.id ORDER BY c.id"
 )
 PUT_THING = (
     "INSERT INTO shelves AS s (shelf, id, change, deleted, content, at) VALUES (?, ?, ?, ?, ?, ?) "

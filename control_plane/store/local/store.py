@@ -137,6 +137,16 @@ class LocalStore(LocalReader):
         async with self._alone() as writer:
             await writer.run(lambda connection: outbox.remove(connection, changeset))
 
+    async def identify(self) -> list[tuple[str, str]]:
+        """Fill in the identity of mutations that have none; ids of live ones that are equal to another, and the other's."""
+
+        def work(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+            carrying.identify(connection)
+            return [(row["id"], row["other"]) for row in connection.execute(statements.COPIES)]
+
+        async with self._alone() as writer:
+            return await writer.run(work)
+
     async def use_sign_in(self, sign_in_id: str, expires_at: datetime, *, provisional: bool = False) -> bool:
         """Remember that a one-time id was used; False if it was used before. `provisional`: as in `transaction`."""
         async with self._alone() as writer:

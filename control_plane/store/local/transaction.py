@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from control_plane.store.chain import Chain
+from control_plane.store.chain import Chain, Unchained
+from control_plane.store.identity import identity_in
 from control_plane.store.local import statements
 from control_plane.store.local.reader import LocalReader, Run
 from control_plane.store.records import (
@@ -28,6 +29,8 @@ from control_plane.store.records import (
     TableRecord,
 )
 
+UNCHAINED_ROWS = 1_000
+
 
 class LocalTransaction(LocalReader):
     """Questions and changes within one transaction."""
@@ -44,6 +47,8 @@ class LocalTransaction(LocalReader):
     async def put(self, kind: Kind, document_id: str, version: StoredVersion, *, deleted: bool = False) -> None:
         """Save a version as the present one and as part of the history."""
 
+        identity = identity_in(kind, version.content)
+
         def work(connection: sqlite3.Connection) -> int:
             change, values = next_change(connection), statements.version_values(kind, document_id, version)
             content = version.content.decode("utf-8")
@@ -51,6 +56,8 @@ class LocalTransaction(LocalReader):
                 statements.PUT_DOCUMENT, (kind, document_id, version.version, change, content, int(deleted))
             )
             connection.execute(statements.ADD_VERSION, values)
+            if identity is not None:
+                connection.execute(statements.IDENTIFY, (document_id, identity))
             return change
 
         change = await self._run(work)
@@ -60,7 +67,7 @@ class LocalTransaction(LocalReader):
     async def add_audit(self, entry: StoredAudit) -> StoredAudit:
         """Append to the audit; the entry with its number and its place in the chain."""
         numbered = msgspec.structs.replace(entry, number=self._audit_number + 1, changeset=self.changeset)
-        sealed = self._chain.sealed(numbered, self._audit_hash)
+        sealed = self._chain.sealed(numbered, self._audit_hash or await self._before_the_chain())
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute(statements.ADD_AUDIT, statements.audit_values(sealed))
@@ -70,6 +77,16 @@ class LocalTransaction(LocalReader):
         self._audit_number, self._audit_hash = sealed.number, sealed.hash or b""
         self.written.append(AuditRecord(sealed))
         return sealed
+
+    async def _before_the_chain(self) -> bytes:
+        """The digest of all entries that have no seal, since the chain begins after them."""
+        query = statements.sql("SELECT @audit FROM audit_entries WHERE number > ? ORDER BY number LIMIT ?")
+        unchained, last = Unchained(), 0
+        while rows := await self._rows(query, last, UNCHAINED_ROWS):
+            for row in rows:
+                unchained.add(statements.audit(row))
+            last = rows[-1]["number"]
+        return unchained.digest
 
     async def raise_table_version(self, at_least: int) -> int:
         """Count the table version up: one more than before, or `at_least` if that is more. The new version."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from control_plane.store.identity import identity_in
 from control_plane.store.postgres import statements
 from control_plane.store.postgres.earlier import AS_IT_IS, Fit
 from control_plane.store.records import (
@@ -70,7 +71,8 @@ async def load(connection: "Connection", batch: Sequence[Record]) -> None:
 
 
 async def settle(connection: "Connection") -> None:
-    """Put the counters where the rows are."""
+    """Put the counters where the rows are, and say which mutation is which."""
+    await identify(connection)
     for name in statements.CHANGED:
         await connection.execute(
             "SELECT setval('layout_mutation.changes', newest.change) FROM (SELECT max(change) AS change FROM @table) AS newest, "
@@ -87,6 +89,16 @@ async def settle(connection: "Connection") -> None:
         "UPDATE layout_mutation.ledger SET table_version = greatest(table_version, "
         "(SELECT coalesce(max(version), 0) FROM layout_mutation.published_tables))"
     )
+
+
+async def identify(connection: "Connection") -> None:
+    """Fill in the identity of mutations that have none, by id: those that the service named are then in the order of time."""
+    query = "SELECT m.id, m.content::text AS content FROM layout_mutation.mutations m WHERE identity IS NULL AND id > $1 ORDER BY id LIMIT $2"
+    last = ""
+    while rows := await connection.fetch(query, last, BATCH):
+        values = [(row["id"], identity_in(Kind.MUTATION, row["content"].encode())) for row in rows]
+        await connection.executemany(statements.IDENTIFY, [one for one in values if one[1] is not None])
+        last = rows[-1]["id"]
 
 
 async def name(connection: "Connection", installation: Installation) -> None:
@@ -157,13 +169,16 @@ async def _insert(
     )
 
 
-def _replacing(*columns: str) -> str:
-    """What is newer takes the place of what is there."""
-    changes = ", ".join(f"{name} = excluded.{name}" for name in columns)
+def _replacing(*columns: str, **fixed: str) -> str:
+    """What is newer takes the place of what is there, and `fixed` columns get these expressions."""
+    changes = ", ".join(
+        f"{name} = {value}" for name, value in ({name: f"excluded.{name}" for name in columns} | fixed).items()
+    )
     return f"ON CONFLICT (id) DO UPDATE SET {changes} WHERE h.change < excluded.change"
 
 
 _STAYS = "ON CONFLICT DO NOTHING"
+_UNIDENTIFIED = {"identity": "NULL", "is_copy": "false"}  # filled in when all is there
 _HEAD = {"id": "text", "version": "int4", "change": "int8", "content": "text|json", "deleted": "bool"}
 _VERSION = {
     "id": "text",
@@ -212,7 +227,9 @@ async def _load_documents(connection: "Connection", records: Sequence[DocumentRe
             one.id: (one.id, one.version.version, one.change, one.version.content.decode("utf-8"), one.deleted)
             for one in sorted((one for one in documents if one.change is not None), key=lambda one: one.change or 0)
         }
-        newer = _replacing("version", "change", "content", "deleted")
+        newer = _replacing(
+            "version", "change", "content", "deleted", **(_UNIDENTIFIED if kind is Kind.MUTATION else {})
+        )
         await _insert(connection, statements.HEADS[kind], _HEAD, list(present.values()), newer)
         versions = [_version_values(one) for one in documents]
         await _insert(connection, statements.VERSIONS[kind], _VERSION, versions, _STAYS)

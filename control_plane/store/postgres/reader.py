@@ -52,6 +52,17 @@ class PostgresReader:
         query = "SELECT id, coalesce(content ->> 'name', '') AS name FROM @head WHERE NOT deleted ORDER BY change DESC LIMIT $1"
         return [(row["id"], row["name"]) for row in await self._rows(statements.sql(kind, query), limit)]
 
+    async def same_mutation(self, identity: str, other_than: str) -> Stored | None:
+        """The live mutation with that identity and another id; the first by id, if old copies are there."""
+        query = 'SELECT @stored FROM @head WHERE identity = $1 AND id <> $2 AND @live ORDER BY id COLLATE "C" LIMIT 1'
+        row = await self._row(statements.sql(Kind.MUTATION, query), identity, other_than)
+        return None if row is None else statements.stored(row)
+
+    async def deleted(self, kind: Kind, before: int | None, limit: int) -> list[Stored]:
+        """Documents that are deleted, the last changed first, those changed earlier than `before`."""
+        query = "SELECT @stored FROM @head WHERE deleted AND ($1::bigint IS NULL OR change < $1) ORDER BY change DESC LIMIT $2"
+        return [statements.stored(row) for row in await self._rows(statements.sql(kind, query), before, limit)]
+
     async def served(self) -> list[Stored]:
         """The mutations that are switched on, by id."""
         query = statements.sql(Kind.MUTATION, 'SELECT @stored FROM @head WHERE @served ORDER BY id COLLATE "C"')

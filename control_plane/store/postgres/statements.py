@@ -52,7 +52,9 @@ _KEPT = "id, content::text AS content, change, at"
 _STORED = "id, version, content::text AS content, deleted, change"
 _VERSION = "version, content::text AS content, action, actor, reason, at"
 _SERVED = "is_active AND status IN ('active', 'experimental') AND NOT deleted"
+_LIVE = "NOT deleted AND status <> 'archived'"
 _COLUMNS = {
+    "@live": _LIVE,
     "@stored": _STORED,
     "@version": _VERSION,
     "@served": _SERVED,
@@ -60,6 +62,17 @@ _COLUMNS = {
     "@table": _TABLE,
     "@kept": _KEPT,
 }
+IDENTIFY = (
+    "UPDATE layout_mutation.mutations AS m SET identity = $2, is_copy = NOT m.deleted AND m.status <> 'archived' AND EXISTS ("
+    "SELECT FROM layout_mutation.mutations o WHERE o.identity = $2 AND o.id <> m.id AND NOT o.deleted AND o.status <> 'archived') "
+    "WHERE m.id = $1"
+)
+"""Says what a mutation is; one that is equal to a live one that was there first is marked."""
+COPIES = (
+    "SELECT c.id, min(o.id) AS other FROM layout_mutation.mutations c JOIN layout_mutation.mutations o "
+    "ON o.identity = c.identity AND o.id <> c.id AND NOT o.deleted AND o.status <> 'archived' "
+    "WHERE c.is_copy AND NOT c.deleted AND c.status <> 'archived' GROUP BY c.id ORDER BY c.id"
+)
 CHANGED = (*HEADS.values(), *SHELVES.values(), "layout_mutation.idempotency_keys", "layout_mutation.used_sign_ins")
 """The tables whose rows have a number of change."""
 ALL = (
@@ -120,7 +133,8 @@ def sql(about: Kind | Shelf | None, text: str) -> str:
     """A statement with the tables of a kind or a shelf, and with lists of columns; values never come in this way."""
     tables = dict[str, str]()
     if isinstance(about, Kind):
-        tables = {"@head": HEADS[about], "@versions": VERSIONS[about]}
+        anew = ", identity = NULL, is_copy = false" if about is Kind.MUTATION else ""
+        tables = {"@head": HEADS[about], "@versions": VERSIONS[about], "@anew": anew}
     elif about is not None:
         tables = {"@shelf": SHELVES[about]}
     for name, meaning in (tables | _COLUMNS).items():

@@ -137,6 +137,13 @@ class PostgresStore(PostgresReader):
             async with self._acquire() as connection:
                 return await self._present(connection)
 
+    async def identify(self) -> list[tuple[str, str]]:
+        """Fill in the identity of mutations that have none; ids of live ones that are equal to another, and the other's."""
+        with store_errors():
+            async with self._alone() as connection:
+                await carrying.identify(connection)
+                return [(row["id"], row["other"]) for row in await connection.fetch(statements.COPIES)]
+
     async def use_sign_in(self, sign_in_id: str, expires_at: datetime) -> bool:
         """Remember that a one-time id was used; False if it was used before."""
         with store_errors():

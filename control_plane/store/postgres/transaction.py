@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from control_plane.store.chain import Chain, Unchained
+from control_plane.store.identity import identity_in
 from control_plane.store.postgres import statements
 from control_plane.store.postgres.reader import PostgresReader
 from control_plane.store.records import (
@@ -54,7 +55,7 @@ class PostgresTransaction(PostgresReader):
                 kind,
                 "INSERT INTO @head (id, version, change, content, deleted) "
                 "VALUES ($1, $2, nextval('layout_mutation.changes'), $3::text::json, $4) ON CONFLICT (id) DO UPDATE SET "
-                "version = excluded.version, change = excluded.change, content = excluded.content, deleted = excluded.deleted "
+                "version = excluded.version, change = excluded.change, content = excluded.content, deleted = excluded.deleted@anew "
                 "RETURNING change",
             ),
             document_id,
@@ -76,6 +77,8 @@ class PostgresTransaction(PostgresReader):
             version.reason,
             version.at,
         )
+        if kind is Kind.MUTATION:
+            await self._execute(statements.IDENTIFY, document_id, identity_in(kind, version.content))
         record = DocumentRecord(kind=kind, id=document_id, version=version, change=row["change"], deleted=deleted)
         self.written.append(record)
 

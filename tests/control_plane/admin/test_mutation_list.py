@@ -46,7 +46,7 @@ async def test_filters(admin: Person) -> None:
 async def test_paging_shows_each_once(admin: Person) -> None:
     names = [f"Number {number}" for number in range(ROWS + 3)]
     for name in names:
-        await write(admin, name=name)
+        await write(admin, name=name, priority=name.split()[1])
     first = await admin.open(f"{PREFIX}?text=Number")
     onward = first.tree.css_first("a[rel=next]")
     assert onward is not None

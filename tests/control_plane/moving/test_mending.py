@@ -32,7 +32,7 @@ async def test_what_is_certain_is_saved_as_new_versions(settings: ControlPlaneSe
     assert (await report_of(plane))["fine"]
     await execute(settings.database_url, "UPDATE layout_mutation.modules SET deleted = true WHERE id = 'hero'")
     await by_hand(settings, "mutations", old["id"], "(content::jsonb - 'note')::json")
-    await by_hand(settings, "mutations", bad["id"], "replace(content::text, '\"h1\"', '\"h1[\"')::json")
+    await by_hand(settings, "mutations", bad["id"], "replace(content::text, 'h1:not', 'h1[:not')::json")
     report = await report_of(plane)
     told = {(flaw["id"], flaw["sort"], flaw["mechanical"]) for flaw in report["flaws"]}
     assert told == {("linked", "dangling_module", True), ("old", "old_form", True), ("bad", "unusable_selector", False)}

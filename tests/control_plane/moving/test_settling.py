@@ -136,7 +136,7 @@ async def test_a_start_with_another_address_serves_what_there_was(
         assert (await plane.ask("GET", "export")).body == exported
         assert (await plane.ask("GET", "audit")).json()["items"][-len(audit) :] == audit
         assert len((await plane.ask("GET", f"mutations/{made['id']}/versions")).json()["items"]) == 2
-        await plane.create(headline(name="Three"))
+        await plane.create(headline("Three"))
     async with running(there) as plane:
         assert await names(plane) == ["Three", "Two"]
     known = Whereabouts(Path(settings.data_dir)).read()
