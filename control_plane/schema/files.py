@@ -5,6 +5,7 @@ Counterpart: `runner.py` applies them, `documentation.py` prints their headers. 
 
 import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from msgspec import Struct
@@ -52,3 +53,8 @@ def read(folder: Path = FOLDER) -> tuple[Migration, ...]:
     if [migration.number for migration in found] != list(range(1, len(found) + 1)):
         raise ValueError(f"the migrations in {folder} must be numbered 0001, 0002, … without gaps")
     return tuple(found)
+
+
+def digest(migrations: Iterable[Migration]) -> str:
+    """What tells one list of migrations from another: SHA-256 of their checksums, hexadecimal."""
+    return hashlib.sha256("".join(one.checksum for one in migrations).encode()).hexdigest()

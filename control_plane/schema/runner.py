@@ -79,7 +79,7 @@ async def plan(url: str, *, pooled: bool | None = None, folder: Path = files.FOL
     """What `migrate` would do; changes nothing. Raises StoreError when the server can't be reached."""
     address, migrations = parse(url, pooled=pooled), files.read(folder)
     try:
-        async with _connected(address) as connection:
+        async with connected(address) as connection:
             applied = await _applied(connection)
             if _has_pending(migrations, applied):
                 await _check_owner(connection)
@@ -107,11 +107,11 @@ async def migrate(url: str, *, pooled: bool | None = None, folder: Path = files.
     address, migrations = parse(url, pooled=pooled), files.read(folder)
     try:
         try:
-            async with _connected(address) as connection:
+            async with connected(address) as connection:
                 return await _bring_up_to_date(connection, migrations, address)
         except asyncpg.InvalidCatalogNameError:
             await _create_database(address)
-        async with _connected(address) as connection:
+        async with connected(address) as connection:
             return await _bring_up_to_date(connection, migrations, address)
     except asyncpg.PostgresError as error:
         raise StoreError(f"PostgreSQL: {trouble.described(error)}") from error
@@ -250,7 +250,7 @@ async def _create_database(address: Address) -> None:
     statement = f"CREATE DATABASE {quoted(address.database)}"
     for name in MAINTENANCE_DATABASES:
         try:
-            async with _connected(address.other_database(name)) as connection:
+            async with connected(address.other_database(name)) as connection:
                 await connection.execute(statement)
         except asyncpg.InvalidCatalogNameError:
             continue
@@ -277,7 +277,8 @@ def quoted(name: str) -> str:
 
 
 @asynccontextmanager
-async def _connected(address: Address) -> "AsyncIterator[Connection]":
+async def connected(address: Address) -> "AsyncIterator[Connection]":
+    """A connection for a while, with the driver's errors as the store's; InvalidCatalogNameError where there is no database."""
     try:
         connection = await asyncpg.connect(**address.connect_options)
     except asyncpg.InvalidCatalogNameError:

@@ -1,0 +1,60 @@
+"""The committed catalogue is what the migrations make, on every supported server, and a schema that grew is as one that is new."""
+
+from pathlib import Path
+
+import asyncpg
+import msgspec
+import pytest
+
+from control_plane.schema import catalogue, files, reading
+from control_plane.schema.runner import migrate
+from tests.control_plane.schema.comparer import described
+from tests.servers import empty_database
+
+
+async def read(url: str) -> reading.Found:
+    connection = await asyncpg.connect(url)
+    try:
+        return await reading.read(connection)
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("server", ["postgres_server", "postgres_16", "postgres_15"])
+async def test_the_committed_file_is_what_a_fresh_migration_makes(server: str, request: pytest.FixtureRequest) -> None:
+    with empty_database(request.getfixturevalue(server)) as url:
+        await migrate(url)
+        found = await read(url)
+    fresh = catalogue.encoded(found.catalogue).replace(
+        "{\n", f'{{\n "migrations": "{files.digest(files.read())}",\n', 1
+    )
+    assert fresh == catalogue.FILE.read_text(encoding="utf-8"), "run `layout-mutation docs`"
+    assert (found.invalid, found.behind, found.owner_lacks, found.estranged) == ((), (), (), False)
+
+
+def test_it_goes_into_the_file_and_out_again() -> None:
+    found = catalogue.committed()
+    assert catalogue.encoded(found) == catalogue.FILE.read_text(encoding="utf-8")
+    assert len(found.tables) > 25
+    mutations = found.table("mutations")
+    assert mutations is not None
+    assert mutations.primary_key is not None
+    assert found.table("no_such") is None
+
+
+async def test_a_schema_that_grew_from_each_earlier_version_is_as_a_fresh_one(
+    database_url: str, fresh_lines: list[str], tmp_path: Path
+) -> None:
+    """Every version of the past is passed through, with the schema used in between; comparing the last is comparing all."""
+    folder = tmp_path / "migrations"
+    folder.mkdir()
+    for migration in files.read():
+        name = f"{migration.number:04}_{migration.name}.sql"
+        (folder / name).write_bytes((files.FOLDER / name).read_bytes())
+        assert len(await migrate(database_url, folder=folder)) == 1
+    assert await described(database_url) == fresh_lines
+    assert (await read(database_url)).catalogue == _without_digest(catalogue.committed())
+
+
+def _without_digest(known: catalogue.Catalogue) -> catalogue.Catalogue:
+    return msgspec.structs.replace(known, migrations="")
