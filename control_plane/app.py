@@ -25,6 +25,7 @@ from control_plane.conditions import MOVE_NEEDS_A_PERSON, SCHEMA_NEEDS_A_PERSON,
 from control_plane.exchange import Exchange
 from control_plane.experiments import Experiments
 from control_plane.gate import Gate
+from control_plane.healer import Healer
 from control_plane.health import Health
 from control_plane.judge import Judge
 from control_plane.kept_alerts import KeptAlerts
@@ -78,6 +79,8 @@ def create(
     signer = Signer(settings.signing_key)
     copy = TableCopy(Path(settings.data_dir))
     publishing = Publishing(store, exchange, signer, copy, alerts=alerts, clock=clock, engine=engine())
+    telemetry = Telemetry()
+    healer = Healer(place, store, alerts, telemetry, clock=clock)
     pages, rewriter, judge = OriginPages(settings.origins), Rewriter(), judge or Judge()
     mutations = Mutations(store, publishing, Gate(pages, rewriter, judge))
     experiments = Experiments(store, publishing)
@@ -109,8 +112,9 @@ def create(
         rules_files=RulesFiles(store, publishing, documents),
         migration=MigrationChecker(store, place_of(settings.database_url), publishing, documents, source),
         exchange=exchange,
-        health=Health(store, exchange, publishing),
-        telemetry=Telemetry(),
+        healer=healer,
+        health=Health(store, exchange, publishing, healer),
+        telemetry=telemetry,
     )
     app = web.Application(client_max_size=RULES_FILE_BYTES_MAX)
     app[SERVICES] = services
@@ -176,6 +180,7 @@ async def _work(services: Services, store: Store, settling: Settling, stopping: 
                 _tell_waiting(services, error)
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads services apart
                 pause = min(pause * 2, longest)
+        watching.append(asyncio.create_task(services.healer.keep(), name="keep-schema"))
         await publishing
     finally:
         for task in (*watching, publishing):
@@ -199,6 +204,7 @@ async def _begin(services: Services, store: Store, settling: Settling) -> None:
     await settling.settle()
     await store.open()
     await services.audit.check_keys()
+    await services.healer.heal()
     await store.found(Installation(str(uuid_utils.uuid4()), 1, services.publishing.now()))
     await settling.remember(store)
     _tell_copies(services, await store.identify())

@@ -1,6 +1,6 @@
 """What is up and what is not.
 
-Counterpart: `/readyz` for load balancers, `/api/layout-mutation/health` and the admin for people. Never: a repair.
+Counterpart: `/readyz` for load balancers, `/api/layout-mutation/health` and the admin for people. Never: a repair; `healer.py` does those.
 """
 
 import asyncio
@@ -8,6 +8,7 @@ import asyncio
 from msgspec import Struct
 
 from control_plane.exchange import Exchange, ExchangeError
+from control_plane.healer import Findings, Healer
 from control_plane.intent import Publication
 from control_plane.publishing import Publishing
 from control_plane.store import Store, StoreError
@@ -29,21 +30,23 @@ class HealthReport(Struct, frozen=True, rename="camel"):
     database: Part
     redis: Part
     publication: Publication
+    database_schema: Findings = Findings()
 
 
 class Health:
     """Looks when asked. `starting` is why the service has not begun yet; empty once it has."""
 
-    def __init__(self, store: Store, exchange: Exchange, publishing: Publishing) -> None:
+    def __init__(self, store: Store, exchange: Exchange, publishing: Publishing, healer: Healer) -> None:
         self._store = store
         self._exchange = exchange
         self._publishing = publishing
+        self._healer = healer
         self.starting = "connecting to the database"
 
     async def report(self) -> HealthReport:
         """What is up right now; never raises."""
         database, redis = await asyncio.gather(self._database(), self._redis())
-        return HealthReport(database.up, database, redis, self._publishing.state())
+        return HealthReport(database.up, database, redis, self._publishing.state(), self._healer.findings())
 
     async def _database(self) -> Part:
         if self.starting:

@@ -30,6 +30,8 @@ class Action(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     SIGNED_IN = "signed_in"
     SIGNED_OUT = "signed_out"
+    HEALED = "healed"
+    """The database's schema was repaired."""
 
 
 class Intent(Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from control_plane.attributes import Attributes, SavedGroups, Toggles
 from control_plane.audit import Audit
 from control_plane.exchange import Exchange
 from control_plane.experiments import Experiments
+from control_plane.healer import Healer
 from control_plane.health import Health
 from control_plane.kept_alerts import KeptAlerts
 from control_plane.modules import Modules, Segments
@@ -50,6 +51,7 @@ class Services:
     rules_files: RulesFiles
     migration: MigrationChecker
     exchange: Exchange
+    healer: Healer
     health: Health
     telemetry: Telemetry
 

@@ -43,6 +43,26 @@ class Telemetry:
             registry=self._registry,
         )
 
+        self._repairs = Counter(
+            "control_plane_schema_repairs",
+            "Repairs of the database's schema, by what was wrong.",
+            ("drift",),
+            registry=self._registry,
+        )
+        self._drift = Gauge(
+            "control_plane_schema_drift",
+            "How many differences of the database's schema wait for a person.",
+            registry=self._registry,
+        )
+
+    def repaired(self, kind: str) -> None:
+        """Count a repair of the schema; `kind` is of the closed list in `control_plane.schema.drift`."""
+        self._repairs.labels(kind).inc()
+
+    def drifted(self, count: int) -> None:
+        """Keep how many differences the last look at the schema left."""
+        self._drift.set(count)
+
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count an answer; `route` is the pattern, not the path."""
         self._answers.labels(method, route, str(status)).inc()

@@ -21,6 +21,7 @@ from control_plane.health import HealthReport
 from control_plane.moving.checker import Report
 from control_plane.moving.mending import Mended
 from control_plane.rules_files import Imported
+from control_plane.schema.healing import Outcome
 from control_plane.services import Services
 from control_plane.tokens import Actor, Role
 from rules.model import (
@@ -294,6 +295,14 @@ ROUTES: tuple[Route, ...] = (
         roles=frozenset({Role.ADMIN}),
         answer=Mended,
         form="saved",
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/health/heal",
+        summary="Look at the database's schema now, and repair what nothing can be lost by",
+        handler=watching.heal,
+        roles=frozenset({Role.ADMIN}),
+        answer=Outcome,
     ),
     Route(method="GET", path="/healthz", summary="The process lives", handler=watching.healthz),
     Route(method="GET", path="/readyz", summary="Whether changes can be made; 503 if not", handler=watching.readyz),

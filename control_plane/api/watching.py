@@ -14,7 +14,7 @@ from control_plane.api.requests import intent_of, query, read_json
 from control_plane.documents import PAGE_LIMIT
 from control_plane.intent import Page
 from control_plane.services import Services
-from control_plane.tokens import Actor
+from control_plane.tokens import Actor, Role
 from rules.diagnosis import decode
 
 
@@ -91,7 +91,11 @@ async def fleet(request: web.Request, services: Services, actor: Actor) -> web.R
 
 async def health(request: web.Request, services: Services, actor: Actor) -> web.Response:
     """What is up and what is not; 200 as long as the service can say so."""
-    return json_answer(await services.health.report())
+    report = await services.health.report()
+    if actor.role in (Role.SIDECAR, Role.PEER):
+        closed = msgspec.structs.replace(report.database_schema, items=msgspec.UNSET)
+        report = msgspec.structs.replace(report, database_schema=closed)
+    return json_answer(report)
 
 
 async def migration(request: web.Request, services: Services, actor: Actor) -> web.Response:
@@ -103,6 +107,11 @@ async def mend(request: web.Request, services: Services, actor: Actor) -> web.Re
     """Save what the migration checker is certain of."""
     mended, publication = await services.migration.mend(intent_of(request, actor, b""))
     return json_answer(with_publication(mended, publication))
+
+
+async def heal(request: web.Request, services: Services, actor: Actor) -> web.Response:
+    """Repair what may be repaired of the database's schema, now."""
+    return json_answer(await services.healer.heal(actor))
 
 
 async def healthz(request: web.Request, services: Services) -> web.Response:

@@ -57,4 +57,9 @@ def read(folder: Path = FOLDER) -> tuple[Migration, ...]:
 
 def digest(migrations: Iterable[Migration]) -> str:
     """What tells one list of migrations from another: SHA-256 of their checksums, hexadecimal."""
-    return hashlib.sha256("".join(one.checksum for one in migrations).encode()).hexdigest()
+    return digest_of(one.checksum for one in migrations)
+
+
+def digest_of(checksums: Iterable[str]) -> str:
+    """As `digest`, of checksums as a database has them."""
+    return hashlib.sha256("".join(checksums).encode()).hexdigest()

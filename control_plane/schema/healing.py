@@ -83,10 +83,17 @@ async def heal(connection: "Connection", expected: Catalogue, refill: Refill | N
 
 
 def _check(found: Found, expected: Catalogue) -> None:
-    """Raise SchemaError unless all of it is missing but the list of migrations, or that is there."""
-    if found.estranged and {table.name for table in expected.tables} - {MIGRATIONS} - {
-        table.name for table in found.catalogue.tables
-    }:
+    """Raise SchemaError unless the migrations are those of this program; where their list alone is lost, it comes back.
+
+    What a newer program made must not be put back to how an older one knows it, nor the other way round.
+    """
+    if found.applied:
+        if files.digest_of(found.applied) != expected.migrations:
+            raise SchemaError(
+                f"the schema {SCHEMA} was made by other migrations than this program's; it is left as it is until both are the same"
+            )
+        return
+    if {table.name for table in expected.tables} - {MIGRATIONS} - {table.name for table in found.catalogue.tables}:
         raise SchemaError(
             f"the schema {SCHEMA} is gone, or does not know which migrations made it; `layout-mutation migrate` makes it anew, "
             "or restore it from a backup"
@@ -122,7 +129,7 @@ class _Healing:
                 )  # before all tables, as writers do
             for drift in drifts:
                 await self._try(drift)
-            if self._found.estranged:
+            if not self._found.applied:
                 await self._write_down_migrations()
         if self._awaited and self._refill is not None:
             await self._put_back(self._refill)
@@ -155,7 +162,7 @@ class _Healing:
             await carrying.settle(self._connection)
         else:
             await self._connection.execute(drift.statement)
-            if drift.kind == "table_missing" and drift.table in REFILLED:
+            if drift.kind == "table_missing" and drift.table in REFILLED and self._refill is not None:
                 self._awaited.add(drift.table)
 
     # -- rows

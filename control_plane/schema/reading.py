@@ -61,8 +61,8 @@ class Found(Struct, frozen=True, kw_only=True):
     empty: frozenset[str] = frozenset()
     """Tables without a row."""
     ledger_has_row: bool = True
-    estranged: bool = False
-    """No migration is written down: not a schema of ours, or one that was lost."""
+    applied: tuple[str, ...] = ()
+    """Checksums of the migrations that are written down, in their order; none where that list is lost, or all of it."""
 
 
 async def read(connection: "Connection") -> Found:
@@ -70,7 +70,7 @@ async def read(connection: "Connection") -> Found:
     async with connection.transaction():
         await connection.execute("SET LOCAL search_path = pg_catalog")
         if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", SCHEMA):
-            return Found(catalogue=Catalogue(exists=False), estranged=True)
+            return Found(catalogue=Catalogue(exists=False))
         catalogue = await _catalogue(connection)
         rows = await connection.fetch(_INVALID)
         return Found(
@@ -82,7 +82,7 @@ async def read(connection: "Connection") -> Found:
             owner_lacks=tuple(Grant(**dict(row)) for row in await connection.fetch(_OWNER_LACKS)),
             empty=await _empty(connection, catalogue),
             ledger_has_row=await _has_rows(connection, catalogue, "ledger"),
-            estranged=not await _has_rows(connection, catalogue, "schema_migrations"),
+            applied=await _applied(connection, catalogue),
         )
 
 
@@ -163,6 +163,13 @@ async def _granted(connection: "Connection", catalogue: Catalogue) -> Mapping[st
         "SELECT g.role, g.may FROM layout_mutation.granted_roles g JOIN pg_roles r ON r.rolname = g.role"
     )
     return {row["role"]: row["may"] for row in rows}
+
+
+async def _applied(connection: "Connection", catalogue: Catalogue) -> tuple[str, ...]:
+    if not (_has(catalogue, "schema_migrations", "number") and _has(catalogue, "schema_migrations", "checksum")):
+        return ()
+    rows = await connection.fetch("SELECT checksum FROM layout_mutation.schema_migrations ORDER BY number")
+    return tuple(row["checksum"] for row in rows)
 
 
 async def _empty(connection: "Connection", catalogue: Catalogue) -> frozenset[str]:

@@ -104,7 +104,12 @@ async def migrate(url: str, *, pooled: bool | None = None, folder: Path = files.
         SchemaError: it needs a person: a newer or edited schema, or a role that may not create what is missing.
         StoreError: the server can't be reached; try again later.
     """
-    address, migrations = parse(url, pooled=pooled), files.read(folder)
+    return await migrate_there(parse(url, pooled=pooled), folder)
+
+
+async def migrate_there(address: Address, folder: Path = files.FOLDER) -> tuple[Step, ...]:
+    """As `migrate`, for an address that was read before."""
+    migrations = files.read(folder)
     try:
         try:
             async with connected(address) as connection:

@@ -392,3 +392,20 @@ async def test_pg_dump_finds_no_difference_either(postgres_15: str, missing: Cal
 def test_only_the_tables_of_records_are_refilled() -> None:
     assert {"mutations", "module_versions", "audit_entries", "alerts", "used_sign_ins"} <= healing.REFILLED
     assert not healing.REFILLED & {"ledger", "schema_migrations", "granted_roles"}
+
+
+@pytest.mark.parametrize(
+    "version",
+    [
+        "INSERT INTO layout_mutation.schema_migrations (number, name, checksum, duration_ms) VALUES (9999, 'x', 'x', 0)",
+        "DELETE FROM layout_mutation.schema_migrations WHERE number = (SELECT max(number) FROM layout_mutation.schema_migrations)",
+    ],
+    ids=["newer", "older"],
+)
+async def test_a_schema_of_another_version_is_left_alone(version: str, connection: Connection, filled_url: str) -> None:
+    """Where two versions of the program run side by side, neither undoes what the other made."""
+    await connection.execute(f"{version}; {REPAIRED['trigger_missing']}")
+    before = await described(filled_url)
+    with pytest.raises(SchemaError, match="other migrations"):
+        await heal(connection, EXPECTED)
+    assert await described(filled_url) == before

@@ -1,0 +1,180 @@
+"""Looks after the database's schema: at the start, every minute, and when somebody asks.
+
+What it repaired goes into the audit, the log, an alert and a metric; what is for a person is an alert with the statement that
+would put it right. Counterpart: `control_plane.schema.healing` compares and repairs; `health.py` shows the findings.
+Never: an exception out of the loop, or a repair that could lose something.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import structlog
+from msgspec import UNSET, Struct, UnsetType
+
+from control_plane.alerts import Alerts, Severity
+from control_plane.intent import Action
+from control_plane.schema import catalogue, healing, runner
+from control_plane.schema.address import Address
+from control_plane.schema.drift import Drift, Remedy
+from control_plane.schema.healing import Outcome, Refill
+from control_plane.store import Store, StoredAudit, StoreError
+from control_plane.store.postgres.connections import store_errors
+from control_plane.telemetry import Telemetry
+from control_plane.tokens import Actor, Role
+
+INTERVAL_S = 60.0
+SCHEMA_DRIFT = "schema_drift"
+SCHEMA_REPAIRED = "schema_repaired"
+SCHEMA_MADE_ANEW = "schema_made_anew"
+SYSTEM = Actor("control-plane", Role.ADMIN)
+REASON_CHARACTERS_MAX = 1_000
+SHOWN_MAX = 20
+STATEMENT_SHOWN_MAX = 300  # a whole table's is longer; the API has all of it
+
+log = structlog.get_logger("healer")
+
+
+class Findings(Struct, frozen=True, rename="camel"):
+    """What the last look at the schema found."""
+
+    looked_at: datetime | None = None
+    """When that was; null before the first."""
+    fine: bool = True
+    """Nothing differs from what the migrations make."""
+    items: tuple[Drift, ...] | UnsetType = UNSET
+    """What differs, with what would put it right; only for people."""
+
+
+class Healer:
+    """The keeper of one database's schema."""
+
+    def __init__(
+        self,
+        address: Address,
+        store: Store,
+        alerts: Alerts,
+        telemetry: Telemetry,
+        *,
+        clock: Callable[[], datetime],
+        refill: Refill | None = None,
+    ) -> None:
+        """`refill` puts rows back that were lost with their table: what a mirror is for."""
+        self._address = address
+        self._store = store
+        self._alerts = alerts
+        self._telemetry = telemetry
+        self._clock = clock
+        self._refill = refill
+        self._expected = catalogue.committed()
+        self._healing = asyncio.Lock()
+        self._findings = Findings(items=())
+
+    def findings(self) -> Findings:
+        """What the last look found; no I/O."""
+        return self._findings
+
+    async def heal(self, actor: Actor = SYSTEM) -> Outcome:
+        """Look, repair what may be repaired, and tell. Raises StoreError (away) or SchemaError (a newer or a foreign schema)."""
+        async with self._healing:
+            outcome = await self._outcome()
+            if outcome.repaired:
+                await self._tell_repaired(outcome.repaired, actor)
+            self._tell_left(outcome.left)
+            return outcome
+
+    async def keep(self) -> None:
+        """Until cancelled: once a minute."""
+        while True:
+            await asyncio.sleep(INTERVAL_S * random.uniform(0.8, 1.2))  # noqa: S311 - spreads services apart
+            await self.look_after()
+
+    async def look_after(self) -> None:
+        """One turn of `keep`; never raises."""
+        try:
+            await self.heal()
+        except StoreError:
+            pass  # whoever looks at the database tells of it
+        except runner.SchemaError as error:
+            advice = "Do what the detail says. Nothing was changed."
+            summary = "The database's schema is none that this program may repair."
+            self._alerts.report(SCHEMA_DRIFT, Severity.CRITICAL, summary, advice, str(error))
+        except Exception as error:  # a loop that an unforeseen error can end would look after nothing any more
+            log.exception("healing_failed", error=type(error).__name__)
+
+    async def _outcome(self) -> Outcome:
+        with store_errors():
+            async with runner.connected(self._address) as connection:
+                try:
+                    drifts = await healing.look(connection, self._expected)
+                except runner.SchemaError:
+                    await self._make_anew()
+                    drifts = await healing.look(connection, self._expected)
+                if not any(drift.remedy is Remedy.REPAIR for drift in drifts):
+                    return Outcome(left=drifts)
+                return await healing.heal(connection, self._expected, self._refill)
+
+    async def _make_anew(self) -> None:
+        """The schema is gone, or an older one: brought up to date, and filled from the copy if there is one. Raises SchemaError."""
+        applied = await runner.migrate_there(self._address)
+        if not applied or applied[0].number > 1:
+            return
+        log.warning("schema_made_anew", refilled=self._refill is not None)
+        if self._refill is not None:
+            await self._refill(healing.REFILLED)
+            return
+        summary = "The database's schema was gone and was made again, without its rows."
+        advice = "Restore the newest backup; visitors keep the table that sidecars have."
+        self._alerts.report(SCHEMA_MADE_ANEW, Severity.CRITICAL, summary, advice)
+
+    async def _tell_repaired(self, repaired: Sequence[Drift], actor: Actor) -> None:
+        for drift in repaired:
+            log.warning(
+                "schema_repaired",
+                drift=drift.kind,
+                subject=drift.subject,
+                statement=drift.statement[:STATEMENT_SHOWN_MAX],
+            )
+            self._telemetry.repaired(drift.kind)
+        summary = f"The database's schema was damaged in {len(repaired)} place(s), and was repaired."
+        advice = "Find out who changed it: nothing but migrations should. What was replaced or put aside is in layout_mutation.quarantines."
+        self._alerts.report(SCHEMA_REPAIRED, Severity.INFO, summary, advice, _listed(repaired))
+        async with self._store.transaction() as transaction:
+            for drift in repaired:
+                await transaction.add_audit(
+                    StoredAudit(
+                        at=self._clock(),
+                        actor=actor.subject,
+                        role=actor.role,
+                        action=Action.HEALED,
+                        kind="schema",
+                        subject=drift.subject,
+                        reason=f"{drift.kind}: {drift.statement}"[:REASON_CHARACTERS_MAX],
+                    )
+                )
+
+    def _tell_left(self, left: tuple[Drift, ...]) -> None:
+        self._findings = Findings(self._clock(), not left, left)
+        self._telemetry.drifted(len(left))
+        if not left:
+            self._alerts.settle(SCHEMA_DRIFT)
+            return
+        severity = Severity.CRITICAL if any(drift.kind == "column_lost" for drift in left) else Severity.WARNING
+        summary = f"The database's schema differs from this program's in {len(left)} place(s) that are for a person."
+        advice = "Run the statements of the detail as the schema's owner, or keep what somebody added there on purpose elsewhere."
+        self._alerts.report(SCHEMA_DRIFT, severity, summary, advice, _listed(left))
+
+
+def _shortened(statement: str) -> str:
+    return statement if len(statement) <= STATEMENT_SHOWN_MAX else statement[:STATEMENT_SHOWN_MAX] + "…"
+
+
+def _listed(drifts: Sequence[Drift]) -> str:
+    lines = [
+        f"{drift.kind} {drift.subject}: {_shortened(drift.statement)}"
+        + (f" ({drift.problem})" if drift.problem else "")
+        for drift in drifts[:SHOWN_MAX]
+    ]
+    more = len(drifts) - SHOWN_MAX
+    return "\n".join([*lines, *([f"and {more} more"] if more > 0 else [])])
