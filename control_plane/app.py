@@ -9,7 +9,7 @@ import random
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -27,6 +27,7 @@ from control_plane.experiments import Experiments
 from control_plane.gate import Gate
 from control_plane.healer import Healer
 from control_plane.health import Health
+from control_plane.installation_settings import AdjustableSettings
 from control_plane.judge import Judge
 from control_plane.kept_alerts import KeptAlerts
 from control_plane.modules import Modules, Segments
@@ -75,12 +76,14 @@ def create(
     chain = configured(settings.audit_keys, settings.signing_key)
     store = PostgresStore(place, connections_max=settings.database_connections, chain=chain)
     alerts = Alerts(instance=f"{socket.gethostname()}:{settings.address[1]}", clock=clock)
+    adjustable = AdjustableSettings(store, alerts, clock=clock)
     exchange = Exchange(settings.redis_url, Keys(settings.layout_mutation_environment))
     signer = Signer(settings.signing_key)
     copy = TableCopy(Path(settings.data_dir))
     publishing = Publishing(store, exchange, signer, copy, alerts=alerts, clock=clock, engine=engine())
     telemetry = Telemetry()
     healer = Healer(place, store, alerts, telemetry, clock=clock)
+    publishing.check_interval_s = lambda: adjustable.current().check_interval_s
     pages, rewriter, judge = OriginPages(settings.origins), Rewriter(), judge or Judge()
     mutations = Mutations(store, publishing, Gate(pages, rewriter, judge))
     experiments = Experiments(store, publishing)
@@ -103,8 +106,11 @@ def create(
         saved_groups=saved_groups,
         toggles=toggles,
         alerts=alerts,
-        kept_alerts=KeptAlerts(store, alerts, clock=clock),
+        kept_alerts=KeptAlerts(
+            store, alerts, clock=clock, history=lambda: timedelta(days=adjustable.current().alerts_kept_days)
+        ),
         schedules=Schedules(store, alerts, clock=clock),
+        adjustable=adjustable,
         audit=Audit(store, chain, alerts, clock=clock),
         publishing=publishing,
         preview=Preview(store, publishing, pages, rewriter, judge, clock=clock),
@@ -171,6 +177,7 @@ async def _work(services: Services, store: Store, settling: Settling, stopping: 
         asyncio.create_task(Conditions(services.health, services.alerts).watch(), name="watch-conditions"),
         asyncio.create_task(services.kept_alerts.keep(), name="keep-alerts"),
         asyncio.create_task(services.schedules.keep(), name="keep-schedules"),
+        asyncio.create_task(services.adjustable.keep(), name="keep-settings"),
     ]
     try:
         while services.health.starting and not stopping.is_set():
@@ -208,6 +215,7 @@ async def _begin(services: Services, store: Store, settling: Settling) -> None:
     await store.found(Installation(str(uuid_utils.uuid4()), 1, services.publishing.now()))
     await settling.remember(store)
     _tell_copies(services, await store.identify())
+    await services.adjustable.seed()
     await services.publishing.ensure_table()
     services.health.starting = ""
     services.alerts.settle(SCHEMA_NEEDS_A_PERSON)

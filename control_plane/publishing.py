@@ -41,7 +41,7 @@ from rules.limits import TABLE_BYTES_MAX
 from rules.model import RulesFile
 from rules.table import UNCHECKED, DecisionTable, engine_of, unseal
 
-CHECK_INTERVAL_S = 1.0  # how soon an emptied Redis is noticed
+CHECK_INTERVAL_S = 1.0  # how soon an emptied Redis is noticed, unless the settings of the installation say otherwise
 BACKOFF_S_MAX = 5.0
 DELIVERY_TIMEOUT_S = 4.0  # an author waits no longer to hear whether Redis took the table
 FORGET_INTERVAL_S = 3_600.0
@@ -169,6 +169,7 @@ class Publishing:
         self._alerts = alerts
         self._clock = clock
         self._engine = engine
+        self.check_interval_s: Callable[[], float] = lambda: CHECK_INTERVAL_S
         self._latest: StoredTable | None = None
         self._decoded: DecisionTable | None = None
         self._state = NOT_PUBLISHED
@@ -283,7 +284,7 @@ class Publishing:
         if self._stopped:
             return
         self._wake.clear()
-        longest = min(BACKOFF_S_MAX, 0.1 * 2**failures) if failures else CHECK_INTERVAL_S
+        longest = min(BACKOFF_S_MAX, 0.1 * 2**failures) if failures else self.check_interval_s()
         seconds = longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads services apart, hides nothing
         try:
             # Not wait_for: before Python 3.12 it can lose a cancellation that comes together with its end.

@@ -14,6 +14,7 @@ from control_plane.exchange import Exchange
 from control_plane.experiments import Experiments
 from control_plane.healer import Healer
 from control_plane.health import Health
+from control_plane.installation_settings import AdjustableSettings
 from control_plane.kept_alerts import KeptAlerts
 from control_plane.modules import Modules, Segments
 from control_plane.moving.mending import MigrationChecker
@@ -44,6 +45,7 @@ class Services:
     alerts: Alerts
     kept_alerts: KeptAlerts
     schedules: Schedules
+    adjustable: AdjustableSettings
     audit: Audit
     publishing: Publishing
     preview: Preview

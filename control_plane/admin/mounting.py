@@ -16,12 +16,13 @@ from control_plane.admin import (
     mutation_list,
     preview,
     response_headers,
+    settings,
     sign_in,
     static_files,
     switching,
     toggles,
 )
-from control_plane.admin.addresses import ALERTS, MIGRATION, PREFIX, TOGGLES
+from control_plane.admin.addresses import ALERTS, MIGRATION, PREFIX, SETTINGS, TOGGLES
 from control_plane.admin.rendering import TEMPLATES, templates
 from control_plane.services import Services
 
@@ -55,6 +56,8 @@ def routes(app: web.Application, services: Services) -> None:
     app.router.add_post(f"{TOGGLES}/{{id}}/force", toggles.put_in_force)
     app.router.add_post(f"{TOGGLES}/{{id}}/lift", toggles.lift)
     app.router.add_post(f"{TOGGLES}/{{id}}/delete", toggles.remove)
+    app.router.add_get(SETTINGS, settings.show)
+    app.router.add_post(SETTINGS, settings.save)
     app.router.add_get(ALERTS, alerts.show)
     app.router.add_post(f"{ALERTS}/{{id}}/acknowledge", alerts.acknowledge)
     app.router.add_get(MIGRATION, migration.show)

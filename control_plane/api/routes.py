@@ -11,13 +11,14 @@ from aiohttp import web
 from msgspec import Struct
 
 from control_plane.alerts import Alert
-from control_plane.api import deciding, rules_files, watching
+from control_plane.api import adjusting, deciding, rules_files, watching
 from control_plane.api.documents import DocumentHandlers, PageQuery
 from control_plane.api.mutations import MutationHandlers, MutationQuery, Rollback, Switching
 from control_plane.api.requests import GROUP_BYTES_MAX
 from control_plane.audit import AuditEntry
 from control_plane.auditing import AuditReport
 from control_plane.health import HealthReport
+from control_plane.installation_settings import InstallationSettings
 from control_plane.moving.checker import Report
 from control_plane.moving.mending import Mended
 from control_plane.rules_files import Imported
@@ -41,6 +42,7 @@ READERS = frozenset({Role.VIEWER, Role.EDITOR, Role.PUBLISHER, Role.ADMIN})
 WRITERS = frozenset({Role.EDITOR, Role.PUBLISHER, Role.ADMIN})
 """An editor writes what visitors don't see; `publishing.py` refuses the rest (`may_not_publish`)."""
 PUBLISHERS = frozenset({Role.PUBLISHER, Role.ADMIN})
+ADMINS = frozenset({Role.ADMIN})
 MACHINES = frozenset({Role.SIDECAR, Role.PEER})
 
 Guarded = Callable[[web.Request, Services, Actor], Awaitable[web.StreamResponse]]
@@ -262,6 +264,23 @@ ROUTES: tuple[Route, ...] = (
         roles=WRITERS,
         body=watching.Acknowledgement,
         answer=watching.AlertsAnswer,
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/settings",
+        summary="What people set for the whole installation; the ETag is the change that made it so",
+        handler=adjusting.show,
+        roles=READERS,
+        answer=InstallationSettings,
+    ),
+    Route(
+        method="PUT",
+        path=f"{PREFIX}/settings",
+        summary="Replace the settings (what is left out has its default); a reason is required",
+        handler=adjusting.put,
+        roles=ADMINS,
+        body=InstallationSettings,
+        answer=InstallationSettings,
     ),
     Route(
         method="GET",

@@ -46,6 +46,8 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("GET", f"{API}/export"): READ | {R},
     ("GET", f"{API}/audit"): READ,
     ("GET", f"{API}/audit/verify"): {A},
+    ("GET", f"{API}/settings"): READ,
+    ("PUT", f"{API}/settings"): {A},
     ("GET", f"{API}/alerts"): READ,
     ("POST", f"{API}/alerts/{{id}}"): WRITE,
     ("GET", f"{API}/fleet"): READ | {S},
