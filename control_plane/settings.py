@@ -31,7 +31,9 @@ class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
         str,
         Meta(
             description="PostgreSQL, for example postgresql://user:password@host:5432/layout_mutation. "
-            "A transaction pooler is recognised by port 6543, `pooler` in the host, or `?pgbouncer=true`.",
+            "Version 15 or newer, in the form that Supabase, Neon, Heroku, Render or RDS show, with libpq's parameters "
+            "(sslmode, sslrootcert, connect_timeout, target_session_attrs, …); sslmode=verify-full asks who answers. A transaction "
+            "pooler is recognised by port 6432, 6543 or 25061, `pooler` in the host, or `?pgbouncer=true`.",
             extra=SECRET,
         ),
     ]

@@ -14,7 +14,7 @@ VERSION_MIN = 15
 """Oldest major version that the tests run on, and older ones get no updates any more (since November 2026)."""
 
 READ_ONLY = (
-    "it takes no writes at present: it is a standby in recovery, or its transactions are read-only by default (a provider sets "
+    "It takes no writes at present: it is a standby in recovery, or its transactions are read-only by default (a provider sets "
     "that when the disk is full: SHOW default_transaction_read_only). What is saved waits until it is a primary again; "
     "with several hosts in DATABASE_URL add target_session_attrs=read-write"
 )

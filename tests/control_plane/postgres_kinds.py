@@ -194,6 +194,14 @@ def running_postgres(
     finally:
         creator.stop()
     (cluster / "pg_hba.conf").write_text(f"{host} all all {LOOPBACK}/32 scram-sha-256\n")
+    with started_postgres(folder, postgres, port, settings=settings):
+        yield f"postgresql://{USER}:{password}@{LOOPBACK}:{port}/postgres"
+
+
+@contextmanager
+def started_postgres(folder: Path, postgres: Path, port: int, *, settings: Sequence[str] = ()) -> Iterator[None]:
+    """The server of a folder where one ran before, on the port."""
+    cluster = folder / "cluster"
     given = (*THROW_AWAY, f"listen_addresses={LOOPBACK}", f"port={port}", *settings)
     server = ChildProcess(
         _program(folder, str(postgres), "-D", str(cluster), "-k", "", *(part for one in given for part in ("-c", one)))
@@ -201,7 +209,7 @@ def running_postgres(
     server.spawn()
     try:
         wait_until(lambda: _is_ready(cluster), server, within_s=START_S_MAX)
-        yield f"postgresql://{USER}:{password}@{LOOPBACK}:{port}/postgres"
+        yield
     finally:
         server.stop()
 
@@ -249,9 +257,9 @@ def _program(folder: Path, *command: str) -> Program:
 
 
 def _is_ready(cluster: Path) -> bool:
-    """Whether the server takes connections, by its own word in `postmaster.pid`."""
+    """Whether the server takes connections, by its own word in `postmaster.pid`; a standby says so too."""
     file = cluster / "postmaster.pid"
-    return file.exists() and file.read_text("utf-8").rstrip().endswith("ready")
+    return file.exists() and file.read_text("utf-8").rstrip().endswith(("ready", "standby"))
 
 
 def _answers(port: int) -> bool:

@@ -89,11 +89,13 @@ async def test_verified_through_a_pooler_with_tls_nothing_is_left_in_a_session(t
             async with store.transaction() as transaction:
                 await transaction.put(Kind.MODULE, "a", one)
             assert await store.ids(Kind.MODULE) == ["a"]
-            state = await session_state(direct)
+            encrypted = await ask(direct, ENCRYPTED)
+            left = await ask(pooled, LEFT_IN_SESSION, pooled=True)
         finally:
             await store.close()
-    assert state, "the pooler's own connections are still there"
-    assert {row["ssl"] for row in state} == {True}
+    assert encrypted, "the pooler's own connections are still there"
+    assert {row["ssl"] for row in encrypted} == {True}
+    assert [row["name"] for row in left] == []
 
 
 @pytest.mark.parametrize("pooled", [False, True])
@@ -126,14 +128,22 @@ async def test_a_file_that_is_gone_is_the_stores_trouble_and_not_a_crash(tls_ser
         await PostgresStore(parse(url), connections_max=1, chain=CHAIN).open()
 
 
-async def session_state(url: str) -> list[asyncpg.Record]:
-    """What the server says of every other connection to the database."""
-    connection = await asyncpg.connect(**parse(url).connect_options)
+ENCRYPTED = (
+    "SELECT s.ssl FROM pg_stat_activity a JOIN pg_stat_ssl s USING (pid) "
+    "WHERE a.datname = current_database() AND pid <> pg_backend_pid()"
+)
+LEFT_IN_SESSION = (
+    "SELECT name FROM pg_prepared_statements UNION ALL SELECT locktype FROM pg_locks WHERE locktype = 'advisory' "
+    "UNION ALL SELECT name FROM pg_settings WHERE source = 'session' AND name NOT IN ('client_encoding', 'application_name', "
+    "'DateStyle', 'TimeZone', 'standard_conforming_strings')"
+)
+"""What a session holds beyond a transaction, apart from what the pooler itself sets for each of its clients."""
+
+
+async def ask(url: str, query: str, *, pooled: bool = False) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(**parse(url, pooled=pooled).connect_options)
     try:
-        rows: list[asyncpg.Record] = await connection.fetch(
-            "SELECT s.ssl FROM pg_stat_activity a JOIN pg_stat_ssl s USING (pid) "
-            "WHERE a.datname = current_database() AND pid <> pg_backend_pid()"
-        )
+        rows: list[asyncpg.Record] = await connection.fetch(query)
         return rows
     finally:
         await connection.close()

@@ -22,7 +22,7 @@ from control_plane.store import (
 )
 from control_plane.store.postgres import PostgresStore
 from tests.control_plane.plane import CHAIN, headline, running, settings_of, until
-from tests.control_plane.postgres_kinds import database_of
+from tests.control_plane.postgres_kinds import database_of, debian_postgres, running_postgres, started_postgres
 from tests.servers import execute
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -109,3 +109,35 @@ async def test_a_database_that_takes_no_writes_is_away_for_writes_and_back_by_it
     await connection.close()
     await until(lambda: saved(True))  # over a new connection: nobody ended the old one
     assert await store.ids(Kind.SEGMENT) == ["a"]
+
+
+async def test_a_standby_is_read_and_when_it_is_promoted_written_to(server_folder: Path) -> None:
+    initdb, postgres = debian_postgres()
+    with running_postgres(server_folder, initdb, postgres) as url:
+        await runner.migrate(url)
+        primary = PostgresStore(address.parse(url), connections_max=1, chain=CHAIN)
+        await primary.open()
+        await primary.found(INSTALLATION)
+        async with primary.transaction() as transaction:
+            await transaction.put(Kind.SEGMENT, "a", version(1))
+        await primary.close()
+    (server_folder / "cluster" / "standby.signal").touch()
+    standby = PostgresStore(address.parse(url), connections_max=2, chain=CHAIN)
+    with started_postgres(server_folder, postgres, urlsplit(url).port or 0):
+        assert await runner.migrate(url) == ()
+        await standby.open()
+        try:
+            assert await standby.found(INSTALLATION) == INSTALLATION
+            assert await standby.ids(Kind.SEGMENT) == ["a"]
+            with pytest.raises(StoreError, match="takes no writes at present: it is a standby"):
+                await write(standby, "b")
+            await execute(url, "SELECT pg_promote()")
+            await write(standby, "b")
+            assert await standby.ids(Kind.SEGMENT) == ["a", "b"]
+        finally:
+            await standby.close()
+
+
+async def write(store: PostgresStore, id_: str) -> None:
+    async with store.transaction() as transaction:
+        await transaction.put(Kind.SEGMENT, id_, version(1, b'{"id":"%s"}' % id_.encode()))
