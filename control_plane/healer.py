@@ -70,6 +70,8 @@ class Healer:
         self._expected = catalogue.committed()
         self._healing = asyncio.Lock()
         self._findings = Findings(items=())
+        self._untold: list[Drift] = []
+        """Repairs that are not in the audit yet."""
 
     def findings(self) -> Findings:
         """What the last look found; no I/O."""
@@ -77,12 +79,38 @@ class Healer:
 
     async def heal(self, actor: Actor = SYSTEM) -> Outcome:
         """Look, repair what may be repaired, and tell. Raises StoreError (away) or SchemaError (a newer or a foreign schema)."""
+        outcome = await self.repair()
+        await self.write_down(actor)
+        return outcome
+
+    async def repair(self) -> Outcome:
+        """As `heal`, without the audit, for a start whose audit can't be used yet."""
         async with self._healing:
             outcome = await self._outcome()
             if outcome.repaired:
-                await self._tell_repaired(outcome.repaired, actor)
+                self._tell_repaired(outcome.repaired)
             self._tell_left(outcome.left)
             return outcome
+
+    async def write_down(self, actor: Actor = SYSTEM) -> None:
+        """Put what was repaired into the audit; raises StoreError, and keeps it for the next time."""
+        if not self._untold:
+            return
+        telling = tuple(self._untold)
+        async with self._store.transaction() as transaction:
+            for drift in telling:
+                await transaction.add_audit(
+                    StoredAudit(
+                        at=self._clock(),
+                        actor=actor.subject,
+                        role=actor.role,
+                        action=Action.HEALED,
+                        kind="schema",
+                        subject=drift.subject,
+                        reason=f"{drift.kind}: {drift.statement}"[:REASON_CHARACTERS_MAX],
+                    )
+                )
+        del self._untold[: len(telling)]
 
     async def keep(self) -> None:
         """Until cancelled: once a minute."""
@@ -128,31 +156,15 @@ class Healer:
         advice = "Restore the newest backup; visitors keep the table that sidecars have."
         self._alerts.report(SCHEMA_MADE_ANEW, Severity.CRITICAL, summary, advice)
 
-    async def _tell_repaired(self, repaired: Sequence[Drift], actor: Actor) -> None:
+    def _tell_repaired(self, repaired: Sequence[Drift]) -> None:
+        self._untold += repaired
         for drift in repaired:
-            log.warning(
-                "schema_repaired",
-                drift=drift.kind,
-                subject=drift.subject,
-                statement=drift.statement[:STATEMENT_SHOWN_MAX],
-            )
+            statement = _shortened(drift.statement)
+            log.warning("schema_repaired", drift=drift.kind, subject=drift.subject, statement=statement)
             self._telemetry.repaired(drift.kind)
         summary = f"The database's schema was damaged in {len(repaired)} place(s), and was repaired."
         advice = "Find out who changed it: nothing but migrations should. What was replaced or put aside is in layout_mutation.quarantines."
         self._alerts.report(SCHEMA_REPAIRED, Severity.INFO, summary, advice, _listed(repaired))
-        async with self._store.transaction() as transaction:
-            for drift in repaired:
-                await transaction.add_audit(
-                    StoredAudit(
-                        at=self._clock(),
-                        actor=actor.subject,
-                        role=actor.role,
-                        action=Action.HEALED,
-                        kind="schema",
-                        subject=drift.subject,
-                        reason=f"{drift.kind}: {drift.statement}"[:REASON_CHARACTERS_MAX],
-                    )
-                )
 
     def _tell_left(self, left: tuple[Drift, ...]) -> None:
         self._findings = Findings(self._clock(), not left, left)

@@ -24,7 +24,10 @@ COMMANDS = {
     "move": ("layout_mutation.move", "everything of one store into another, verified; or both side by side"),
     "token": ("layout_mutation.token", "a bearer token for the API, or a sign-in link for the admin pages"),
     "audit": ("layout_mutation.audit", "whether the audit and the history were tampered with"),
-    "doctor": ("layout_mutation.doctor", "what is wrong with this installation, or why a page can't be rewritten"),
+    "doctor": (
+        "layout_mutation.doctor.command",
+        "what is wrong with this installation, or why a page can't be rewritten",
+    ),
     "docs": ("layout_mutation.docs", "write the generated documentation, or check that it is fresh"),
 }
 

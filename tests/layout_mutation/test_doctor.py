@@ -21,6 +21,7 @@ from service.clock import now
 from service.keys import Keys
 from tests.end_to_end.site import Site, head, page, response
 from tests.layout_mutation.typed import CommandLine, Ran
+from tests.servers import execute, wait_for
 
 PAGE = (
     b"<!DOCTYPE html><html><head><title>t</title></head>"
@@ -227,3 +228,37 @@ def test_the_published_table_and_its_signature(run: CommandLine, redis_url: str,
         unusable = findings(run("doctor", "--json", environment={**here, "SIDECAR_TABLE_PUBLIC_KEYS": keys}))["table"]
         assert unusable["fine"] is False
         assert unusable["detail"].startswith("SIDECAR_TABLE_PUBLIC_KEYS must hold base64")
+
+
+# ---------------------------------------------------------------- the schema
+
+
+def test_a_schema_that_was_damaged_is_told_and_healed_on_demand(run: CommandLine, database_url: str) -> None:
+    here = {
+        "DATABASE_URL": database_url,
+        "CONTROL_PLANE_SIGNING_KEY": base64.b64encode(b"s" * 32).decode(),
+    }
+    assert run("migrate", environment=here).code == 0
+    wait_for(
+        execute(
+            database_url,
+            "DROP INDEX layout_mutation.mutations_served; ALTER TABLE layout_mutation.mutations ADD COLUMN note text",
+        )
+    )
+    looked = findings(run("doctor", "--json", environment=here))["schema"]
+    assert looked["fine"] is False
+    assert "index_missing mutations_served: CREATE INDEX" in looked["detail"]
+    healed = findings(run("doctor", "--heal", "--json", environment=here))["schema"]
+    assert healed["detail"] == (
+        "repaired index_missing mutations_served; "
+        'column_extra mutations.note: ALTER TABLE layout_mutation.mutations DROP COLUMN "note";'
+    )
+    wait_for(execute(database_url, "ALTER TABLE layout_mutation.mutations DROP COLUMN note"))
+    assert findings(run("doctor", "--json", environment=here))["schema"]["fine"] is True
+
+
+def test_without_the_key_of_the_audit_nothing_is_healed(run: CommandLine, database_url: str) -> None:
+    here = {"DATABASE_URL": database_url}
+    assert run("migrate", environment=here).code == 0
+    found = findings(run("doctor", "--heal", "--json", environment=here))["schema"]
+    assert (found["fine"], "CONTROL_PLANE_SIGNING_KEY" in found["detail"]) == (False, True)

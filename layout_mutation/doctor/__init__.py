@@ -1,0 +1,1 @@
+"""`layout-mutation doctor`: a list of checks, and the command that goes through it."""

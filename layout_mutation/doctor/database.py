@@ -1,0 +1,29 @@
+"""Whether the database is there and up to date.
+
+Counterpart: `control_plane.schema.runner` plans migrations. Never: a change.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from control_plane.schema.runner import plan
+from control_plane.store import StoreError
+from layout_mutation.doctor.checks import Asked, Check
+
+
+def database(asked: Asked, found: Sequence[Check]) -> list[Check]:
+    """Whether the database is there, with all migrations applied."""
+    return [_database(asked.environ.get("DATABASE_URL", ""))]
+
+
+def _database(url: str) -> Check:
+    if not url:
+        return Check("database", False, "DATABASE_URL is not set")
+    try:
+        found = asyncio.run(plan(url))
+    except (StoreError, ValueError) as error:
+        return Check("database", False, str(error))
+    if found.problem:
+        return Check("database", False, found.problem)
+    pending = f", {len(found.pending)} migrations pending: run `layout-mutation migrate`" if found.pending else ""
+    return Check("database", not found.pending, f"{found.database}: schema {found.current} of {found.latest}{pending}")
