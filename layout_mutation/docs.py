@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from control_plane.schema import documentation as migrations
-from layout_mutation.documentation import dotenv, reference
+from layout_mutation.documentation import database, dotenv, reference
 from layout_mutation.inputs import UnusableError
 
 EXAMPLES = """\
@@ -32,6 +32,7 @@ FILES: dict[str, Callable[[], str]] = {
     ".env.example": dotenv.render,
     "README_layout-mutation.md": reference.render,
     "README_migration.md": migrations.render,
+    "control_plane/schema/catalogue.json": database.catalogue_file,
     "docs/rules-file.schema.json": reference.schema,
 }
 

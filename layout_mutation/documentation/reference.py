@@ -11,7 +11,16 @@ from msgspec import inspect
 
 from control_plane.api.routes import ROUTES
 from control_plane.settings import ControlPlaneSettings
-from layout_mutation.documentation import events, experiments, failures, metrics, remembering, switches, visits
+from layout_mutation.documentation import (
+    database,
+    events,
+    experiments,
+    failures,
+    metrics,
+    remembering,
+    switches,
+    visits,
+)
 from layout_mutation.documentation.experiments import EXPERIMENT_STRUCTS
 from layout_mutation.documentation.source import notes, summary
 from rules import conflicts, limits, model, reasons, targeting, templates
@@ -103,6 +112,7 @@ def render() -> str:
         events.chapter,
         metrics.chapter,
         _api,
+        database.chapter,
         _settings,
     )
     return "\n".join([_HEAD, _FLOW, *(chapter() for chapter in chapters)])
