@@ -28,6 +28,7 @@ class Action(StrEnum):
     IMPORTED = "imported"
     PUBLISHED = "published"
     ACKNOWLEDGED = "acknowledged"
+    RESTORED_BACKUP = "restored_backup"
     SIGNED_IN = "signed_in"
     SIGNED_OUT = "signed_out"
     HEALED = "healed"

@@ -122,6 +122,43 @@ class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
     ] = ""
     database_connections: Annotated[int, Meta(ge=1, le=100, description="Connections to PostgreSQL at most.")] = 8
 
+    backup_dir: Annotated[
+        str, Meta(description="Folder of the backups; the folder `backups` in CONTROL_PLANE_DATA_DIR where empty.")
+    ] = ""
+    backup_url: Annotated[
+        str,
+        Meta(
+            description="Where backups go besides: s3://bucket/prefix of any server that speaks S3. Credentials are AWS_ACCESS_KEY_ID, "
+            "AWS_SECRET_ACCESS_KEY and AWS_REGION of the environment."
+        ),
+    ] = ""
+    backup_endpoint: Annotated[
+        str, Meta(description="Address of that server; Amazon's where empty. For example https://minio.example:9000.")
+    ] = ""
+    backup_recipients: Annotated[
+        str,
+        Meta(
+            description="age recipients (age1…) that backups are encrypted to, with commas between; not encrypted where empty."
+        ),
+    ] = ""
+    backup_identity: Annotated[
+        str,
+        Meta(
+            description="age identity (AGE-SECRET-KEY-1…) that reads encrypted backups. Only who restores or verifies needs it.",
+            extra=SECRET,
+        ),
+    ] = ""
+    backup_every: Annotated[
+        str,
+        Meta(
+            pattern=r"^([1-9]\d{0,3}[mhd]|off)$",
+            description="How often one of all instances makes a backup: a number with m, h or d, or off.",
+        ),
+    ] = "1d"
+    backup_keep: Annotated[
+        str, Meta(description="Which backups stay: the newest of each of so many days, weeks and months.")
+    ] = "7 daily, 4 weekly, 12 monthly"
+
     def __post_init__(self) -> None:
         _check_listen(self.listen)
         check_signing_key(self.signing_key)

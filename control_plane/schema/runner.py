@@ -7,7 +7,7 @@ Never: a schema that is newer or was edited; those are refused untouched.
 """
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -23,6 +23,7 @@ from control_plane.store import StoreError
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
 
+Before = Callable[[int], Awaitable[None]]
 SCHEMA = "layout_mutation"
 LOCK_KEY = int.from_bytes(b"lm:schem")  # any bigint that nobody else in the database is likely to use
 LOCK_TIMEOUT_S = 600  # how long to wait for another service that migrates
@@ -97,33 +98,40 @@ async def plan(url: str, *, pooled: bool | None = None, folder: Path = files.FOL
     return Plan(address.database, True, max(applied, default=0), len(migrations), _steps(pending), problem)
 
 
-async def migrate(url: str, *, pooled: bool | None = None, folder: Path = files.FOLDER) -> tuple[Step, ...]:
+async def migrate(
+    url: str, *, pooled: bool | None = None, folder: Path = files.FOLDER, before: Before | None = None
+) -> tuple[Step, ...]:
     """Create the database and the schema where missing, and apply what is pending; the steps that were applied.
+
+    `before` is awaited under the lock where there is something to apply to a schema that is there, with the number of its
+    newest migration: to back it up. What it raises ends the migration before it began.
 
     Raises:
         SchemaError: it needs a person: a newer or edited schema, or a role that may not create what is missing.
         StoreError: the server can't be reached; try again later.
     """
-    return await migrate_there(parse(url, pooled=pooled), folder)
+    return await migrate_there(parse(url, pooled=pooled), folder, before)
 
 
-async def migrate_there(address: Address, folder: Path = files.FOLDER) -> tuple[Step, ...]:
+async def migrate_there(
+    address: Address, folder: Path = files.FOLDER, before: Before | None = None
+) -> tuple[Step, ...]:
     """As `migrate`, for an address that was read before."""
     migrations = files.read(folder)
     try:
         try:
             async with connected(address) as connection:
-                return await _bring_up_to_date(connection, migrations, address)
+                return await _bring_up_to_date(connection, migrations, address, before)
         except asyncpg.InvalidCatalogNameError:
             await _create_database(address)
         async with connected(address) as connection:
-            return await _bring_up_to_date(connection, migrations, address)
+            return await _bring_up_to_date(connection, migrations, address, before)
     except asyncpg.PostgresError as error:
         raise StoreError(f"PostgreSQL: {trouble.described(error)}") from error
 
 
 async def _bring_up_to_date(
-    connection: "Connection", migrations: Sequence[Migration], address: Address
+    connection: "Connection", migrations: Sequence[Migration], address: Address, before: Before | None
 ) -> tuple[Step, ...]:
     # Most starts find nothing to do and need not queue for the lock.
     if not _pending(migrations, await _applied(connection)):
@@ -132,7 +140,10 @@ async def _bring_up_to_date(
     async with connection.transaction():
         await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'")
         await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK_KEY)
-        pending = _pending(migrations, await _applied(connection))
+        applied = await _applied(connection)
+        pending = _pending(migrations, applied)
+        if pending and applied and before is not None:
+            await before(max(applied))
         if pending:
             await _create_schema(connection, address)
         for migration in pending:

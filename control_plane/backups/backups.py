@@ -1,0 +1,269 @@
+"""The backups of an installation: made, listed, verified, rotated, and kept account of on a shelf.
+
+Counterpart: `api/backups.py`, `admin/backups.py` and the command `backup` ask; `app.py` has it done regularly. Never: a backup
+removed before a newer one was read to its end.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from control_plane.alerts import Alerts, Severity
+from control_plane.backups import files, restoring
+from control_plane.backups.configured import Configured
+from control_plane.backups.lines import FORMAT, BackupError, Header
+from control_plane.backups.places import Found, Place, name_of
+from control_plane.backups.restoring import Verified
+from control_plane.backups.rotation import superfluous
+from control_plane.schema import files as migrations
+from control_plane.store import Chain, Shelf, Store, StoreError
+from service.engine import engine
+
+LATEST = "latest"
+OLD_AFTER = 2.5  # times the interval
+FAILED, OLD, UNVERIFIED, REMOTE_AWAY = "backup_failed", "backup_old", "backup_unverified", "backup_remote_away"
+
+log = structlog.get_logger("backups")
+
+
+class Backup(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What is known of one backup."""
+
+    name: str
+    made_at: datetime
+    size: int
+    """Bytes of the file."""
+    places: tuple[str, ...] = ()
+    """`folder`, `remote`: where it is now."""
+    occasion: str = ""
+    """Empty where the shelf does not know it, and only the place does."""
+    installation: str = ""
+    """First eight digits of the id."""
+    change: int = 0
+    schema: int = 0
+    records: int = 0
+    audit_number: int = 0
+    """Number of its newest audit entry."""
+    audit_hash: bytes = b""
+    """Hash of that entry: an audit that has another one there was tampered with."""
+    encrypted: bool = False
+    verified_at: datetime | None = None
+    verified: Verified | None = None
+
+
+async def make(store: Store, kept: Configured, *, occasion: str, at: datetime, schema: int | None = None) -> Backup:
+    """Make a file, read it back, and bring it to the other place; raises BackupError and StoreError.
+
+    `schema`: number of the newest migration of the store that is read, the program's own where it is left out.
+    """
+    position = await store.position()
+    header = Header(
+        format=FORMAT,
+        program=engine(),
+        schema=len(migrations.read()) if schema is None else schema,
+        made_at=at,
+        occasion=occasion,
+        installation=position.installation,
+        position=position,
+    )
+    encrypted = bool(kept.keys.recipients)
+    path = kept.folder.path / name_of(header, encrypted=encrypted)
+    try:
+        trailer = await files.write(path, header, store.records(), kept.keys)
+    except OSError as error:
+        raise BackupError(f"{error.filename or path}: {error.strerror or error}") from error
+    if kept.keys.identities or not encrypted:
+        _, read = await files.check(path, kept.keys)
+        if read != trailer:
+            raise BackupError(f"{path} does not say what was written to it: look at the disk")
+    return Backup(
+        name=path.name,
+        made_at=at,
+        size=path.stat().st_size,
+        places=("folder",),
+        occasion=occasion,
+        installation="" if position.installation is None else position.installation.id[:8],
+        change=trailer.change,
+        schema=header.schema,
+        records=trailer.records,
+        audit_number=trailer.audit_number,
+        audit_hash=trailer.audit_hash,
+        encrypted=encrypted,
+    )
+
+
+async def listed(kept: Configured) -> tuple[list[Backup], str]:
+    """The backups of all places, the newest first, and what is wrong with the remote one, if it is."""
+    found: dict[str, tuple[Found, tuple[str, ...]]] = {
+        one.name: (one, ("folder",)) for one in await kept.folder.found()
+    }
+    problem = ""
+    try:
+        for one in await kept.remote.found() if kept.remote is not None else ():
+            there = found.get(one.name, (one, ()))[1]
+            found[one.name] = (one, (*there, "remote"))
+    except BackupError as error:
+        problem = str(error)
+    known = [_of_place(one, places) for one, places in found.values()]
+    return sorted(known, key=lambda one: (one.made_at, one.change), reverse=True), problem
+
+
+@asynccontextmanager
+async def local_file(kept: Configured, name: str) -> AsyncIterator[Path]:
+    """A backup as a file of this machine, fetched for so long where it is only remote; raises BackupError."""
+    backups, problem = await listed(kept)
+    if name == LATEST and backups:
+        name = backups[0].name
+    backup = next((one for one in backups if one.name == name), None)
+    if backup is None:
+        more = f" ({problem})" if problem else ""
+        raise BackupError(f"there is no backup {name} here{more}; `layout-mutation backup list` shows those that are")
+    if "folder" in backup.places or kept.remote is None:
+        yield kept.folder.path / name
+        return
+    with tempfile.TemporaryDirectory(prefix="layout-mutation-") as folder:
+        yield await kept.remote.fetch(name, Path(folder))
+
+
+class Backups:
+    """The backups of one installation, as the service has them."""
+
+    def __init__(self, store: Store, kept: Configured, alerts: Alerts, *, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._alerts = alerts
+        self._clock = clock
+        self._busy = asyncio.Lock()
+        self.kept = kept
+
+    async def make(self, occasion: str) -> Backup:
+        """A backup of all there is now, in all places, and the old ones gone; raises BackupError and StoreError."""
+        async with self._busy:
+            try:
+                backup = await make(self._store, self.kept, occasion=occasion, at=self._clock())
+            except BackupError as error:
+                advice = "Do what the detail says, then make one by hand: `layout-mutation backup`."
+                self._alerts.report(FAILED, Severity.CRITICAL, "No backup could be made.", advice, str(error))
+                raise
+            backup = await self._sent(backup)
+            await self._keep(backup)
+            self._alerts.settle(FAILED)
+            self._alerts.settle(OLD)
+            log.info("backup_made", name=backup.name, size=backup.size, records=backup.records, places=backup.places)
+            await self._rotate(backup)
+            return backup
+
+    async def all(self) -> list[Backup]:
+        """Those that are there, the newest first, with what the shelf knows of them; raises BackupError, StoreError."""
+        backups, problem = await listed(self.kept)
+        self._tell_remote(problem)
+        known = {
+            thing.id: msgspec.json.decode(thing.content, type=Backup) for thing in await self._store.shelf(Shelf.BACKUP)
+        }
+        return [
+            msgspec.structs.replace(known[one.name], places=one.places, size=one.size) if one.name in known else one
+            for one in backups
+        ]
+
+    async def verify(self, name: str, url: str, chain: Chain, *, pooled: bool | None = None) -> Verified:
+        """Try a backup, or the `latest`, and keep account of it; raises BackupError and StoreError."""
+        async with local_file(self.kept, name) as file:
+            verified = await restoring.verify(file, self.kept.keys, url, chain, pooled=pooled)
+        backup = next((one for one in await self.all() if one.name == verified.name), None)
+        if backup is not None:
+            await self._keep(msgspec.structs.replace(backup, verified=verified, verified_at=self._clock()))
+        if verified.ok:
+            self._alerts.settle(UNVERIFIED)
+        else:
+            advice = "Make another backup now (`layout-mutation backup`) and verify it; look at the disk and at who may write there."
+            self._alerts.report(
+                UNVERIFIED,
+                Severity.CRITICAL,
+                f"The backup {verified.name} can't be relied on.",
+                advice,
+                verified.problem,
+            )
+        return verified
+
+    async def look(self) -> None:
+        """Report a newest backup that is too old, or a place that is away; raises BackupError."""
+        backups, problem = await listed(self.kept)
+        self._tell_remote(problem)
+        if self.kept.every is None:
+            return
+        age = self._clock() - backups[0].made_at if backups else None
+        if age is None or age > self.kept.every * OLD_AFTER:
+            what = (
+                "There is no backup."
+                if age is None
+                else f"The newest backup is {age.total_seconds() / 3_600:.0f} hours old."
+            )
+            advice = "Make one: `layout-mutation backup`; its output and the log say what is in the way."
+            self._alerts.report(OLD, Severity.WARNING, what, advice)
+        else:
+            self._alerts.settle(OLD)
+
+    async def _sent(self, backup: Backup) -> Backup:
+        if self.kept.remote is None:
+            return backup
+        try:
+            await self.kept.remote.put(self.kept.folder.path / backup.name)
+        except BackupError as error:
+            self._tell_remote(str(error))
+            return backup
+        self._tell_remote("")
+        return msgspec.structs.replace(backup, places=("folder", "remote"))
+
+    async def _rotate(self, newest: Backup) -> None:
+        """Let the old ones go, here and there; the newest was read to its end a moment ago."""
+        places: list[Place] = [self.kept.folder, *([] if self.kept.remote is None else [self.kept.remote])]
+        gone = set[str]()
+        for place in places:
+            try:
+                ours = [one for one in await place.found() if one.installation == newest.installation]
+                if newest.name not in {one.name for one in ours}:
+                    continue  # it did not get there: what is there is the best that is there
+                for one in superfluous(ours, self.kept.keep):
+                    await place.remove(one.name)
+                    gone.add(one.name)
+            except BackupError as error:
+                log.warning("backups_not_rotated", problem=str(error))
+        if gone:
+            async with self._store.transaction() as transaction:
+                for name in sorted(gone):
+                    await transaction.discard(Shelf.BACKUP, name, self._clock())
+            log.info("backups_rotated", gone=len(gone))
+
+    async def _keep(self, backup: Backup) -> None:
+        async with self._store.transaction() as transaction:
+            await transaction.keep(Shelf.BACKUP, backup.name, msgspec.json.encode(backup), self._clock())
+
+    def _tell_remote(self, problem: str) -> None:
+        if problem:
+            advice = "Backups stay on this machine meanwhile. Check CONTROL_PLANE_BACKUP_URL, its endpoint and its credentials."
+            self._alerts.report(
+                REMOTE_AWAY, Severity.WARNING, "Backups don't reach their second place.", advice, problem
+            )
+        else:
+            self._alerts.settle(REMOTE_AWAY)
+
+
+def _of_place(one: Found, places: tuple[str, ...]) -> Backup:
+    return Backup(
+        name=one.name,
+        made_at=one.made_at,
+        size=one.size,
+        places=places,
+        installation=one.installation,
+        change=one.change,
+        encrypted=one.name.endswith(".age"),
+    )
+
+
+__all__ = ["Backup", "BackupError", "Backups", "StoreError", "listed", "local_file", "make"]
