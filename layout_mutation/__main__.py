@@ -22,6 +22,8 @@ COMMANDS = {
     "export": ("layout_mutation.export", "everything that a store holds as one file"),
     "import": ("layout_mutation.load", "a store filled from such a file, verified"),
     "move": ("layout_mutation.move", "everything of one store into another, verified; or both side by side"),
+    "backup": ("layout_mutation.backup", "everything as one file, here and elsewhere; the list; a trial restore"),
+    "restore": ("layout_mutation.restore", "a database filled from a backup"),
     "token": ("layout_mutation.token", "a bearer token for the API, or a sign-in link for the admin pages"),
     "audit": ("layout_mutation.audit", "whether the audit and the history were tampered with"),
     "doctor": (

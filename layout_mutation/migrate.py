@@ -6,18 +6,21 @@ import sys
 
 import msgspec
 
+from control_plane.backups.backups import before_migration
 from control_plane.schema import address
 from control_plane.schema.runner import Plan, SchemaError, Step, migrate, plan
 from control_plane.store import StoreError
 from layout_mutation.environment import add_data_dir, read_environment, require
 from layout_mutation.inputs import UnusableError
+from layout_mutation.stores import chain_of, kept_of
+from service.clock import now
 
 EXAMPLES = """\
 examples:
   layout-mutation migrate --check
       what would be done; changes nothing; exit code 1 if there is something to do
   layout-mutation migrate
-      create the database and the schema where they are missing, apply what is pending
+      create the database and the schema where they are missing, apply what is pending; data that is there is backed up first
 
 README_migration.md says of each migration what it does, why, and how to undo it.
 exit codes: 0 up to date, 1 --check found pending migrations or the schema needs a person, 2 DATABASE_URL is not set
@@ -29,12 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `migrate`."""
     parser.add_argument("--check", action="store_true", help="only say what would be done")
     parser.add_argument("--json", action="store_true", help="the plan, or what was done, as JSON")
+    parser.add_argument("--without-backup", action="store_true", help="don't back up the data that is there before")
     add_data_dir(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Migrate or show the plan. The exit code of the contract."""
-    url = require(read_environment(arguments.data_dir), "DATABASE_URL")
+    environ = read_environment(arguments.data_dir)
+    url = require(environ, "DATABASE_URL")
     try:
         address.parse(url)
     except ValueError as error:
@@ -42,7 +47,10 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         if arguments.check:
             return _check(asyncio.run(plan(url)), as_json=arguments.json)
-        return _done(asyncio.run(migrate(url)), as_json=arguments.json)
+        before = None
+        if not arguments.without_backup:
+            before = before_migration(url, kept_of(environ, arguments.data_dir), chain_of(environ), now)
+        return _done(asyncio.run(migrate(url, before=before)), as_json=arguments.json)
     except SchemaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -7,13 +7,15 @@ Never: an address with its password in a message.
 import asyncio
 import secrets
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from control_plane.backups.configured import Configured, kept_by
 from control_plane.backups.encryption import Keys, keys
-from control_plane.backups.lines import BackupError
+from control_plane.backups.lines import BackupError, PlaceError
 from control_plane.moving.moves import Compared, Hooks, Moved, MoveError, Plan
 from control_plane.moving.places import place_of
 from control_plane.schema.runner import SchemaError
@@ -22,6 +24,7 @@ from control_plane.store import Chain, StoreError
 from control_plane.store.chain import KEY_BYTES, configured
 from layout_mutation.environment import require
 from layout_mutation.inputs import UnusableError
+from layout_mutation.installation import installation
 
 FROM_ENVIRONMENT = "env:"
 
@@ -79,10 +82,22 @@ def answered(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
     except (MoveError, SchemaError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except StoreError as error:
+    except (PlaceError, StoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 3
     except (BackupError, ValueError) as error:
+        raise UnusableError(str(error)) from None
+
+
+def kept_of(environ: Mapping[str, str], data_dir: Path | None, to: str | None = None) -> Configured:
+    """Where backups are, by the environment and by `to` over it; UnusableError where a setting makes no sense."""
+    named = dict(environ)
+    if to is not None:
+        named["CONTROL_PLANE_BACKUP_URL" if to.startswith("s3:") else "CONTROL_PLANE_BACKUP_DIR"] = to
+    folder = environ.get("CONTROL_PLANE_DATA_DIR")
+    try:
+        return kept_by(named, Path(folder) if folder else installation(data_dir).control_plane)
+    except ValueError as error:
         raise UnusableError(str(error)) from None
 
 

@@ -6,7 +6,7 @@ removed before a newer one was read to its end.
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -18,12 +18,15 @@ from msgspec import Struct
 from control_plane.alerts import Alerts, Severity
 from control_plane.backups import files, restoring
 from control_plane.backups.configured import Configured
-from control_plane.backups.lines import FORMAT, BackupError, Header
+from control_plane.backups.lines import FORMAT, BackupError, Header, PlaceError
 from control_plane.backups.places import Found, Place, name_of
 from control_plane.backups.restoring import Verified
 from control_plane.backups.rotation import superfluous
+from control_plane.schema import address
 from control_plane.schema import files as migrations
+from control_plane.schema.runner import SchemaError
 from control_plane.store import Chain, Shelf, Store, StoreError
+from control_plane.store.postgres import PostgresStore
 from service.engine import engine
 
 LATEST = "latest"
@@ -78,7 +81,7 @@ async def make(store: Store, kept: Configured, *, occasion: str, at: datetime, s
     try:
         trailer = await files.write(path, header, store.records(), kept.keys)
     except OSError as error:
-        raise BackupError(f"{error.filename or path}: {error.strerror or error}") from error
+        raise PlaceError(f"{error.filename or path}: {error.strerror or error}") from error
     if kept.keys.identities or not encrypted:
         _, read = await files.check(path, kept.keys)
         if read != trailer:
@@ -115,6 +118,29 @@ async def listed(kept: Configured) -> tuple[list[Backup], str]:
     return sorted(known, key=lambda one: (one.made_at, one.change), reverse=True), problem
 
 
+def before_migration(
+    url: str, kept: Configured, chain: Chain, clock: Callable[[], datetime], *, pooled: bool | None = None
+) -> Callable[[int], Awaitable[None]]:
+    """What `runner.migrate` awaits: data that is there is backed up first. Where that fails nothing is migrated (SchemaError)."""
+
+    async def back_up(schema: int) -> None:
+        store = PostgresStore(address.parse(url, pooled=pooled), connections_max=2, chain=chain)
+        try:
+            await store.open()
+            await store.fit()
+            if not restoring.is_empty(await store.position()):
+                await make(store, kept, occasion="before_migration", at=clock(), schema=schema)
+        except BackupError as error:
+            raise SchemaError(
+                f"nothing was migrated, because no backup could be made before: {error}. Make room, or set CONTROL_PLANE_BACKUP_DIR; "
+                "`layout-mutation migrate --without-backup` goes on without one"
+            ) from error
+        finally:
+            await store.close()
+
+    return back_up
+
+
 @asynccontextmanager
 async def local_file(kept: Configured, name: str) -> AsyncIterator[Path]:
     """A backup as a file of this machine, fetched for so long where it is only remote; raises BackupError."""
@@ -130,6 +156,16 @@ async def local_file(kept: Configured, name: str) -> AsyncIterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="layout-mutation-") as folder:
         yield await kept.remote.fetch(name, Path(folder))
+
+
+@asynccontextmanager
+async def given_file(kept: Configured, text: str) -> AsyncIterator[Path]:
+    """The same for a person at this machine, who may also name any file."""
+    if await asyncio.to_thread(Path(text).is_file):
+        yield Path(text)
+        return
+    async with local_file(kept, text) as file:
+        yield file
 
 
 class Backups:
@@ -155,9 +191,13 @@ class Backups:
             await self._keep(backup)
             self._alerts.settle(FAILED)
             self._alerts.settle(OLD)
-            log.info("backup_made", name=backup.name, size=backup.size, records=backup.records, places=backup.places)
             await self._rotate(backup)
             return backup
+
+    async def scheduled(self) -> None:
+        """What one of all instances does regularly; raises as `make` does."""
+        backup = await self.make("scheduled")
+        log.info("backup_made", name=backup.name, size=backup.size, records=backup.records, places=backup.places)
 
     async def all(self) -> list[Backup]:
         """Those that are there, the newest first, with what the shelf knows of them; raises BackupError, StoreError."""
@@ -233,12 +273,11 @@ class Backups:
                     await place.remove(one.name)
                     gone.add(one.name)
             except BackupError as error:
-                log.warning("backups_not_rotated", problem=str(error))
+                self._tell_remote(str(error))
         if gone:
             async with self._store.transaction() as transaction:
                 for name in sorted(gone):
                     await transaction.discard(Shelf.BACKUP, name, self._clock())
-            log.info("backups_rotated", gone=len(gone))
 
     async def _keep(self, backup: Backup) -> None:
         async with self._store.transaction() as transaction:

@@ -30,7 +30,7 @@ class Configured(Struct, frozen=True):
     keep: Keep
 
 
-def configured(environ: Mapping[str, str], data_dir: Path) -> Configured:
+def kept_by(environ: Mapping[str, str], data_dir: Path) -> Configured:
     """Out of variables by their names, empty ones being absent; raises ValueError that names the variable and the fix."""
 
     def of(name: str) -> str:

@@ -43,6 +43,10 @@ class BackupError(Exception):
     """A backup can't be made, or this one can't be used. The message says why and what to do, without secrets."""
 
 
+class PlaceError(BackupError):
+    """A place where backups are kept can't be reached or used right now."""
+
+
 class Header(Struct, frozen=True, kw_only=True, rename="camel", tag="header", tag_field="record"):
     """What is known before the first record is read."""
 

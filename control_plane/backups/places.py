@@ -20,7 +20,7 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from control_plane.backups.files import DRAFT, FILE_MODE, FOLDER_MODE
-from control_plane.backups.lines import BackupError, Header
+from control_plane.backups.lines import BackupError, Header, PlaceError
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class Found(Struct, frozen=True):
 
 
 class Place(Protocol):
-    """Where files are kept; every method raises BackupError when it can't be reached."""
+    """Where files are kept; every method raises PlaceError when it can't be reached."""
 
     @property
     def word(self) -> str:
@@ -124,7 +124,7 @@ class Folder:
         try:
             return await asyncio.to_thread(work)
         except OSError as error:
-            raise BackupError(f"{error.filename or self.path}: {error.strerror or error}") from error
+            raise PlaceError(f"{error.filename or self.path}: {error.strerror or error}") from error
 
 
 class Bucket:
@@ -188,7 +188,7 @@ class Bucket:
         except FileNotFoundError:
             raise BackupError(f"{self.url} has no such backup, or there is no such bucket") from None
         except (BaseError, OSError) as error:
-            raise BackupError(f"{self.url} can't be used: {_why(error)}") from error
+            raise PlaceError(f"{self.url} can't be used: {_why(error)}") from error
 
 
 def _sorted(files: list[tuple[str, int]]) -> list[Found]:

@@ -5,6 +5,7 @@ Into a store everything comes in one transaction, or nothing does. Counterpart: 
 """
 
 import asyncio
+import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from datetime import datetime
@@ -18,12 +19,12 @@ from control_plane.backups import files
 from control_plane.backups.encryption import Keys
 from control_plane.backups.lines import Account, BackupError, Header, Sum, encode, kind_of
 from control_plane.intent import Action
-from control_plane.moving.standing import is_empty
 from control_plane.publishing import SYSTEM
 from control_plane.schema import address, throwaway
 from control_plane.schema import files as migrations
 from control_plane.schema.runner import SchemaError, migrate, plan
-from control_plane.store import Chain, Installation, Store, StoredAudit, StoreError
+from control_plane.store import Chain, Installation, Position, Store, StoredAudit, StoreError
+from control_plane.store.local import LocalStore
 from control_plane.store.postgres import PostgresStore
 
 CONNECTIONS_MAX = 2
@@ -51,18 +52,13 @@ class Verified(Struct, frozen=True, kw_only=True, rename="camel"):
     name: str
     ok: bool
     where: str
-    """`database`: it was restored into a throw-away one; `file`: it was read to its end, since none could be made."""
+    """`database` or `sqlite`: it was restored into a throw-away one; `file`: it can't even be read to its end."""
     problem: str = ""
     records: int = 0
     made_at: datetime | None = None
     audit_sound: bool | None = None
     """Whether each entry of the audit is what was sealed, as far as the keys reach; None where that was not looked at."""
     remark: str = ""
-
-
-class _Throwaway(Struct, frozen=True):
-    url: str
-    pooled: bool | None
 
 
 async def into_store(file: Path, keys: Keys, store: Store, at: datetime) -> Restored:
@@ -156,7 +152,7 @@ async def holds_data(url: str, chain: Chain, *, pooled: bool | None = None) -> b
 async def verify(file: Path, keys: Keys, url: str, chain: Chain, *, pooled: bool | None = None) -> Verified:
     """Restore into a throw-away database beside the one of `url`, compare all that is there, and check the audit.
 
-    Where no database can be made the file is read to its end, and `where` says so. Raises StoreError where nothing can be said.
+    Where no database may be made it is a throw-away SQLite store, and `where` says so. Raises StoreError where nothing can be said.
     """
     try:
         header, trailer = await files.check(file, keys)
@@ -166,16 +162,21 @@ async def verify(file: Path, keys: Keys, url: str, chain: Chain, *, pooled: bool
     whole = Verified(name=file.name, ok=True, where="file", records=trailer.records, made_at=header.made_at)
     try:
         async with throwaway.throwaway_database(url, pooled=pooled) as there:
-            return await _tried(file, keys, _Throwaway(there, pooled), chain, whole, trailer.kinds)
+            await migrate(there, pooled=pooled)
+            store = _store(address.parse(there, pooled=pooled), chain)
+            return await _tried(file, keys, store, chain, whole, trailer.kinds)
     except SchemaError as error:
-        return msgspec.structs.replace(whole, remark=f"not restored, only read to its end: {error}")
+        # Somewhere it is restored in any case: SQLite needs nobody's leave.
+        with tempfile.TemporaryDirectory(prefix="layout-mutation-verify-") as folder:
+            tried = await _tried(
+                file, keys, LocalStore(Path(folder) / "store", chain=chain), chain, whole, trailer.kinds
+            )
+        return msgspec.structs.replace(tried, where="sqlite", remark=f"restored into SQLite: {error}")
 
 
 async def _tried(
-    file: Path, keys: Keys, there: _Throwaway, chain: Chain, whole: Verified, kinds: dict[str, Sum]
+    file: Path, keys: Keys, store: Store, chain: Chain, whole: Verified, kinds: dict[str, Sum]
 ) -> Verified:
-    await migrate(there.url, pooled=there.pooled)
-    store = _store(address.parse(there.url, pooled=there.pooled), chain)
     try:
         await store.open()
         async with aclosing(files.records(file, keys)) as records:
@@ -200,6 +201,11 @@ async def _kinds_of(store: Store) -> dict[str, Sum]:
     async for record in store.records():
         account.add(kind_of(record), encode(record), 1)
     return account.trailer().kinds
+
+
+def is_empty(position: Position) -> bool:
+    """Whether nobody has written yet."""
+    return position.installation is None and position.audit_number == 0 and position.table_version == 0
 
 
 def _usable_header(file: Path, keys: Keys) -> Header:

@@ -18,7 +18,7 @@ from control_plane.alerts import Alerts
 from control_plane.auditing.check import verify as verify_audit
 from control_plane.backups import files, restoring
 from control_plane.backups.backups import FAILED, OLD, REMOTE_AWAY, UNVERIFIED, Backups, local_file, make
-from control_plane.backups.configured import Configured, configured
+from control_plane.backups.configured import Configured, kept_by
 from control_plane.backups.lines import BackupError
 from control_plane.backups.restoring import NotEmptyError
 from control_plane.schema import address, runner
@@ -34,7 +34,7 @@ WHOSE = Installation("7b0c6d0e-0000-4000-8000-000000000001", 3, NOW)
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Configured:
-    return configured({}, tmp_path)
+    return kept_by({}, tmp_path)
 
 
 @pytest.fixture
@@ -301,7 +301,7 @@ async def test_verify_says_where_the_audit_was_tampered_with_before(
     assert "audit" in verified.problem
 
 
-async def test_a_role_that_may_not_create_databases_has_the_file_read(
+async def test_a_role_that_may_not_create_databases_has_it_restored_into_sqlite(
     store: PostgresStore, kept: Configured, database_url: str
 ) -> None:
     await fill(store)
@@ -316,7 +316,7 @@ async def test_a_role_that_may_not_create_databases_has_the_file_read(
     finally:
         await connection.execute(f"DROP ROLE {role}")
         await connection.close()
-    assert (verified.ok, verified.where) == (True, "file")
+    assert (verified.ok, verified.where, verified.audit_sound) == (True, "sqlite", True)
     assert "may not create databases" in verified.remark
 
 
@@ -333,7 +333,7 @@ class Clock:
 
 async def test_backups_are_listed_rotated_and_accounted_for(store: PostgresStore, tmp_path: Path) -> None:
     clock, alerts = Clock(), Alerts()
-    kept = configured({"CONTROL_PLANE_BACKUP_KEEP": "2 daily"}, tmp_path)
+    kept = kept_by({"CONTROL_PLANE_BACKUP_KEEP": "2 daily"}, tmp_path)
     backups = Backups(store, kept, alerts, clock=clock)
     await fill(store)
     (kept.folder.path).mkdir()
@@ -366,7 +366,7 @@ async def test_an_old_newest_backup_is_an_alert_until_there_is_a_new_one(
 async def test_a_full_disk_and_a_bad_backup_are_alerts(store: PostgresStore, tmp_path: Path, database_url: str) -> None:
     alerts = Alerts()
     (tmp_path / "backups").write_text("in the way")
-    backups = Backups(store, configured({}, tmp_path), alerts, clock=Clock())
+    backups = Backups(store, kept_by({}, tmp_path), alerts, clock=Clock())
     with pytest.raises(BackupError, match=r"File exists|Not a directory"):
         await backups.make("scheduled")
     assert [alert.id for alert in alerts.open()] == [FAILED]
@@ -389,7 +389,7 @@ async def test_a_second_place_that_is_away_is_an_alert_and_the_first_has_the_bac
 ) -> None:
     environ = {"CONTROL_PLANE_BACKUP_URL": "s3://a/b", "CONTROL_PLANE_BACKUP_ENDPOINT": "http://127.0.0.1:9"}
     alerts = Alerts()
-    backup = await Backups(store, configured(environ, tmp_path), alerts, clock=Clock()).make("scheduled")
+    backup = await Backups(store, kept_by(environ, tmp_path), alerts, clock=Clock()).make("scheduled")
     assert backup.places == ("folder",)
     assert [alert.id for alert in alerts.open()] == [REMOTE_AWAY]
 
@@ -399,14 +399,14 @@ async def test_a_service_without_the_identity_makes_backups_that_only_its_holder
 ) -> None:
     identity = pyrage.x25519.Identity.generate()
     environ = {"CONTROL_PLANE_BACKUP_RECIPIENTS": str(identity.to_public())}
-    kept = configured(environ, tmp_path)
+    kept = kept_by(environ, tmp_path)
     await fill(store)
     backup = await make(store, kept, occasion="scheduled", at=NOW)
     assert backup.name.endswith(".age")
     async with local_file(kept, "latest") as file:
         with pytest.raises(BackupError, match="CONTROL_PLANE_BACKUP_IDENTITY"):
             await files.check(file, kept.keys)
-        holder = configured(environ | {"CONTROL_PLANE_BACKUP_IDENTITY": str(identity)}, tmp_path)
+        holder = kept_by(environ | {"CONTROL_PLANE_BACKUP_IDENTITY": str(identity)}, tmp_path)
         assert (await files.check(file, holder.keys))[1].records == backup.records
 
 
@@ -432,5 +432,5 @@ def test_settings_that_make_no_sense_are_refused_by_name(tmp_path: Path) -> None
         "IDENTITY": "you",
     }.items():
         with pytest.raises(ValueError, match=f"CONTROL_PLANE_BACKUP_{name}"):
-            configured({f"CONTROL_PLANE_BACKUP_{name}": value}, tmp_path)
-    assert configured({"CONTROL_PLANE_BACKUP_EVERY": "off"}, tmp_path).every is None
+            kept_by({f"CONTROL_PLANE_BACKUP_{name}": value}, tmp_path)
+    assert kept_by({"CONTROL_PLANE_BACKUP_EVERY": "off"}, tmp_path).every is None
