@@ -16,7 +16,7 @@ import structlog
 import uuid_utils
 from aiohttp import web
 
-from control_plane import admin, api
+from control_plane import admin, api, stores
 from control_plane.alerts import Alerts, Severity
 from control_plane.attributes import Attributes, SavedGroups, Toggles
 from control_plane.audit import AUDIT_KEY_UNKNOWN, Audit
@@ -44,13 +44,12 @@ from control_plane.publishing import Publishing
 from control_plane.rewriter import Rewriter
 from control_plane.rules_files import RulesFiles
 from control_plane.schedules import Schedules
-from control_plane.schema import address, runner
+from control_plane.schema import runner
 from control_plane.services import SERVICES, Services
 from control_plane.settings import ControlPlaneSettings
 from control_plane.signing import Signer
 from control_plane.store import Chain, Installation, Store, StoreError
 from control_plane.store.chain import configured
-from control_plane.store.postgres import PostgresStore
 from control_plane.table_copy import TableCopy
 from control_plane.telemetry import Telemetry
 from control_plane.tokens import Tokens
@@ -72,9 +71,8 @@ def create(
 
     `judge` gives second opinions; its own one where it is left out.
     """
-    place = address.parse(settings.database_url, pooled=settings.database_pooled)
     chain = configured(settings.audit_keys, settings.signing_key)
-    store = PostgresStore(place, connections_max=settings.database_connections, chain=chain)
+    store = stores.built(settings, chain)
     alerts = Alerts(instance=f"{socket.gethostname()}:{settings.address[1]}", clock=clock)
     adjustable = AdjustableSettings(store, alerts, clock=clock)
     exchange = Exchange(settings.redis_url, Keys(settings.layout_mutation_environment))
@@ -82,7 +80,7 @@ def create(
     copy = TableCopy(Path(settings.data_dir))
     publishing = Publishing(store, exchange, signer, copy, alerts=alerts, clock=clock, engine=engine())
     telemetry = Telemetry()
-    healer = Healer(place, store, alerts, telemetry, clock=clock)
+    healer = Healer(stores.schema_of(settings), store, alerts, telemetry, clock=clock)
     publishing.check_interval_s = lambda: adjustable.current().check_interval_s
     pages, rewriter, judge = OriginPages(settings.origins), Rewriter(), judge or Judge()
     mutations = Mutations(store, publishing, Gate(pages, rewriter, judge))
@@ -116,7 +114,7 @@ def create(
         preview=Preview(store, publishing, pages, rewriter, judge, clock=clock),
         preview_links=PreviewLinks(store, signer, site_urls=settings.site_urls, clock=clock),
         rules_files=RulesFiles(store, publishing, documents),
-        migration=MigrationChecker(store, place_of(settings.database_url), publishing, documents, source),
+        migration=MigrationChecker(store, place_of(settings.store_address), publishing, documents, source),
         exchange=exchange,
         healer=healer,
         health=Health(store, exchange, publishing, healer),
@@ -139,8 +137,8 @@ def _source(settings: ControlPlaneSettings, chain: Chain) -> Source | None:
 
 def _settling(settings: ControlPlaneSettings, chain: Chain, source: Source | None, alerts: Alerts) -> Settling:
     """What is done about a store that is not the one of the last start."""
-    url, pooled = settings.database_url, settings.database_pooled
-    target = Source(place_of(url), lambda: opened(url, chain, pooled=pooled, to_write=True))
+    named, pooled = settings.store_address, settings.database_pooled
+    target = Source(place_of(named), lambda: opened(named, chain, pooled=pooled, to_write=True))
     hooks = Hooks(settings.move_before, settings.move_after)
     sources = [] if source is None else [source]
     return Settling(Whereabouts(Path(settings.data_dir)), target, sources, hooks, alerts, chain)
@@ -205,7 +203,7 @@ def _report(work: asyncio.Task[None]) -> None:
 
 async def _begin(services: Services, store: Store, settling: Settling) -> None:
     settings = services.settings
-    applied = await runner.migrate(settings.database_url, pooled=settings.database_pooled)
+    applied = await stores.prepare(settings)
     for step in applied:
         log.info("migration_applied", number=step.number, name=step.name)
     await settling.settle()

@@ -52,7 +52,7 @@ class Healer:
 
     def __init__(
         self,
-        address: Address,
+        address: Address | None,
         store: Store,
         alerts: Alerts,
         telemetry: Telemetry,
@@ -60,7 +60,7 @@ class Healer:
         clock: Callable[[], datetime],
         refill: Refill | None = None,
     ) -> None:
-        """`refill` puts rows back that were lost with their table: what a mirror is for."""
+        """`address`: None for a store that looks after its own schema. `refill` puts rows back that were lost with their table: what a mirror is for."""
         self._address = address
         self._store = store
         self._alerts = alerts
@@ -132,6 +132,8 @@ class Healer:
             log.exception("healing_failed", error=type(error).__name__)
 
     async def _outcome(self) -> Outcome:
+        if self._address is None:
+            return Outcome()
         with store_errors():
             async with runner.connected(self._address) as connection:
                 try:
@@ -145,6 +147,7 @@ class Healer:
 
     async def _make_anew(self) -> None:
         """The schema is gone, or an older one: brought up to date, and filled from the copy if there is one. Raises SchemaError."""
+        assert self._address is not None, "there is a schema to look at"
         applied = await runner.migrate_there(self._address)
         if not applied or applied[0].number > 1:
             return

@@ -7,6 +7,8 @@ a secret.
 import base64
 import re
 from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
@@ -16,7 +18,18 @@ from service.settings import SECRET
 
 JWT_SECRET_CHARACTERS_MIN = 32  # RFC 7518 3.2: an HS256 key has at least the size of the hash
 SIGNING_KEY_BYTES = 32
+DATA_DIR = ".layout-mutation/control-plane"
+LOCAL_FILE = "store.sqlite3"
+LOCAL_PREFIX = "local:"
+"""What an address begins with that is a file's path."""
 _LOST_KEY = re.compile(r"lost:[0-9a-f]{16}")
+
+
+class StoreName(StrEnum):
+    """What the service may keep everything in."""
+
+    POSTGRES = "postgres"
+    LOCAL = "local"
 
 
 class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
@@ -30,13 +43,13 @@ class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
     database_url: Annotated[
         str,
         Meta(
-            description="PostgreSQL, for example postgresql://user:password@host:5432/layout_mutation. "
-            "Version 15 or newer, in the form that Supabase, Neon, Heroku, Render or RDS show, with libpq's parameters "
+            description="PostgreSQL, for example postgresql://user:password@host:5432/layout_mutation; needed unless "
+            "CONTROL_PLANE_STORE is local. Version 15 or newer, in the form that Supabase, Neon, Heroku, Render or RDS show, with libpq's parameters "
             "(sslmode, sslrootcert, connect_timeout, target_session_attrs, …); sslmode=verify-full asks who answers. A transaction "
             "pooler is recognised by port 6432, 6543 or 25061, `pooler` in the host, or `?pgbouncer=true`.",
             extra=SECRET,
         ),
-    ]
+    ] = ""
     redis_url: Annotated[
         str, Meta(description="Redis or Valkey, for example redis://127.0.0.1:6379/0.", extra=SECRET)
     ] = "redis://127.0.0.1:6379/0"
@@ -57,7 +70,14 @@ class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
         Meta(
             description="Folder of its own; holds a copy of the last published table, for the day the database is gone."
         ),
-    ] = ".layout-mutation/control-plane"
+    ] = DATA_DIR
+    store: Annotated[
+        StoreName,
+        Meta(
+            description="Where everything is kept: postgres (at DATABASE_URL), or local: one SQLite file in "
+            "CONTROL_PLANE_DATA_DIR, for a small installation of one machine, whose disk has to last."
+        ),
+    ] = StoreName.POSTGRES
     signing_key: Annotated[
         str,
         Meta(
@@ -160,6 +180,11 @@ class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
     ] = "7 daily, 4 weekly, 12 monthly"
 
     def __post_init__(self) -> None:
+        if self.store is StoreName.POSTGRES and not self.database_url:
+            raise ValueError(
+                "DATABASE_URL is not set: name a PostgreSQL, or set CONTROL_PLANE_STORE=local to keep everything in one "
+                "file on this machine"
+            )
         _check_listen(self.listen)
         check_signing_key(self.signing_key)
         check_audit_keys(self.audit_keys)
@@ -169,6 +194,16 @@ class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
             raise ValueError("CONTROL_PLANE_PUBLIC_URL must begin with http:// or https://")
         _check_addresses("CONTROL_PLANE_ORIGINS: the origin", self.origins)
         _check_addresses("CONTROL_PLANE_SITE_URLS: the address", self.site_urls)
+
+    @property
+    def local_file(self) -> str:
+        """The file of the local store."""
+        return str(Path(self.data_dir) / LOCAL_FILE)
+
+    @property
+    def store_address(self) -> str:
+        """Where everything is kept, in one word: a URL with its secrets, or local: and a path."""
+        return self.database_url if self.store is StoreName.POSTGRES else f"{LOCAL_PREFIX}{self.local_file}"
 
     @property
     def address(self) -> tuple[str, int]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from control_plane import tokens
+from control_plane.settings import StoreName
 from layout_mutation import keyring
 from layout_mutation.embedded.ports import free_port
 from layout_mutation.embedded.postgres import EmbeddedPostgres
@@ -84,7 +85,9 @@ class Ensemble:
         return ()
 
     def _postgres(self) -> tuple[Part, ...]:
-        """The embedded PostgreSQL, unless `DATABASE_URL` names another."""
+        """The embedded PostgreSQL, unless `DATABASE_URL` names another or everything is kept in a file."""
+        if self._options.store is not StoreName.POSTGRES:
+            return ()
         found = urlsplit(self._embedded_url("DATABASE_URL"))
         if not found.port:
             return ()

@@ -17,6 +17,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 import layout_mutation
+from control_plane.settings import StoreName
 from layout_mutation.embedded.ports import LOOPBACK
 from layout_mutation.installation import Installation
 from layout_mutation.processes import ChildProcess, Interruption, Program, RunError, stop_leftover
@@ -48,6 +49,7 @@ class Options:
     demo_port: int = 8082
     workers: int = 2
     verbose: bool = False
+    store: StoreName = StoreName.POSTGRES
 
     @property
     def site_url(self) -> str:
@@ -152,6 +154,7 @@ class Services:
         given = {
             "CONTROL_PLANE_LISTEN": f"{LOOPBACK}:{self.options.admin_port}",
             "CONTROL_PLANE_DATA_DIR": str(self.place.control_plane),
+            "CONTROL_PLANE_STORE": self.options.store.value,
             "CONTROL_PLANE_ORIGINS": json.dumps(origins(self.options)),
             "CONTROL_PLANE_SITE_URLS": json.dumps({"*": self.options.site_url}),
             "CONTROL_PLANE_PUBLIC_URL": self.options.admin_url,

@@ -19,7 +19,7 @@ from control_plane.backups.lines import BackupError, PlaceError
 from control_plane.moving.moves import Compared, Hooks, Moved, MoveError, Plan
 from control_plane.moving.places import place_of
 from control_plane.schema.runner import SchemaError
-from control_plane.settings import check_audit_keys, check_signing_key
+from control_plane.settings import DATA_DIR, LOCAL_FILE, LOCAL_PREFIX, StoreName, check_audit_keys, check_signing_key
 from control_plane.store import Chain, StoreError
 from control_plane.store.chain import KEY_BYTES, configured
 from layout_mutation.environment import require
@@ -57,6 +57,9 @@ def default_store(option: str, text: str | None, environ: dict[str, str]) -> str
     """The address that an option names, or the environment where it is left out; UnusableError where neither does."""
     if text is not None:
         return named_store(option, text, environ)
+    if environ.get("CONTROL_PLANE_STORE") == StoreName.LOCAL:
+        folder = environ.get("CONTROL_PLANE_DATA_DIR") or DATA_DIR
+        return named_store("CONTROL_PLANE_DATA_DIR", f"{LOCAL_PREFIX}{Path(folder) / LOCAL_FILE}", environ)
     return named_store("DATABASE_URL", require(environ, "DATABASE_URL"), environ)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from control_plane.settings import StoreName
 from layout_mutation import keyring
 from layout_mutation.embedded.ports import is_free
 from layout_mutation.ensemble import Ensemble
@@ -66,6 +67,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(option, type=_port, default=default, metavar="PORT", help=f"{meaning} [{default}]")
     workers = Options.workers
     parser.add_argument("--workers", type=_count, default=workers, metavar="N", help=f"sidecar processes [{workers}]")
+    parser.add_argument(
+        "--store",
+        choices=[name.value for name in StoreName],
+        help="where everything is kept: PostgreSQL, or one SQLite file in the data folder [postgres, or CONTROL_PLANE_STORE]",
+    )
     parser.add_argument("--verbose", action="store_true", help="show what the processes log")
 
 
@@ -91,6 +97,7 @@ def options_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Opt
         demo_port=arguments.demo_port,
         workers=arguments.workers,
         verbose=arguments.verbose,
+        store=_store(arguments.store or environ.get("CONTROL_PLANE_STORE") or StoreName.POSTGRES),
     )
     if len(set(options.ports.values())) < len(options.ports):
         raise RunError(f"{', '.join(options.ports)} must differ from each other")
@@ -162,3 +169,11 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= WORKERS_MAX:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes: 1 to {WORKERS_MAX}")
     return int(text)
+
+
+def _store(name: str) -> StoreName:
+    try:
+        return StoreName(name)
+    except ValueError:
+        known = " or ".join(StoreName)
+        raise RunError(f"CONTROL_PLANE_STORE is {known}, not {name[:80]!r}") from None

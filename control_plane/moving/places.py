@@ -12,6 +12,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from control_plane.schema import address, runner
+from control_plane.settings import LOCAL_PREFIX
 from control_plane.store import Chain, Store, StoreError
 from control_plane.store.local import LocalStore
 from control_plane.store.postgres import PostgresStore
@@ -43,14 +44,14 @@ class Place(Struct, frozen=True, rename="camel"):
 def place_of(text: str) -> Place:
     """The place that a URL or a path names; ValueError with the fix, and without the URL, where it names none."""
     if is_path(text):
-        return Place(StoreKind.LOCAL, str(Path(text).absolute()))
+        return Place(StoreKind.LOCAL, str(_file_of(text)))
     found = address.parse(text)
     hosts = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in found.hosts)
     return Place(StoreKind.POSTGRES, f"{hosts or 'this machine'}/{found.database}")
 
 
 def is_path(text: str) -> bool:
-    """Whether a text names a file: whatever is no URL."""
+    """Whether a text names a file, with or without `local:` before it: whatever is no URL."""
     return "://" not in text
 
 
@@ -82,10 +83,17 @@ async def opened(
 
 
 def _file(text: str, *, to_write: bool) -> Path:
-    path = Path(text).absolute()
+    path = _file_of(text)
     if not to_write and not path.exists():
         raise StoreError(f"there is no file {path}")
     return path
+
+
+def _file_of(text: str) -> Path:
+    path = text.removeprefix(LOCAL_PREFIX)
+    if not path:
+        raise ValueError(f"{LOCAL_PREFIX} needs the path of a file behind it")
+    return Path(path).absolute()
 
 
 async def _check_schema(text: str, pooled: bool | None) -> None:

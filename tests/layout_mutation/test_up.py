@@ -129,6 +129,13 @@ def test_the_environments_servers_replace_the_embedded_ones(up: RunningUp, datab
     assert (given["DATABASE_URL"], given["REDIS_URL"]) == (database_url, redis_url)
 
 
+def test_in_a_file_there_is_no_database(up: RunningUp) -> None:
+    up.options = ("--demo", "--store", "local")
+    up.start()
+    assert set(up.processes()) == PARTS - {"postgres"}
+    assert up.service("control_plane")["environment"]["CONTROL_PLANE_STORE"] == "local"
+
+
 def test_a_second_up_in_the_same_folder_names_the_first(up: RunningUp) -> None:
     up.start()
     second = RunningUp(up.folder).start()

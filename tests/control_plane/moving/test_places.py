@@ -48,6 +48,21 @@ def test_what_names_no_store_is_said_without_it() -> None:
     assert "hunter2" not in str(caught.value)
 
 
+async def test_a_file_is_a_place_too(tmp_path: Path) -> None:
+    address = f"local:{tmp_path}/store.sqlite3"
+    assert place_of(address) == Place(StoreKind.LOCAL, f"{tmp_path}/store.sqlite3")
+    with pytest.raises(StoreError, match="there is no file"):
+        async with opened(address, CHAIN):
+            pass
+    assert list(tmp_path.iterdir()) == []
+    async with opened(address, CHAIN, to_write=True) as store:
+        await store.ping()
+    async with opened(address, CHAIN) as store:
+        assert (await store.position()).installation is None
+    with pytest.raises(ValueError, match="needs the path of a file"):
+        place_of("local:")
+
+
 async def test_to_write_the_schema_is_made_and_to_read_nothing_is_changed(database_url: str) -> None:
     with pytest.raises(StoreError, match="has schema 0"):
         async with opened(database_url, CHAIN):
