@@ -18,7 +18,8 @@ from service.clock import now
 EXAMPLES = """\
 examples:
   layout-mutation migrate --check
-      what would be done; changes nothing; exit code 1 if there is something to do
+      what would be done, which tables are locked meanwhile and for how long; changes nothing; exit code 1 if there
+      is something to do
   layout-mutation migrate
       create the database and the schema where they are missing, apply what is pending; data that is there is backed up first
 
@@ -67,6 +68,7 @@ def _check(found: Plan, *, as_json: bool) -> int:
         print(f"database {found.database}{exists}: schema {found.current} of {found.latest}")
         for step in found.pending:
             print(f"  {step.number:04} {step.name}: {step.what}")
+            print(f"       {step.duration}; locks {', '.join(step.locks) or 'nothing that is in use'}")
         if found.problem:
             print(f"error: {found.problem}", file=sys.stderr)
     return 1 if found.pending or found.problem or not found.database_exists else 0

@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parent / "migrations"
 HEADINGS = ("What", "Why", "Undo")
 
 _FILE_NAME = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")
-_HEADER_LINE = re.compile(r"^-- (?:(What|Why|Undo): )?(.*)$")
+_HEADER_LINE = re.compile(r"^-- (?:(What|Why|Undo|Locks): )?(.*)$")
 
 
 class Migration(Struct, frozen=True):
@@ -27,7 +27,7 @@ class Migration(Struct, frozen=True):
 
     @property
     def header(self) -> dict[str, str]:
-        """`What`, `Why` and `Undo` out of the comment at the top; raises ValueError if one is missing."""
+        """`What`, `Why`, `Undo`, and `Locks` where there is one, out of the comment at the top; raises ValueError if one is missing."""
         found: dict[str, str] = {}
         heading = ""
         for line in self.sql.splitlines():

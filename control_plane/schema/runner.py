@@ -18,6 +18,7 @@ from msgspec import Struct
 from control_plane.schema import files, trouble
 from control_plane.schema.address import Address, parse
 from control_plane.schema.files import Migration
+from control_plane.schema.locks import impact
 from control_plane.store import StoreError
 
 if TYPE_CHECKING:
@@ -60,6 +61,10 @@ class Step(Struct, frozen=True, rename="camel"):
     number: int
     name: str
     what: str
+    locks: tuple[str, ...] = ()
+    """Which tables others wait for while it runs, such as `ACCESS EXCLUSIVE on mutations`; all until the last is applied."""
+    duration: str = ""
+    """`instant`, `by rows` or `long`."""
 
 
 class Plan(Struct, frozen=True, rename="camel"):
@@ -241,7 +246,12 @@ async def _check_owner(connection: "Connection") -> None:
 
 
 def _steps(migrations: Sequence[Migration]) -> tuple[Step, ...]:
-    return tuple(Step(migration.number, migration.name, migration.header["What"]) for migration in migrations)
+    return tuple(_step(migration) for migration in migrations)
+
+
+def _step(migration: Migration) -> Step:
+    costs = impact(migration)
+    return Step(migration.number, migration.name, migration.header["What"], costs.locks, costs.duration)
 
 
 async def _create_schema(connection: "Connection", address: Address) -> None:

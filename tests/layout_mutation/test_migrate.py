@@ -30,10 +30,13 @@ def test_check_says_what_is_to_do_and_changes_nothing(run: CommandLine, database
         assert (ran.code, ran.err) == (1, "")
         first, *steps = ran.text.splitlines()
         assert first.endswith(f": schema 0 of {LATEST}")
-        assert len(steps) == LATEST
+        assert len(steps) == 2 * LATEST
         assert steps[0].startswith("  0001 ")
+        assert steps[1] == "       instant; locks nothing that is in use"
+        assert any(line.startswith("       long; locks ACCESS EXCLUSIVE on audit_entries, ") for line in steps)
     plan = json.loads(run("migrate", "--check", "--json", environment=here).out)
     assert (plan["current"], plan["latest"], len(plan["pending"]), plan["problem"]) == (0, LATEST, LATEST, "")
+    assert (plan["pending"][0]["locks"], plan["pending"][0]["duration"]) == ([], "instant")
 
 
 def test_migrate_applies_once(run: CommandLine, database_url: str) -> None:

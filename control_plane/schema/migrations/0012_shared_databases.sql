@@ -1,6 +1,7 @@
 -- What: Row-level security and privileges for databases that are shared, a shelf for rows that fit nowhere, and a reason for every constraint, index, trigger and policy.
 -- Why: Beside other programs, roles and an API over the whole database (Supabase's anon), nobody may see or change rules who was not let in; and a schema is only repaired safely by those who know what each part is for.
 -- Undo: SELECT layout_mutation.revoke_access(role) FROM layout_mutation.granted_roles; DO $$ DECLARE one record; BEGIN FOR one IN SELECT tablename, policyname FROM pg_policies WHERE schemaname = 'layout_mutation' LOOP EXECUTE format('DROP POLICY %I ON layout_mutation.%I', one.policyname, one.tablename); END LOOP; FOR one IN SELECT tablename FROM pg_tables WHERE schemaname = 'layout_mutation' LOOP EXECUTE format('ALTER TABLE layout_mutation.%I DISABLE ROW LEVEL SECURITY', one.tablename); END LOOP; END $$; DROP FUNCTION layout_mutation.protect(), layout_mutation.explain(), layout_mutation.grant_access(text, text), layout_mutation.revoke_access(text), layout_mutation.outsiders(), layout_mutation.access_of(name); DROP TABLE layout_mutation.granted_roles, layout_mutation.quarantines; (what was quarantined is lost)
+-- Locks: instant: ACCESS EXCLUSIVE on every table
 
 SELECT layout_mutation.create_shelf('quarantines', 'Rows that fitted nowhere any more, with the reason; moved here by repairs, never deleted.');
 
