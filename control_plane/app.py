@@ -46,7 +46,7 @@ from control_plane.rules_files import RulesFiles
 from control_plane.schedules import Schedules
 from control_plane.schema import runner
 from control_plane.services import SERVICES, Services
-from control_plane.settings import ControlPlaneSettings
+from control_plane.settings import LOCAL_PREFIX, ControlPlaneSettings, StoreName
 from control_plane.signing import Signer
 from control_plane.store import Chain, Installation, Store, StoreError
 from control_plane.store.chain import configured
@@ -114,7 +114,9 @@ def create(
         preview=Preview(store, publishing, pages, rewriter, judge, clock=clock),
         preview_links=PreviewLinks(store, signer, site_urls=settings.site_urls, clock=clock),
         rules_files=RulesFiles(store, publishing, documents),
-        migration=MigrationChecker(store, place_of(settings.store_address), publishing, documents, source),
+        migration=MigrationChecker(
+            store, place_of(settings.store_address), publishing, documents, _beside(settings, source)
+        ),
         exchange=exchange,
         healer=healer,
         health=Health(store, exchange, publishing, healer),
@@ -130,9 +132,17 @@ def create(
 
 
 def _source(settings: ControlPlaneSettings, chain: Chain) -> Source | None:
-    """The store that the data is to come from, if the settings name one."""
-    given = settings.move_from
-    return Source(place_of(given), lambda: opened(given, chain)) if given else None
+    """The store that the data is to come from: the one that is named, or the one that was in use before `store` was changed."""
+    local = settings.store is StoreName.LOCAL
+    other = settings.database_url if local else f"{LOCAL_PREFIX}{settings.local_file}"
+    text, given = (settings.move_from, True) if settings.move_from else (other, False)
+    return Source(place_of(text), lambda: opened(text, chain), given) if text else None
+
+
+def _beside(settings: ControlPlaneSettings, source: Source | None) -> Source | None:
+    """What the migration checker compares with: the store that was named, or a file that a move left behind."""
+    left = settings.store is StoreName.POSTGRES and Path(settings.local_file).exists()
+    return source if source is not None and (source.given or left) else None
 
 
 def _settling(settings: ControlPlaneSettings, chain: Chain, source: Source | None, alerts: Alerts) -> Settling:

@@ -9,7 +9,7 @@ from control_plane.moving.checker import Report, check
 from control_plane.moving.places import opened, place_of
 from control_plane.schema.runner import SchemaError
 from control_plane.store import Store, StoreError
-from layout_mutation.stores import chain_of
+from layout_mutation.stores import chain_of, default_store
 
 FLAWS_TOLD_MAX = 3
 
@@ -17,7 +17,9 @@ FLAWS_TOLD_MAX = 3
 def migration_check(environ: dict[str, str]) -> tuple[bool, str]:
     """Whether all is well with what the store holds, beside where it came from; and what to do where it is not."""
     try:
-        return told(asyncio.run(_report(environ["DATABASE_URL"], environ.get("CONTROL_PLANE_MOVE_FROM", ""), environ)))
+        return told(
+            asyncio.run(_report(default_store("", None, environ), environ.get("CONTROL_PLANE_MOVE_FROM", ""), environ))
+        )
     except (StoreError, SchemaError, ValueError) as error:
         return False, str(error)
 

@@ -29,6 +29,8 @@ class Source(Struct, frozen=True):
 
     place: Place
     opened: Callable[[], AbstractAsyncContextManager[Store]]
+    given: bool = True
+    """Named by the operator. One that only may be it counts where the service ran on it last."""
 
 
 class Settling:
@@ -52,12 +54,6 @@ class Settling:
         self._alerts = alerts
         self._chain = chain
 
-    @property
-    def moves(self) -> bool:
-        """Whether the settings name another store than the one that the service ran on."""
-        known = self._whereabouts.read()
-        return known is None or known.place != self._place
-
     async def settle(self) -> Moved | None:
         """Move the data here, if it is not here and there is where it may come from; what came of it.
 
@@ -68,7 +64,11 @@ class Settling:
             StoreError: a store is away; nothing was moved, try again later.
             SchemaError: the target's schema needs a person.
         """
-        sources = [source for source in self._sources if source.place != self._place] if self.moves else []
+        known = self._whereabouts.read()
+        last = None if known is None else known.place
+        if last == self._place:
+            return None
+        sources = [one for one in self._sources if one.place != self._place and (one.given or one.place == last)]
         if not sources:
             return None
         async with self._target.opened() as store:

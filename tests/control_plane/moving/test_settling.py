@@ -18,7 +18,7 @@ from control_plane.moving.places import Place, StoreKind, place_of
 from control_plane.moving.settling import Settling, Source
 from control_plane.moving.standing import is_empty
 from control_plane.moving.whereabouts import Known, Whereabouts
-from control_plane.settings import ControlPlaneSettings
+from control_plane.settings import ControlPlaneSettings, StoreName
 from control_plane.store import Store, StoreError
 from control_plane.store.postgres import PostgresStore
 from tests.control_plane.moving.stores import SOMEBODY, fill, note, postgres
@@ -55,7 +55,6 @@ async def test_data_comes_along_once(source: PostgresStore, target: PostgresStor
     await start.remember(target)
     await note(source)
     again = settling(tmp_path, target, source_of(source))
-    assert not again.moves
     assert await again.settle() is None
     assert told(again) == []
 
@@ -136,13 +135,40 @@ async def test_a_start_with_another_address_serves_what_there_was(
         assert (await plane.ask("GET", "export")).body == exported
         assert (await plane.ask("GET", "audit")).json()["items"][-len(audit) :] == audit
         assert len((await plane.ask("GET", f"mutations/{made['id']}/versions")).json()["items"]) == 2
-        await plane.create(headline("Three"))
+        await plane.create(headline(name="Three"))
     async with running(there) as plane:
         assert await names(plane) == ["Three", "Two"]
     known = Whereabouts(Path(settings.data_dir)).read()
     assert known is not None
     assert known.place == place_of(other_url)
     assert json.loads((tmp_path / "after").read_bytes())["event"] == "after"
+
+
+async def test_changing_the_kind_of_store_and_back_moves_everything(settings: ControlPlaneSettings) -> None:
+    """Nothing names the old store: it is the one that the service ran on."""
+    small = msgspec.structs.replace(settings, store=StoreName.LOCAL)
+    async with running(settings) as plane:
+        await plane.create(headline(name="One"))
+    async with running(small) as plane:
+        assert await names(plane) == ["One"]
+        assert {alert.id for alert in plane.services.alerts.open()} >= {"data_moved"}
+        await plane.create(headline(name="Two"))
+        assert (await plane.ask("GET", "health")).json()["ready"]
+        exported = (await plane.ask("GET", "export")).body
+    async with running(settings) as plane:
+        assert await names(plane) == ["Two", "One"]
+        assert (await plane.ask("GET", "export")).body == exported
+        report = (await plane.ask("GET", "health/migration")).json()
+        assert (report["fine"], report["source"]["place"]) == (True, f"local {settings.local_file}")
+
+
+async def test_a_small_installation_needs_no_database(settings: ControlPlaneSettings) -> None:
+    small = msgspec.structs.replace(settings, store=StoreName.LOCAL, database_url="")
+    for name in ("One", "Two"):
+        async with running(small) as plane:
+            await plane.create(headline(name=name))
+    async with running(small) as plane:
+        assert await names(plane) == ["Two", "One"]
 
 
 async def test_a_start_that_may_not_mix_serves_nothing_and_says_what_to_do(
