@@ -5,6 +5,7 @@ Counterpart: each is a function of the form `layout_mutation.doctor.checks.Exami
 
 from collections.abc import Sequence
 
+from control_plane.settings import StoreName
 from layout_mutation.doctor.checks import Asked, Check, Examination, is_fine
 from layout_mutation.doctor.database import database
 from layout_mutation.doctor.schema import schema
@@ -14,7 +15,8 @@ from layout_mutation.migration_check import migration_check
 
 def documents(asked: Asked, found: Sequence[Check]) -> list[Check]:
     """What the store holds, beside where it came from."""
-    return [Check("documents", *migration_check(dict(asked.environ)))] if is_fine("database", found) else []
+    there = is_fine("database", found) or asked.environ.get("CONTROL_PLANE_STORE") == StoreName.LOCAL
+    return [Check("documents", *migration_check(dict(asked.environ)))] if there else []
 
 
 EXAMINATIONS: tuple[Examination, ...] = (database, schema, documents, published)

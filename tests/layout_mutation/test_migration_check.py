@@ -52,3 +52,13 @@ def test_what_is_wrong_is_named_with_what_to_do(run: CommandLine, database_url: 
     assert "to be saved by POST /api/layout-mutation/health/migration" in line
     assert "module hero, $.selector: " in line
     assert line.endswith("write another selector, or name a module")
+
+
+def test_a_store_in_one_file_needs_no_database(run: CommandLine, database_url: str) -> None:
+    here = {"CONTROL_PLANE_STORE": "local", "CONTROL_PLANE_DATA_DIR": "data"}
+    assert "there is no file" in documents(run, **here)
+    filled(database_url)
+    assert run("move", "--from", database_url, "--to", "data/store.sqlite3").code == 0
+    lines = run("doctor", environment=here).text
+    assert "FAIL  documents: 2 mutations, 4 versions; " in lines  # what fills stores for tests are no real documents
+    assert "database" not in lines
