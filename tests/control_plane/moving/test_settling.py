@@ -124,8 +124,8 @@ async def test_a_start_with_another_address_serves_what_there_was(
     settings: ControlPlaneSettings, other_url: str, tmp_path: Path
 ) -> None:
     async with running(settings) as plane:
-        made = await plane.create(headline(name="One"))
-        await plane.ask("PUT", f"mutations/{made['id']}", headline(name="Two", isActive=True))
+        made = await plane.create(headline("One", name="One"))
+        await plane.ask("PUT", f"mutations/{made['id']}", headline("Two", name="Two", isActive=True))
         exported = (await plane.ask("GET", "export")).body
         audit = (await plane.ask("GET", "audit")).json()["items"]
     there = msgspec.structs.replace(
@@ -135,7 +135,7 @@ async def test_a_start_with_another_address_serves_what_there_was(
         assert (await plane.ask("GET", "export")).body == exported
         assert (await plane.ask("GET", "audit")).json()["items"][-len(audit) :] == audit
         assert len((await plane.ask("GET", f"mutations/{made['id']}/versions")).json()["items"]) == 2
-        await plane.create(headline(name="Three"))
+        await plane.create(headline("Three", name="Three"))
     async with running(there) as plane:
         assert await names(plane) == ["Three", "Two"]
     known = Whereabouts(Path(settings.data_dir)).read()
@@ -148,11 +148,11 @@ async def test_changing_the_kind_of_store_and_back_moves_everything(settings: Co
     """Nothing names the old store: it is the one that the service ran on."""
     small = msgspec.structs.replace(settings, store=StoreName.LOCAL)
     async with running(settings) as plane:
-        await plane.create(headline(name="One"))
+        await plane.create(headline("One", name="One"))
     async with running(small) as plane:
         assert await names(plane) == ["One"]
         assert {alert.id for alert in plane.services.alerts.open()} >= {"data_moved"}
-        await plane.create(headline(name="Two"))
+        await plane.create(headline("Two", name="Two"))
         assert (await plane.ask("GET", "health")).json()["ready"]
         exported = (await plane.ask("GET", "export")).body
     async with running(settings) as plane:
@@ -166,7 +166,7 @@ async def test_a_small_installation_needs_no_database(settings: ControlPlaneSett
     small = msgspec.structs.replace(settings, store=StoreName.LOCAL, database_url="")
     for name in ("One", "Two"):
         async with running(small) as plane:
-            await plane.create(headline(name=name))
+            await plane.create(headline(name, name=name))
     async with running(small) as plane:
         assert await names(plane) == ["Two", "One"]
 
