@@ -53,6 +53,7 @@ from control_plane.store.chain import configured
 from control_plane.table_copy import TableCopy
 from control_plane.telemetry import Telemetry
 from control_plane.tokens import Tokens
+from control_plane.undoing import Undoing
 from rules.limits import RULES_FILE_BYTES_MAX
 from service.clock import now
 from service.engine import engine
@@ -113,6 +114,7 @@ def create(
         publishing=publishing,
         preview=Preview(store, publishing, pages, rewriter, judge, clock=clock),
         preview_links=PreviewLinks(store, signer, site_urls=settings.site_urls, clock=clock),
+        undoing=Undoing(store, publishing, documents),
         rules_files=RulesFiles(store, publishing, documents),
         migration=MigrationChecker(
             store, place_of(settings.store_address), publishing, documents, _beside(settings, source)

@@ -7,18 +7,23 @@ write those of signing in and out here. Never: an entry that changes.
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from control_plane.alerts import Alerts, Severity
 from control_plane.auditing import AuditReport, check_keys, verify
+from control_plane.differences import FieldDifference, compact
 from control_plane.documents import PAGE_LIMIT, checked_limit, decode_cursor, encode_cursor
 from control_plane.intent import Action, Page
-from control_plane.store import Chain, Store, StoredAudit
+from control_plane.refusals import Refusal, Refused
+from control_plane.store import Chain, Kind, Store, StoredAudit
 from control_plane.tokens import Actor
 
 AUDIT_KEY_UNKNOWN = "audit_key_unknown"
 AUDIT_TAMPERED = "audit_tampered"
+KINDS = frozenset(kind.value for kind in Kind)
 FAULTS_TOLD = 5  # in an alert; the report has more
 
 
@@ -40,6 +45,19 @@ class AuditEntry(Struct, frozen=True, kw_only=True, rename="camel"):
     version_after: int | None
     table_version: int | None
     """The decision table that carries the change to visitors; null if it changed nothing there."""
+    origin: str = ""
+    """The way it came in, and the network it came from."""
+    changeset: str | None = None
+    """What was done together has the same."""
+    before: str | None = None
+    """Where the version before is, below the API's prefix; null for what is no document, and where there was none."""
+    after: str | None = None
+
+
+class AuditDetail(AuditEntry, frozen=True, kw_only=True, rename="camel"):
+    """One thing that was done, and what it changed."""
+
+    differences: tuple[FieldDifference, ...] = ()
 
 
 class Audit:
@@ -88,7 +106,24 @@ class Audit:
         items = tuple(_entry(one) for one in found[:limit])
         return Page(items, encode_cursor(items[-1].number) if len(found) > limit else None)
 
-    async def record(self, actor: Actor, action: Action, subject: str, reason: str = "") -> None:
+    async def entry(self, number: int) -> AuditDetail:
+        """One entry with what it changed; raises Refused (`not_found`), StoreError."""
+        found = await self._store.audit_page(None, None, number + 1, 1) if number > 0 else []
+        if not found or found[0].number != number:
+            raise Refused(Refusal.NOT_FOUND, f"there is no audit entry {number}")
+        stored = found[0]
+        before = await self._content(stored, stored.version_before)
+        after = await self._content(stored, stored.version_after)
+        return AuditDetail(**msgspec.structs.asdict(_entry(stored)), differences=compact(before, after))
+
+    async def _content(self, entry: StoredAudit, version: int | None) -> Any:
+        """What a version says; None for what is no document, and for a version that deleted one."""
+        if version is None or entry.kind not in KINDS:
+            return None
+        found = await self._store.version(Kind(entry.kind), entry.subject, version)
+        return None if found is None or found.action == Action.DELETED else msgspec.json.decode(found.content)
+
+    async def record(self, actor: Actor, action: Action, subject: str, reason: str = "", origin: str = "") -> None:
         """Note something that changed no document, such as signing in."""
         entry = StoredAudit(
             at=self._clock(),
@@ -98,6 +133,7 @@ class Audit:
             kind="session",
             subject=subject,
             reason=reason,
+            origin=origin,
         )
         async with self._store.transaction() as transaction:
             await transaction.add_audit(entry)
@@ -116,4 +152,15 @@ def _entry(stored: StoredAudit) -> AuditEntry:
         version_before=stored.version_before,
         version_after=stored.version_after,
         table_version=stored.table_version,
+        origin=stored.origin,
+        changeset=stored.changeset,
+        before=_place(stored, stored.version_before),
+        after=_place(stored, stored.version_after),
     )
+
+
+def _place(entry: StoredAudit, version: int | None) -> str | None:
+    """Where a version is, below the API's prefix."""
+    if version is None or entry.kind not in KINDS:
+        return None
+    return f"{entry.kind.replace('_', '-')}s/{entry.subject}/versions/{version}"

@@ -137,6 +137,69 @@ class Documents(Generic[T]):
 
         return await self._write(intent, work)
 
+    async def rollback(self, document_id: str, to_version: int, intent: Intent) -> Saved[T]:
+        """A new version with the content of an older one; raises Refused (`reason_required`, `not_found`, …), RulesError."""
+        check_reason(intent, "roll back")
+
+        async def work(change: Change) -> Work:
+            before = await self._find(change.transaction, document_id)
+            self._check_version(before, intent)
+            target = await self._version(change.transaction, document_id, to_version)
+            return await self._put(change, self._decode(target.content), before, Action.ROLLED_BACK)
+
+        return await self._write(intent, work)
+
+    async def restore(self, document_id: str, intent: Intent) -> Saved[T]:
+        """Bring back what was deleted, as it was last; raises Refused (`reason_required`, `not_found`, `not_deleted`), RulesError."""
+        check_reason(intent, "restore it")
+
+        async def work(change: Change) -> Work:
+            before = await change.transaction.find(self.kind, document_id) if "\0" not in document_id else None
+            if before is None:
+                raise self._not_found(document_id)
+            document = await self._restorable(change.transaction, before)
+            self._check_version(before, intent)
+            return await self._put(change, document, before, Action.RESTORED)
+
+        return await self._write(intent, work)
+
+    async def deleted(self, *, cursor: str | None = None, limit: int = PAGE_LIMIT) -> Page[Version[T]]:
+        """Deleted documents as they were last, with who deleted them and why, the last deleted first."""
+        before, limit = decode_cursor(cursor), checked_limit(limit)
+        found = await self._store.deleted(self.kind, before, limit + 1)
+        items = [self._as_version(await self._version(self._store, one.id, one.version)) for one in found[:limit]]
+        return Page(tuple(items), encode_cursor(found[limit - 1].change) if len(found) > limit else None)
+
+    async def put_back(self, change: Change, document_id: str, version: int | None) -> int:
+        """As part of an undo: the content of a version again, or none where there was none; the new version's number.
+
+        Nothing is checked before all of the undo is written; `check_put_back` does it then.
+        """
+        before = await change.transaction.find(self.kind, document_id)
+        if before is None:
+            raise self._not_found(document_id)
+        target = None if version is None else await self._version(change.transaction, document_id, version)
+        if target is None or target.action == Action.DELETED:
+            await change.put(
+                self.kind,
+                document_id,
+                before.content,
+                Action.DELETED,
+                before=before.version,
+                deleted=True,
+                noted=Action.UNDONE,
+            )
+            return before.version + 1
+        return (await self._put(change, self._decode(target.content), before, Action.UNDONE, check=False))[1]
+
+    async def check_put_back(self, change: Change, document_id: str) -> None:
+        """Everything that is wrong with what `put_back` left; raises Refused (`in_use`), RulesError."""
+        present = await change.transaction.find(self.kind, document_id)
+        if present is None or present.deleted:
+            await self._check_unused(document_id, change.transaction)
+        else:
+            await self.check_in(self._decode(present.content), change.transaction)
+
     async def known_as(self, reader: Reader, document: T) -> str:
         """The id under which an import saves a document: its own, or that of an equal one where there is one of each."""
         return document.id
@@ -178,6 +241,12 @@ class Documents(Generic[T]):
     async def _equal(self, reader: Reader, document: T) -> Stored | None:
         """One that is equal, where there is to be one of each; None of most kinds."""
         return None
+
+    async def _restorable(self, reader: Reader, present: Stored) -> T:
+        """What a deleted document was last; raises Refused (`not_deleted`)."""
+        if not present.deleted:
+            raise Refused(Refusal.NOT_DELETED, f"the {self.kind.noun} {present.id} is there; roll it back to change it")
+        return self._decode(present.content)
 
     async def _check_unused(self, document_id: str, reader: Reader) -> None:
         """Raises Refused (`in_use`) where another document needs this one."""
@@ -275,6 +344,12 @@ class Head(msgspec.Struct, Generic[T], frozen=True):
 
     document: T
     version: int
+
+
+def check_reason(intent: Intent, what: str) -> None:
+    """Raises Refused (`reason_required`) without a reason."""
+    if not intent.reason.strip():
+        raise Refused(Refusal.REASON_REQUIRED, f"say why you {what}: `reason`")
 
 
 VERSION_MAX = 2**31 - 1  # what an integer column holds

@@ -25,6 +25,8 @@ class Action(StrEnum):
     ARCHIVED = "archived"
     ROLLED_BACK = "rolled_back"
     DELETED = "deleted"
+    RESTORED = "restored"
+    UNDONE = "undone"
     IMPORTED = "imported"
     PUBLISHED = "published"
     ACKNOWLEDGED = "acknowledged"
@@ -40,6 +42,8 @@ class Intent(Struct, frozen=True, kw_only=True):
 
     actor: Actor
     reason: str = ""
+    origin: str = "system"
+    """From where it comes (`control_plane.origin`)."""
     expected_version: int | None = None
     """The version that the author saw; None takes whatever is there."""
     idempotency_key: str | None = None

@@ -140,21 +140,38 @@ class Mutations(Documents[LayoutMutation]):
         """Mutations are archived and never removed."""
         return await self.archive(document_id, intent)
 
-    async def rollback(self, mutation_id: str, to_version: int, intent: Intent) -> Saved[LayoutMutation]:
-        """A new version with the content of an older one; raises Refused (`reason_required`, `not_found`, …)."""
-        if not intent.reason.strip():
-            raise Refused(Refusal.REASON_REQUIRED, "say why you roll back: `reason`")
+    async def rollback(self, document_id: str, to_version: int, intent: Intent) -> Saved[LayoutMutation]:
+        """A new version with the content of an older one; raises as `Documents.rollback`."""
+        with suppress(Refused):  # whatever is wrong is said when it is saved
+            await self._try((await self.version(document_id, to_version)).document)
+        return await super().rollback(document_id, to_version, intent)
 
-        with suppress(Refused):  # whatever is wrong is said by `work`
-            await self._try((await self.version(mutation_id, to_version)).document)
+    async def put_back(self, change: Change, document_id: str, version: int | None) -> int:
+        """As `Documents.put_back`; a mutation that was not there is archived, as none is ever removed."""
+        if version is not None:
+            return await super().put_back(change, document_id, version)
+        before = await self._find(change.transaction, document_id)
+        archived = msgspec.structs.replace(self._decode(before.content), is_active=False, status=Status.ARCHIVED)
+        return (await self._put(change, archived, before, Action.UNDONE, check=False))[1]
 
-        async def work(change: Change) -> tuple[str, int]:
-            before = await self._find(change.transaction, mutation_id)
-            self._check_version(before, intent)
-            target = await self._version(change.transaction, mutation_id, to_version)
-            return await self._put(change, self._decode(target.content), before, Action.ROLLED_BACK)
+    async def check_put_back(self, change: Change, document_id: str) -> None:
+        """As `Documents.check_put_back`; what is switched on again passes the gate like every other."""
+        document = self._decode((await self._find(change.transaction, document_id)).content)
+        if document.is_active or is_live(document):
+            await self.check_in(document, change.transaction)
+            await self._admit(change, document)
 
-        return await self._write(intent, work)
+    async def _restorable(self, reader: Reader, present: Stored) -> LayoutMutation:
+        """What an archived mutation was before, switched off: a person switches it on when it is wanted."""
+        if is_live(self._decode(present.content)):
+            raise Refused(Refusal.NOT_DELETED, f"the mutation {present.id} is not archived; roll it back to change it")
+        for stored in await reader.versions(self.kind, present.id):
+            document = self._decode(stored.content)
+            if is_live(document):
+                running = document.status in (Status.ACTIVE, Status.EXPERIMENTAL)
+                status = Status.PAUSED if running else document.status
+                return msgspec.structs.replace(document, is_active=False, status=status)
+        return msgspec.structs.replace(self._decode(present.content), is_active=False, status=Status.DRAFT)
 
     async def known_as(self, reader: Reader, document: LayoutMutation) -> str:
         """The id of a live one that is equal, where this one isn't stored under its own id; else its own."""
@@ -194,12 +211,17 @@ class Mutations(Documents[LayoutMutation]):
     ) -> tuple[str, int]:
         await self._check_one_of_each(change.transaction, document, before)
         saved = await super()._put(change, document, before, action, check=check)
-        if check and goes_to_visitors(document):
+        if check:
+            await self._admit(change, document)
+        return saved
+
+    async def _admit(self, change: Change, document: LayoutMutation) -> None:
+        """What goes to visitors passes the gate; the author hears what was found, and what it costs caches."""
+        if goes_to_visitors(document):
             # Tried before the transaction, where that could be foreseen: then this waits for nothing.
             among = await company(change.transaction, document)
             change.second_opinion = await self._gate.admit(document, among)
             change.caching = await asyncio.to_thread(_cost, document, among)
-        return saved
 
     async def _equal(self, reader: Reader, document: LayoutMutation) -> Stored | None:
         """The live mutation that does the same; None for one that is archived, or that is there under this very id."""

@@ -83,8 +83,9 @@ class Change:
         before: int | None,
         deleted: bool = False,
         reaches: bool = True,
+        noted: Action | None = None,
     ) -> None:
-        """Save a document as the version after `before`, and note it for the audit.
+        """Save a document as the version after `before`, and note it for the audit, as `action` unless `noted` says otherwise.
 
         `reaches` is False where visitors got nothing of it before and get nothing of it now: no table can follow.
         """
@@ -98,7 +99,7 @@ class Change:
             at=self.at,
         )
         await self.transaction.put(kind, document_id, entry, deleted=deleted)
-        self.note(action, kind, document_id, before, version, digest=sha256(content).hexdigest())
+        self.note(noted or action, kind, document_id, before, version, digest=sha256(content).hexdigest())
         self.altered = self.altered or reaches
 
     def note(
@@ -123,6 +124,7 @@ class Change:
                 reason=self.intent.reason,
                 version_before=before,
                 version_after=after,
+                origin=self.intent.origin,
                 digest=digest,
             )
         )

@@ -27,6 +27,7 @@ from control_plane.schedules import Schedules
 from control_plane.settings import ControlPlaneSettings
 from control_plane.telemetry import Telemetry
 from control_plane.tokens import Tokens
+from control_plane.undoing import Undoing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,7 @@ class Services:
     preview: Preview
     preview_links: PreviewLinks
     rules_files: RulesFiles
+    undoing: Undoing
     migration: MigrationChecker
     exchange: Exchange
     healer: Healer

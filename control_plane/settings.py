@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
+from control_plane.origin import networks
 from service.settings import SECRET
 
 JWT_SECRET_CHARACTERS_MIN = 32  # RFC 7518 3.2: an HS256 key has at least the size of the hash
@@ -118,6 +119,13 @@ class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
             'A site without an entry is at https://HOST. For example {"shop.example": "https://www.shop.example"}.'
         ),
     ] = {}
+    trusted_proxies: Annotated[
+        str,
+        Meta(
+            description="Addresses and networks, separated by commas, of the proxies in front whose X-Forwarded-For says from where a "
+            "change came; the audit keeps the network of it, /24 or /48. Empty believes nobody."
+        ),
+    ] = ""
     database_pooled: Annotated[
         bool | None,
         Meta(description="Whether DATABASE_URL leads to a transaction pooler; found out from the URL where empty."),
@@ -188,6 +196,10 @@ class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
         _check_listen(self.listen)
         check_signing_key(self.signing_key)
         check_audit_keys(self.audit_keys)
+        try:
+            networks(self.trusted_proxies)
+        except ValueError as error:
+            raise ValueError(f"CONTROL_PLANE_TRUSTED_PROXIES: {error}") from None
         if len(self.jwt_secret) < JWT_SECRET_CHARACTERS_MIN:
             raise ValueError(f"CONTROL_PLANE_JWT_SECRET needs at least {JWT_SECRET_CHARACTERS_MIN} characters")
         if urlsplit(self.public_url).scheme not in ("http", "https"):

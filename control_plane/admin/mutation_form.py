@@ -12,6 +12,7 @@ from control_plane.admin import addresses, wording
 from control_plane.admin.differences import Difference, differences
 from control_plane.admin.form_fields import mutation_types
 from control_plane.admin.history import as_json, is_on
+from control_plane.admin.origins import origin
 from control_plane.admin.readable import PRIVACY, readable
 from control_plane.admin.rendering import page
 from control_plane.admin.suggestions import suggestions
@@ -51,7 +52,7 @@ async def post_new(request: web.Request) -> web.StreamResponse:
     if mutation is None:
         return await show_again(request, form, status=422)
     try:
-        intent = Intent(actor=actor, reason=form.reason.strip())
+        intent = Intent(actor=actor, origin=origin(request), reason=form.reason.strip())
         saved = await request.app[SERVICES].mutations.create(mutation, intent)
     except (RulesError, Refused) as error:
         return await _refused(request, form, error)
@@ -81,7 +82,10 @@ async def post_edit(request: web.Request) -> web.StreamResponse:
     if form.version != saved.version:
         return await _conflict(request, form, mutation, saved)
     try:
-        await mutations.update(mutation, Intent(actor=actor, reason=form.reason.strip(), expected_version=form.version))
+        await mutations.update(
+            mutation,
+            Intent(actor=actor, origin=origin(request), reason=form.reason.strip(), expected_version=form.version),
+        )
     except Refused as refused:
         if refused.refusal is Refusal.VERSION_CONFLICT:
             return await _conflict(request, form, mutation, await mutations.get(saved.id))

@@ -7,6 +7,7 @@ Counterpart: `control_plane.tokens` makes the link and remembers that it was use
 from aiohttp import web
 
 from control_plane.admin.addresses import PREFIX, own
+from control_plane.admin.origins import origin
 from control_plane.admin.rendering import page
 from control_plane.admin.visitor import COOKIE, COOKIE_PATH, session_of
 from control_plane.intent import Action
@@ -35,7 +36,7 @@ async def redeem(request: web.Request) -> web.StreamResponse:
         return page(request, "sign_in.html", status=403, token="", next=following, problem=sentence, elsewhere=False)
     if not actor.may(Permission.READ):
         raise web.HTTPForbidden(text=f"The role “{actor.role}” has no pages here; it is for programs.")
-    await request.app[SERVICES].audit.record(actor, Action.SIGNED_IN, actor.subject)
+    await request.app[SERVICES].audit.record(actor, Action.SIGNED_IN, actor.subject, origin=origin(request))
     response = web.HTTPSeeOther(following)
     response.set_cookie(
         COOKIE,
@@ -53,7 +54,9 @@ async def leave(request: web.Request) -> web.StreamResponse:
     """End the session in this browser."""
     session = session_of(request)
     if session is not None:
-        await request.app[SERVICES].audit.record(session.actor, Action.SIGNED_OUT, session.actor.subject)
+        await request.app[SERVICES].audit.record(
+            session.actor, Action.SIGNED_OUT, session.actor.subject, origin=origin(request)
+        )
     response = web.HTTPSeeOther(f"{PREFIX}/sign-in")
     response.del_cookie(COOKIE, path=COOKIE_PATH, httponly=True, samesite="Strict", secure=_over_tls(request))
     raise response

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from control_plane.admin import addresses, history
+from control_plane.admin.origins import origin
 from control_plane.admin.visitor import require
 from control_plane.intent import Intent, Saved
 from control_plane.refusals import Refusal, Refused
@@ -54,7 +55,7 @@ async def _change(request: web.Request, change: Change, done: str) -> web.Stream
     posted = await request.post()
     mutation_id = request.match_info["id"]
     reason = str(posted.get("reason", "")).strip()
-    intent = Intent(actor=actor, reason=reason, expected_version=whole(posted.get("version")))
+    intent = Intent(actor=actor, origin=origin(request), reason=reason, expected_version=whole(posted.get("version")))
     try:
         await change(mutation_id, intent)
     except Refused as refused:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from control_plane.admin import addresses
 from control_plane.admin.form_fields import FormField, fields_of
 from control_plane.admin.form_values import Problems, Typed, defaults, mutation_json, problem_at, typed_from
+from control_plane.admin.origins import origin
 from control_plane.admin.rendering import page
 from control_plane.admin.suggestions import Suggestions, suggestions
 from control_plane.admin.switching import whole
@@ -59,7 +60,9 @@ async def post_new(request: web.Request) -> web.StreamResponse:
     if not problems:
         try:
             toggle = _toggle(found.get(BELOW, {}))
-            await request.app[SERVICES].toggles.create(toggle, Intent(actor=actor, reason=reason.strip()))
+            await request.app[SERVICES].toggles.create(
+                toggle, Intent(actor=actor, origin=origin(request), reason=reason.strip())
+            )
         except RulesError as error:
             path = error.path if error.path == "$" else error.path.replace("$", f"$.{BELOW}", 1)
             problems = problem_at(path, error.problem, fields())
@@ -105,6 +108,7 @@ async def _changed(
     posted = await request.post()
     intent = Intent(
         actor=actor,
+        origin=origin(request),
         reason=str(posted.get("reason", "")).strip(),
         expected_version=whole(posted.get("version")),
     )

@@ -1,4 +1,4 @@
-"""Handlers for documents: the same five for every kind.
+"""Handlers for documents: the same for every kind.
 
 Counterpart: `control_plane.documents` does the work; `mutations.py` adds what only mutations have.
 Never: a look into a document beyond its id.
@@ -30,6 +30,22 @@ class PageQuery(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fiel
 
     cursor: str | None = None
     limit: int = PAGE_LIMIT
+
+
+class Rollback(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of `rollback`."""
+
+    version: int
+    """The version whose content comes back."""
+    reason: str = ""
+    """Required, here or as `X-Reason`."""
+
+
+class Restoring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of `restore`."""
+
+    reason: str = ""
+    """Required, here or as `X-Reason`."""
 
 
 class DocumentHandlers(Generic[T]):
@@ -99,6 +115,32 @@ class DocumentHandlers(Generic[T]):
     async def versions(self, request: web.Request, services: Services, actor: Actor) -> web.Response:
         """The history, newest first."""
         return json_answer({"items": await self._documents(services).versions(request.match_info["id"])})
+
+    async def rollback(self, request: web.Request, services: Services, actor: Actor) -> web.Response:
+        """Bring back the content of an older version."""
+        body = await read_json(request)
+        asked: Rollback = decode(body, Rollback)
+        intent = intent_of(request, actor, body, reason=asked.reason)
+        return saved(await self._documents(services).rollback(request.match_info["id"], asked.version, intent))
+
+    async def version(self, request: web.Request, services: Services, actor: Actor) -> web.Response:
+        """One version of the history."""
+        number = request.match_info["version"]
+        found = await self._documents(services).version(
+            request.match_info["id"], int(number) if len(number) < 10 else 0
+        )
+        return versioned(request, found, found.version)
+
+    async def restore(self, request: web.Request, services: Services, actor: Actor) -> web.Response:
+        """Bring back what was deleted, or archived."""
+        body = await read_json(request)
+        intent = intent_of(request, actor, body, reason=decode(body, Restoring).reason)
+        return saved(await self._documents(services).restore(request.match_info["id"], intent))
+
+    async def deleted(self, request: web.Request, services: Services, actor: Actor) -> web.Response:
+        """A part of the deleted ones."""
+        asked = query(request, PageQuery)
+        return json_answer(await self._documents(services).deleted(cursor=asked.cursor, limit=asked.limit))
 
     def _decode_for(self, request: web.Request, body: bytes) -> T:
         """The document of a body, whose id is that of the address."""

@@ -6,7 +6,7 @@ Counterpart: `documents.py` has what all kinds share. Never: a decision; `contro
 import msgspec
 from aiohttp import web
 
-from control_plane.api.answers import json_answer, saved, versioned
+from control_plane.api.answers import json_answer, saved
 from control_plane.api.documents import DocumentHandlers
 from control_plane.api.problems import RequestError
 from control_plane.api.requests import intent_of, query, read_body, read_json
@@ -42,15 +42,6 @@ class Switching(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str = ""
 
 
-class Rollback(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Body of `rollback`."""
-
-    version: int
-    """The version whose content comes back."""
-    reason: str = ""
-    """Required, here or as `X-Reason`."""
-
-
 class MutationHandlers(DocumentHandlers[LayoutMutation]):
     """The handlers of mutations."""
 
@@ -77,19 +68,6 @@ class MutationHandlers(DocumentHandlers[LayoutMutation]):
         body, asked = await self._switching(request)
         intent = intent_of(request, actor, body, reason=asked.reason)
         return saved(await services.mutations.deactivate(request.match_info["id"], intent))
-
-    async def rollback(self, request: web.Request, services: Services, actor: Actor) -> web.Response:
-        """Bring back the content of an older version."""
-        body = await read_json(request)
-        asked: Rollback = decode(body, Rollback)
-        intent = intent_of(request, actor, body, reason=asked.reason)
-        return saved(await services.mutations.rollback(request.match_info["id"], asked.version, intent))
-
-    async def version(self, request: web.Request, services: Services, actor: Actor) -> web.Response:
-        """One version of the history."""
-        number = request.match_info["version"]
-        found = await services.mutations.version(request.match_info["id"], int(number) if len(number) < 10 else 0)
-        return versioned(request, found, found.version)
 
     async def _switching(self, request: web.Request) -> tuple[bytes, Switching]:
         """The optional body of a switch."""

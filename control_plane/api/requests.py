@@ -13,8 +13,9 @@ from aiohttp import web
 
 from control_plane.api.problems import RequestError
 from control_plane.intent import Intent
+from control_plane.origin import Way, networks, origin_of
 from control_plane.refusals import Refusal, Refused
-from control_plane.services import Services
+from control_plane.services import SERVICES, Services
 from control_plane.tokens import Actor, Role, TokenError, TokenReason
 
 T = TypeVar("T")
@@ -89,11 +90,18 @@ def intent_of(request: web.Request, actor: Actor, body: bytes, *, reason: str = 
     asked = "\n".join((request.method, request.rel_url.raw_path_qs, str(expected))).encode("utf-8", "replace")
     return Intent(
         actor=actor,
+        origin=origin(request, Way.API),
         reason=given.strip(),
         expected_version=expected,
         idempotency_key=key,
         fingerprint=sha256(asked + b"\n" + body).hexdigest() if key is not None else "",
     )
+
+
+def origin(request: web.Request, way: Way) -> str:
+    """From where a request comes, for the audit."""
+    trusted = networks(request.config_dict[SERVICES].settings.trusted_proxies)
+    return origin_of(way, request.remote, request.headers.getall("X-Forwarded-For", ()), trusted)
 
 
 def _idempotency_key(headers: Mapping[str, str]) -> str | None:

@@ -12,10 +12,10 @@ from msgspec import Struct
 
 from control_plane.alerts import Alert
 from control_plane.api import adjusting, deciding, rules_files, watching
-from control_plane.api.documents import DocumentHandlers, PageQuery
-from control_plane.api.mutations import MutationHandlers, MutationQuery, Rollback, Switching
+from control_plane.api.documents import DocumentHandlers, PageQuery, Restoring, Rollback
+from control_plane.api.mutations import MutationHandlers, MutationQuery, Switching
 from control_plane.api.requests import GROUP_BYTES_MAX
-from control_plane.audit import AuditEntry
+from control_plane.audit import AuditDetail, AuditEntry
 from control_plane.auditing import AuditReport
 from control_plane.health import HealthReport
 from control_plane.installation_settings import InstallationSettings
@@ -25,6 +25,7 @@ from control_plane.rules_files import Imported
 from control_plane.schema.healing import Outcome
 from control_plane.services import Services
 from control_plane.tokens import Actor, Role
+from control_plane.undoing import Undone
 from rules.model import (
     DeclaredAttribute,
     Experiment,
@@ -83,6 +84,16 @@ SAVED_GROUPS = DocumentHandlers[SavedGroup](
     lambda services: services.saved_groups, SavedGroup, bytes_max=GROUP_BYTES_MAX
 )
 TOGGLES = DocumentHandlers[Toggle](lambda services: services.toggles, Toggle)
+
+DELETABLE: dict[str, DocumentHandlers[Any]] = {
+    "experiments": EXPERIMENTS,
+    "modules": MODULES,
+    "segments": SEGMENTS,
+    "attributes": ATTRIBUTES,
+    "saved-groups": SAVED_GROUPS,
+    "toggles": TOGGLES,
+}
+"""Kinds whose documents can be deleted; mutations are archived."""
 
 
 def _documents(name: str, one: str, handlers: DocumentHandlers[Any], kind: Any, page_query: Any) -> tuple[Route, ...]:
@@ -150,6 +161,34 @@ def _documents(name: str, one: str, handlers: DocumentHandlers[Any], kind: Any, 
             answer=kind,
             form="history",
         ),
+        Route(
+            method="GET",
+            path=f"{single}/versions/{{version:[0-9]+}}",
+            summary=f"One version of {one}",
+            handler=handlers.version,
+            roles=READERS,
+            answer=dict[str, Any],
+        ),
+        Route(
+            method="POST",
+            path=f"{single}/rollback",
+            summary=f"Save a new version of {one} with the content of an older one; a reason is required",
+            handler=handlers.rollback,
+            roles=PUBLISHERS,
+            body=Rollback,
+            answer=kind,
+            form="saved",
+        ),
+        Route(
+            method="POST",
+            path=f"{single}/restore",
+            summary=f"Bring back {one} that was {'archived, switched off' if kind == LayoutMutation else 'deleted'}; a reason is required",
+            handler=handlers.restore,
+            roles=PUBLISHERS,
+            body=Restoring,
+            answer=kind,
+            form="saved",
+        ),
     )
 
 
@@ -164,14 +203,6 @@ ROUTES: tuple[Route, ...] = (
         answer=deciding.ApplyAnswer,
     ),
     *_documents("mutations", "a mutation", MUTATIONS, LayoutMutation, MutationQuery),
-    Route(
-        method="GET",
-        path=f"{PREFIX}/mutations/{{id}}/versions/{{version:[0-9]+}}",
-        summary="One version of a mutation",
-        handler=MUTATIONS.version,
-        roles=READERS,
-        answer=dict[str, Any],
-    ),
     Route(
         method="POST",
         path=f"{PREFIX}/mutations/{{id}}/activate",
@@ -191,16 +222,6 @@ ROUTES: tuple[Route, ...] = (
         roles=PUBLISHERS,
         body=Switching,
         body_required=False,
-        answer=LayoutMutation,
-        form="saved",
-    ),
-    Route(
-        method="POST",
-        path=f"{PREFIX}/mutations/{{id}}/rollback",
-        summary="Save a new version with the content of an older one; a reason is required",
-        handler=MUTATIONS.rollback,
-        roles=PUBLISHERS,
-        body=Rollback,
         answer=LayoutMutation,
         form="saved",
     ),
@@ -237,6 +258,37 @@ ROUTES: tuple[Route, ...] = (
         query=watching.AuditQuery,
         answer=AuditEntry,
         form="page",
+    ),
+    *(
+        Route(
+            method="GET",
+            path=f"{PREFIX}/deleted/{name}",
+            summary=f"Deleted {name.replace('-', ' ')}, the last deleted first",
+            handler=handlers.deleted,
+            roles=READERS,
+            query=PageQuery,
+            answer=dict[str, Any],
+            form="page",
+        )
+        for name, handlers in DELETABLE.items()
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/audit/{{number:[0-9]+}}",
+        summary="One entry, with what it changed",
+        handler=watching.audit_entry,
+        roles=READERS,
+        answer=AuditDetail,
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/audit/{{number:[0-9]+}}/undo",
+        summary="Undo what an entry says was done, or all that was done with it; a reason is required",
+        handler=watching.undo,
+        roles=PUBLISHERS,
+        body=watching.Undo,
+        answer=Undone,
+        form="saved",
     ),
     Route(
         method="GET",

@@ -78,6 +78,34 @@ async def acknowledge(request: web.Request, services: Services, actor: Actor) ->
     return json_answer(AlertsAnswer(await services.kept_alerts.acknowledge(request.match_info["id"], intent)))
 
 
+class Undo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of `undo`."""
+
+    reason: str = ""
+    """Required, here or as `X-Reason`."""
+    changeset: bool = False
+    """Undo all that was done together with the entry, such as a whole import."""
+
+
+async def audit_entry(request: web.Request, services: Services, actor: Actor) -> web.Response:
+    """One entry with what it changed."""
+    return json_answer(await services.audit.entry(_number(request)))
+
+
+async def undo(request: web.Request, services: Services, actor: Actor) -> web.Response:
+    """Take back what an entry says was done."""
+    body = await read_json(request)
+    asked: Undo = decode(body, Undo)
+    intent = intent_of(request, actor, body, reason=asked.reason)
+    undone, publication = await services.undoing.undo(_number(request), intent, whole=asked.changeset)
+    return json_answer(with_publication(undone, publication))
+
+
+def _number(request: web.Request) -> int:
+    digits = request.match_info["number"]
+    return int(digits) if len(digits) < 19 else 0
+
+
 async def verify(request: web.Request, services: Services, actor: Actor) -> web.Response:
     """Whether the audit and the history are what they were; 200 with whatever was found."""
     return json_answer(await services.audit.verify())

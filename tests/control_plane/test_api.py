@@ -30,6 +30,9 @@ DOCUMENTS: dict[tuple[str, str], set[str]] = {
     ("PATCH", "/{id}"): WRITE,
     ("DELETE", "/{id}"): WRITE,
     ("GET", "/{id}/versions"): READ,
+    ("GET", "/{id}/versions/{version:[0-9]+}"): READ,
+    ("POST", "/{id}/rollback"): PUBLISH,
+    ("POST", "/{id}/restore"): PUBLISH,
 }
 MATRIX: dict[tuple[str, str], set[str]] = {
     **{
@@ -37,14 +40,18 @@ MATRIX: dict[tuple[str, str], set[str]] = {
         for kind in ("mutations", "experiments", "modules", "segments", "attributes", "saved-groups", "toggles")
         for (method, rest), roles in DOCUMENTS.items()
     },
-    ("GET", f"{API}/mutations/{{id}}/versions/{{version:[0-9]+}}"): READ,
     ("POST", f"{API}/mutations/{{id}}/activate"): PUBLISH,
     ("POST", f"{API}/mutations/{{id}}/deactivate"): PUBLISH,
-    ("POST", f"{API}/mutations/{{id}}/rollback"): PUBLISH,
     ("POST", f"{API}/apply"): READ | {S},
     ("POST", f"{API}/import"): PUBLISH,
     ("GET", f"{API}/export"): READ | {R},
     ("GET", f"{API}/audit"): READ,
+    **{
+        ("GET", f"{API}/deleted/{kind}"): READ
+        for kind in ("experiments", "modules", "segments", "attributes", "saved-groups", "toggles")
+    },
+    ("GET", f"{API}/audit/{{number:[0-9]+}}"): READ,
+    ("POST", f"{API}/audit/{{number:[0-9]+}}/undo"): PUBLISH,
     ("GET", f"{API}/audit/verify"): {A},
     ("GET", f"{API}/settings"): READ,
     ("PUT", f"{API}/settings"): {A},
@@ -66,7 +73,7 @@ def test_the_matrix_below_is_the_table_of_the_api() -> None:
 
 async def test_every_route_lets_in_the_roles_of_the_table_and_nobody_else(plane: Plane) -> None:
     for (method, pattern), roles in MATRIX.items():
-        path = pattern.replace("{id}", "none").replace("{version:[0-9]+}", "1")
+        path = pattern.replace("{id}", "none").replace("{version:[0-9]+}", "1").replace("{number:[0-9]+}", "1")
         for role in (*Role, None):
             answer = await plane.ask(method, path, role=role)
             let_in = not roles or role in roles
@@ -250,7 +257,7 @@ async def test_the_description_names_every_route_and_every_reference_leads_somew
     answer = await plane.ask("GET", "/api/openapi.json", role=None)
     description = answer.json()
     described = {(method.upper(), path) for path, methods in description["paths"].items() for method in methods}
-    assert described == {(m, p.replace("{version:[0-9]+}", "{version}")) for m, p in MATRIX}
+    assert described == {(m, p.replace(":[0-9]+", "")) for m, p in MATRIX}
     schemas = description["components"]["schemas"]
     assert {reference.rpartition("/")[2] for reference in references(description)} <= set(schemas)
     identifiers = [one["operationId"] for methods in description["paths"].values() for one in methods.values()]
