@@ -6,6 +6,7 @@ Counterpart: `control_plane.schema.runner` plans migrations. Never: a change.
 import asyncio
 from collections.abc import Sequence
 
+from control_plane.schema import address
 from control_plane.schema.runner import plan
 from control_plane.settings import StoreName
 from control_plane.store import StoreError
@@ -16,7 +17,10 @@ def database(asked: Asked, found: Sequence[Check]) -> list[Check]:
     """Whether the database is there, with all migrations applied; nothing where everything is kept in one file."""
     if asked.environ.get("CONTROL_PLANE_STORE") == StoreName.LOCAL:
         return []
-    return [_database(asked.environ.get("DATABASE_URL", ""))]
+    url = asked.environ.get("DATABASE_URL", "")
+    check = _database(url)
+    advice = address.parse(url).advice if check.fine else ()
+    return [check, *(Check("DATABASE_URL", True, words) for words in advice)]
 
 
 def _database(url: str) -> Check:

@@ -197,6 +197,13 @@ def test_servers_that_are_away_are_findings(run: CommandLine, environment: dict[
     assert "hunter2" not in ran.text
 
 
+def test_what_a_database_url_deserves_a_word_about_is_said(run: CommandLine, database_url: str) -> None:
+    run("migrate", environment={"DATABASE_URL": database_url})
+    ran = run("doctor", environment={"DATABASE_URL": database_url + "?search_path=app"})
+    assert "ok    DATABASE_URL: search_path is left out" in ran.text
+    assert "DATABASE_URL:" not in run("doctor", environment={"DATABASE_URL": database_url}).text
+
+
 def test_a_database_that_is_behind_and_one_that_is_not(run: CommandLine, database_url: str) -> None:
     here = {"DATABASE_URL": database_url}
     behind = findings(run("doctor", "--json", environment=here))["database"]
