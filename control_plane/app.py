@@ -22,11 +22,13 @@ from control_plane.attributes import Attributes, SavedGroups, Toggles
 from control_plane.audit import AUDIT_KEY_UNKNOWN, Audit
 from control_plane.auditing import AuditKeyError
 from control_plane.conditions import MOVE_NEEDS_A_PERSON, SCHEMA_NEEDS_A_PERSON, Conditions
+from control_plane.event_streams import EventStreams
 from control_plane.exchange import Exchange
 from control_plane.experiments import Experiments
 from control_plane.gate import Gate
 from control_plane.healer import Healer
 from control_plane.health import Health
+from control_plane.ingestion import Ingestion
 from control_plane.installation_settings import AdjustableSettings
 from control_plane.judge import Judge
 from control_plane.kept_alerts import KeptAlerts
@@ -61,6 +63,7 @@ from service.keys import Keys
 
 MUTATIONS_TWICE = "mutations_twice"
 START_BACKOFF_S = (0.2, 10.0)  # first and longest pause between tries to reach the database
+PARTITIONS_AHEAD_DAYS = 7  # so long everything works without the schedule that makes them
 
 log = structlog.get_logger("app")
 
@@ -75,6 +78,7 @@ def create(
     chain = configured(settings.audit_keys, settings.signing_key)
     store = stores.built(settings, chain)
     alerts = Alerts(instance=f"{socket.gethostname()}:{settings.address[1]}", clock=clock)
+    telemetry = Telemetry()
     adjustable = AdjustableSettings(store, alerts, clock=clock)
     exchange = Exchange(settings.redis_url, Keys(settings.layout_mutation_environment))
     signer = Signer(settings.signing_key)
@@ -110,6 +114,7 @@ def create(
         ),
         schedules=Schedules(store, alerts, clock=clock),
         adjustable=adjustable,
+        events=store.events,
         audit=Audit(store, chain, alerts, clock=clock),
         publishing=publishing,
         preview=Preview(store, publishing, pages, rewriter, judge, clock=clock),
@@ -128,9 +133,25 @@ def create(
     app[SERVICES] = services
     api.mount(app, services)
     admin.routes(app, services)
+    _schedule(services)
     settling = _settling(settings, chain, source, alerts)
     app.cleanup_ctx.append(_running(services, store, settling, pages, rewriter, judge))
     return app
+
+
+def _schedule(services: Services) -> None:
+    """What is done regularly."""
+
+    async def make_room() -> None:
+        await services.events.make_room(PARTITIONS_AHEAD_DAYS)
+
+    async def forget_events() -> None:
+        settings, at = services.adjustable.current(), services.publishing.now()
+        events, rollups = timedelta(days=settings.events_kept_days), timedelta(days=settings.rollups_kept_days)
+        await services.events.forget(at - events, at - rollups)
+
+    services.schedules.every("make_event_partitions", timedelta(hours=6), make_room)
+    services.schedules.every("forget_events", timedelta(hours=1), forget_events)
 
 
 def _source(settings: ControlPlaneSettings, chain: Chain) -> Source | None:
@@ -183,7 +204,12 @@ async def _work(services: Services, store: Store, settling: Settling, stopping: 
     """Wait for the database, bring it up to date, then keep Redis so."""
     pause, longest = START_BACKOFF_S
     publishing = asyncio.create_task(services.publishing.keep_published(), name="keep-published")
+    settings = services.settings
+    keys = Keys(settings.layout_mutation_environment)
+    streams = EventStreams(settings.redis_url, keys, consumer=services.alerts.instance)
+    ingestion = Ingestion(streams, services.events, services.alerts, services.telemetry)
     watching = [
+        asyncio.create_task(ingestion.keep(), name="take-events"),
         asyncio.create_task(Conditions(services.health, services.alerts).watch(), name="watch-conditions"),
         asyncio.create_task(services.kept_alerts.keep(), name="keep-alerts"),
         asyncio.create_task(services.schedules.keep(), name="keep-schedules"),
@@ -203,6 +229,7 @@ async def _work(services: Services, store: Store, settling: Settling, stopping: 
         for task in (*watching, publishing):
             task.cancel()
         await asyncio.wait(watching)
+        await streams.close()
         with suppress(asyncio.CancelledError):
             await publishing
 

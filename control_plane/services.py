@@ -25,6 +25,7 @@ from control_plane.publishing import Publishing
 from control_plane.rules_files import RulesFiles
 from control_plane.schedules import Schedules
 from control_plane.settings import ControlPlaneSettings
+from control_plane.store.events import EventStore
 from control_plane.telemetry import Telemetry
 from control_plane.tokens import Tokens
 from control_plane.undoing import Undoing
@@ -46,6 +47,7 @@ class Services:
     alerts: Alerts
     kept_alerts: KeptAlerts
     schedules: Schedules
+    events: EventStore
     adjustable: AdjustableSettings
     audit: Audit
     publishing: Publishing

@@ -54,6 +54,17 @@ class Telemetry:
             "How many differences of the database's schema wait for a person.",
             registry=self._registry,
         )
+        self._told = Counter(
+            "control_plane_events",
+            "Events that sidecars told: new, a repetition of one that is kept, or not understood.",
+            ("what",),
+            registry=self._registry,
+        )
+        self._aside = Counter(
+            "control_plane_event_entries_aside",
+            "Entries of the streams that could not be read or stored.",
+            registry=self._registry,
+        )
 
     def repaired(self, kind: str) -> None:
         """Count a repair of the schema; `kind` is of the closed list in `control_plane.schema.drift`."""
@@ -62,6 +73,19 @@ class Telemetry:
     def drifted(self, count: int) -> None:
         """Keep how many differences the last look at the schema left."""
         self._drift.set(count)
+
+    def told(self, new: int, repeated: int) -> None:
+        """Count events that were kept, and those that had come before."""
+        self._told.labels("new").inc(new)
+        self._told.labels("repeated").inc(repeated)
+
+    def not_understood(self, count: int) -> None:
+        """Count events that are none."""
+        self._told.labels("not_understood").inc(count)
+
+    def put_aside(self) -> None:
+        """Count an entry."""
+        self._aside.inc()
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count an answer; `route` is the pattern, not the path."""

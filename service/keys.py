@@ -42,6 +42,11 @@ class Keys(msgspec.Struct, frozen=True):
         """Streams: batches of what happened (see `service.events`), one for each shard."""
         return tuple(f"{{lm:{self.environment}}}:events:{shard}" for shard in range(EVENT_SHARDS))
 
+    @property
+    def events_aside(self) -> str:
+        """Stream: entries of `events` that could not be read or stored, each with the reason."""
+        return f"{{lm:{self.environment}}}:events:aside"
+
     def events_of(self, instance: str) -> str:
         """The stream that a sidecar's worker writes to: always the same, so that what it tells stays in order."""
         return self.events[zlib.crc32(instance.encode()) % EVENT_SHARDS]

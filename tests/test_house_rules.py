@@ -33,6 +33,7 @@ TESTED_ELSEWHERE = {
     "control_plane/__main__.py": "a process of its own: tests/end_to_end starts it",
     "layout_mutation/ensemble.py": "it is all of `up`: tests/layout_mutation/test_up.py starts and ends whole ones",
     "control_plane/store/interface.py": "a protocol: tests/control_plane/store holds each store to it",
+    "control_plane/store/events.py": "a protocol: tests/control_plane/store/test_event_store.py holds PostgreSQL to it",
     "sidecar/__main__.py": "a process of its own: tests/end_to_end starts it",
 }
 """Source modules without a test file of their name, and where their test is."""

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 PREFIX = "/admin/layout-mutations"
 TOGGLES = f"{PREFIX}/toggles"
+ACTIVITY = f"{PREFIX}/activity"
 SETTINGS = f"{PREFIX}/settings"
 ALERTS = f"{PREFIX}/alerts"
 MIGRATION = f"{PREFIX}/migration"

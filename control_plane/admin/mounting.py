@@ -7,6 +7,7 @@ Never: a page; each page or concern has a module of its own.
 from aiohttp import web
 
 from control_plane.admin import (
+    activity,
     alerts,
     error_pages,
     guard,
@@ -22,7 +23,7 @@ from control_plane.admin import (
     switching,
     toggles,
 )
-from control_plane.admin.addresses import ALERTS, MIGRATION, PREFIX, SETTINGS, TOGGLES
+from control_plane.admin.addresses import ACTIVITY, ALERTS, MIGRATION, PREFIX, SETTINGS, TOGGLES
 from control_plane.admin.rendering import TEMPLATES, templates
 from control_plane.services import Services
 
@@ -56,6 +57,7 @@ def routes(app: web.Application, services: Services) -> None:
     app.router.add_post(f"{TOGGLES}/{{id}}/force", toggles.put_in_force)
     app.router.add_post(f"{TOGGLES}/{{id}}/lift", toggles.lift)
     app.router.add_post(f"{TOGGLES}/{{id}}/delete", toggles.remove)
+    app.router.add_get(ACTIVITY, activity.show)
     app.router.add_get(SETTINGS, settings.show)
     app.router.add_post(SETTINGS, settings.save)
     app.router.add_get(ALERTS, alerts.show)

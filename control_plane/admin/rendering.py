@@ -40,6 +40,7 @@ def templates(files: StaticFiles, *, public_url: str) -> jinja2.Environment:
         toggles_address=addresses.TOGGLES,
         migration_address=addresses.MIGRATION,
         toggle_address=addresses.toggle,
+        activity_address=addresses.ACTIVITY,
         settings_address=addresses.SETTINGS,
         alerts_address=addresses.ALERTS,
         alert_address=addresses.alert,

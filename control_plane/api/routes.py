@@ -11,7 +11,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from control_plane.alerts import Alert
-from control_plane.api import adjusting, deciding, rules_files, watching
+from control_plane.api import adjusting, deciding, rules_files, told, watching
 from control_plane.api.documents import DocumentHandlers, PageQuery, Restoring, Rollback
 from control_plane.api.mutations import MutationHandlers, MutationQuery, Switching
 from control_plane.api.requests import GROUP_BYTES_MAX
@@ -36,6 +36,7 @@ from rules.model import (
     Segment,
     Toggle,
 )
+from service.events import Execution
 
 PREFIX = "/api/layout-mutation"
 
@@ -333,6 +334,25 @@ ROUTES: tuple[Route, ...] = (
         roles=ADMINS,
         body=InstallationSettings,
         answer=InstallationSettings,
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/executions",
+        summary="What sidecars did to pages, one by one, the newest first",
+        handler=told.executions,
+        roles=READERS,
+        query=told.ExecutionsQuery,
+        answer=Execution,
+        form="page",
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/report",
+        summary="How often mutations applied, variations were met and conversions happened, by the hour's counts",
+        handler=told.report,
+        roles=READERS,
+        query=told.ReportQuery,
+        answer=told.ReportAnswer,
     ),
     Route(
         method="GET",

@@ -20,6 +20,11 @@ OUTSIDERS = frozenset({"PUBLIC", "anon", "authenticated", "authenticator", "serv
 """Who never gets anything here: everybody, and Supabase's roles of an API over the whole database."""
 CLOSED = frozenset({"granted_roles", "schema_migrations"})
 """Tables that only the owner of the schema changes."""
+PARTITIONING = (
+    "make_event_partitions(integer)",
+    "drop_event_partitions(timestamp with time zone,timestamp with time zone)",
+)
+"""Functions with the rights of the owner that whoever writes may call: partitions of events come and go."""
 REBUILT_ROWS_MAX = 2_000_000
 """Larger tables would be closed to writers for longer than seconds; their indexes are rebuilt by a person, concurrently."""
 
@@ -328,6 +333,8 @@ def _due(expected: Catalogue, role: str, may: str) -> Iterator[Grant]:
         # Policies ask access_of, and indexes call what they are made with, in the name of whoever reads and writes.
         if function.name.startswith("layout_mutation.access_of(") or _is_immutable(function):
             yield Grant(role, "EXECUTE", f"FUNCTION {function.name}")
+    for function in PARTITIONING if may == "write" else ():
+        yield Grant(role, "EXECUTE", f"FUNCTION layout_mutation.{function}")
     for sequence in expected.sequences:
         for privilege in ("SELECT", "USAGE", "UPDATE") if may == "write" else ("SELECT",):
             yield Grant(role, privilege, f"SEQUENCE layout_mutation.{sequence.name}")

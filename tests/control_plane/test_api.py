@@ -53,6 +53,8 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("GET", f"{API}/audit/{{number:[0-9]+}}"): READ,
     ("POST", f"{API}/audit/{{number:[0-9]+}}/undo"): PUBLISH,
     ("GET", f"{API}/audit/verify"): {A},
+    ("GET", f"{API}/executions"): READ,
+    ("GET", f"{API}/report"): READ,
     ("GET", f"{API}/settings"): READ,
     ("PUT", f"{API}/settings"): {A},
     ("GET", f"{API}/alerts"): READ,

@@ -20,6 +20,7 @@ from control_plane.store.interface import StoreError, Transaction
 from control_plane.store.postgres import carrying, statements
 from control_plane.store.postgres.connections import store_errors
 from control_plane.store.postgres.earlier import AS_IT_IS, Fit, fit_of
+from control_plane.store.postgres.event_store import PostgresEvents
 from control_plane.store.postgres.reader import PostgresReader
 from control_plane.store.postgres.transaction import PostgresTransaction
 from control_plane.store.records import Installation, Position, Record
@@ -68,6 +69,11 @@ class PostgresStore(PostgresReader):
         with store_errors():
             async with self._acquire() as connection:
                 self._fit = await fit_of(connection, statements.ALL)
+
+    @property
+    def events(self) -> PostgresEvents:
+        """What sidecars told, in the same database."""
+        return PostgresEvents(self._acquire)
 
     async def close(self) -> None:
         """Let go of everything, politely for a moment."""

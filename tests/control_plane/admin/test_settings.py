@@ -42,4 +42,4 @@ async def test_what_is_done_regularly_is_shown(viewer: Person, services: Service
     services.schedules.every("tidy", timedelta(hours=1), work)
     await services.schedules.look()
     await services.schedules.look()
-    assert "tidy" in (await viewer.open(SETTINGS)).words("#schedules tbody tr")
+    assert "tidy" in (await viewer.open(SETTINGS)).words("#schedules tbody")
