@@ -13,3 +13,7 @@ CREATE INDEX mutations_unidentified ON layout_mutation.mutations (id) WHERE iden
 
 COMMENT ON COLUMN layout_mutation.mutations.identity IS 'SHA-256 of what the mutation does, hexadecimal (rules.identity); null until the program has filled it in.';
 COMMENT ON COLUMN layout_mutation.mutations.is_copy IS 'Equal to another one that was there first, from before there was one of each; reported and left for a person.';
+COMMENT ON CONSTRAINT mutations_identity_is_sha256 ON layout_mutation.mutations IS 'Equal mutations are recognised by it, so nothing else may stand there.';
+COMMENT ON INDEX layout_mutation.mutations_one_of_each IS 'No two live mutations do the same, however many instances write; copies from before are let be.';
+COMMENT ON INDEX layout_mutation.mutations_by_identity IS 'Whether there is an equal one is asked at every creation and import.';
+COMMENT ON INDEX layout_mutation.mutations_unidentified IS 'Those from before identities are found and filled in.';
