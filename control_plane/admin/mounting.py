@@ -51,6 +51,7 @@ def routes(app: web.Application, services: Services) -> None:
     app.router.add_post(f"{PREFIX}/mutations/{{id}}/activate", switching.activate)
     app.router.add_post(f"{PREFIX}/mutations/{{id}}/deactivate", switching.deactivate)
     app.router.add_post(f"{PREFIX}/mutations/{{id}}/archive", switching.archive)
+    app.router.add_post(f"{PREFIX}/mutations/{{id}}/restore", switching.restore)
     app.router.add_post(f"{PREFIX}/mutations/{{id}}/rollback", switching.roll_back)
     app.router.add_get(TOGGLES, toggles.show)
     app.router.add_post(TOGGLES, toggles.post_new)

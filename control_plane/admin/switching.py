@@ -36,6 +36,11 @@ async def archive(request: web.Request) -> web.StreamResponse:
     return await _change(request, request.app[SERVICES].mutations.archive, "archived")
 
 
+async def restore(request: web.Request) -> web.StreamResponse:
+    """Bring an archived one back, switched off."""
+    return await _change(request, request.app[SERVICES].mutations.restore, "restored")
+
+
 async def roll_back(request: web.Request) -> web.StreamResponse:
     """Save an older version's content as the newest."""
     to_version = whole((await request.post()).get("to"))

@@ -327,6 +327,7 @@ DONE = {
     "activated": "Switched on.",
     "deactivated": "Switched off. Visitors get the page as the origin sends it.",
     "archived": "Archived. Its history stays.",
+    "restored": "Restored, and switched off: it is as it was before it was archived.",
     "rolled_back": "Rolled back: the older content is the newest version now.",
     "toggle_created": "The toggle is saved.",
     "toggle_on": "Switched off for everybody.",

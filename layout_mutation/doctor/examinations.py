@@ -6,6 +6,7 @@ Counterpart: each is a function of the form `layout_mutation.doctor.checks.Exami
 from collections.abc import Sequence
 
 from control_plane.settings import StoreName
+from layout_mutation.doctor.audit import audit
 from layout_mutation.doctor.checks import Asked, Check, Examination, is_fine
 from layout_mutation.doctor.database import database
 from layout_mutation.doctor.schema import schema
@@ -19,7 +20,7 @@ def documents(asked: Asked, found: Sequence[Check]) -> list[Check]:
     return [Check("documents", *migration_check(dict(asked.environ)))] if there else []
 
 
-EXAMINATIONS: tuple[Examination, ...] = (database, schema, documents, published)
+EXAMINATIONS: tuple[Examination, ...] = (database, schema, audit, documents, published)
 
 
 def examined(asked: Asked, examinations: Sequence[Examination] = EXAMINATIONS) -> list[Check]:

@@ -2,11 +2,13 @@
 
 import asyncio
 import secrets
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -19,8 +21,9 @@ from control_plane.auditing import Anchor, AuditReport, What, check, contents, r
 from control_plane.auditing.following import Following
 from control_plane.auditing.report import FAULTS_KEPT, Faults
 from control_plane.schema import address, runner
-from control_plane.store import Chain, Kind, StoredAudit, StoredVersion
+from control_plane.store import Chain, Kind, Store, StoredAudit, StoredVersion
 from control_plane.store.chain import Unchained
+from control_plane.store.local import LocalStore
 from control_plane.store.postgres import PostgresStore
 from tests.control_plane.plane import CHAIN
 from tests.servers import empty_database
@@ -41,7 +44,7 @@ def content(version: int) -> bytes:
     return b'{"id":"a","n":%d}' % version
 
 
-async def write(store: PostgresStore, version: int) -> None:
+async def write(store: Store, version: int) -> None:
     async with store.transaction() as transaction:
         row = StoredVersion(version=version, content=content(version), action="updated", actor="me", reason="", at=NOW)
         await transaction.put(Kind.SEGMENT, "a", row)
@@ -264,3 +267,29 @@ def test_nothing_before_the_chain_is_no_digest() -> None:
     before.add(entry(1, b""))
     assert len(before.digest) == 32
     assert report.FAULTS_KEPT > 0 < check.BREATH
+
+
+async def test_a_store_in_one_file_is_checked_by_the_same_code(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    store = LocalStore(path, chain=CHAIN)
+    await store.open()
+    for version in range(1, 5):
+        await write(store, version)
+    assert (await auditing.verify(store, CHAIN)).sound
+    await store.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for name in ("audit_entries_are_immutable", "audit_entries_are_not_removed", "document_versions_are_immutable"):
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.execute("UPDATE audit_entries SET actor = 'her' WHERE number = 2")
+        connection.execute("DELETE FROM audit_entries WHERE number = 3")
+        connection.execute("UPDATE document_versions SET content = '{}' WHERE version = 4")
+    await store.open()
+    seen = await auditing.verify(store, CHAIN)
+    await store.close()
+    assert found(seen) == [
+        (What.CHANGED, 2),
+        (What.MISSING, 3),
+        (What.CONTENT, 4),
+        (What.NO_ENTRY, None),
+        (What.HEAD, None),
+    ]

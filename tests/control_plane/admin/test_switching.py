@@ -24,6 +24,10 @@ async def test_on_off_and_archived(admin: Person, services: Services) -> None:
     assert (await admin.open()).words(".empty h2") == "No mutations yet"
     reasons = [(one.action, one.reason) for one in await services.mutations.versions(saved.id)]
     assert reasons[1:3] == [("deactivated", ""), ("activated", "summer begins")]
+    back = await admin.submit(away, "form[action$=restore]", {"reason": "needed again"})
+    assert "Restored, and switched off" in back.words("[role=status]")
+    restored = await services.mutations.get(saved.id)
+    assert (restored.is_active, restored.status) == (False, "paused")
 
 
 async def test_a_switch_that_someone_else_was_faster_at_says_so(admin: Person, editor: Person) -> None:
