@@ -153,6 +153,13 @@ def _documents(name: str, one: str, handlers: DocumentHandlers[Any], kind: Any, 
             answer=kind,
             form="saved",
         ),
+        *_history(single, one, handlers, kind),
+    )
+
+
+def _history(single: str, one: str, handlers: DocumentHandlers[Any], kind: Any) -> tuple[Route, ...]:
+    """The rows of a document's versions: read, brought back, restored."""
+    return (
         Route(
             method="GET",
             path=f"{single}/versions",
