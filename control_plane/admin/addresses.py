@@ -12,6 +12,7 @@ ACTIVITY = f"{PREFIX}/activity"
 SETTINGS = f"{PREFIX}/settings"
 ALERTS = f"{PREFIX}/alerts"
 MIGRATION = f"{PREFIX}/migration"
+SCHEMA = f"{PREFIX}/schema"
 
 _OWN = re.compile(rf"{PREFIX}(?:[/?][A-Za-z0-9/_.~!$&'()*+,;=:@%?-]*)?")
 _NEXT_CHARACTERS_MAX = 2_000

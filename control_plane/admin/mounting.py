@@ -17,13 +17,14 @@ from control_plane.admin import (
     mutation_list,
     preview,
     response_headers,
+    schema,
     settings,
     sign_in,
     static_files,
     switching,
     toggles,
 )
-from control_plane.admin.addresses import ACTIVITY, ALERTS, MIGRATION, PREFIX, SETTINGS, TOGGLES
+from control_plane.admin.addresses import ACTIVITY, ALERTS, MIGRATION, PREFIX, SCHEMA, SETTINGS, TOGGLES
 from control_plane.admin.rendering import TEMPLATES, templates
 from control_plane.services import Services
 
@@ -65,6 +66,8 @@ def routes(app: web.Application, services: Services) -> None:
     app.router.add_post(f"{ALERTS}/{{id}}/acknowledge", alerts.acknowledge)
     app.router.add_get(MIGRATION, migration.show)
     app.router.add_post(MIGRATION, migration.mend)
+    app.router.add_get(SCHEMA, schema.show)
+    app.router.add_post(SCHEMA, schema.heal)
     app.router.add_get(f"{PREFIX}/preview", preview.show)
     app.router.add_post(f"{PREFIX}/preview", preview.show_unsaved)
     app.router.add_get(f"{PREFIX}/preview/{{key}}/{{side:before|after}}", preview.document)

@@ -39,6 +39,7 @@ def templates(files: StaticFiles, *, public_url: str) -> jinja2.Environment:
         address=addresses.mutation,
         toggles_address=addresses.TOGGLES,
         migration_address=addresses.MIGRATION,
+        schema_address=addresses.SCHEMA,
         toggle_address=addresses.toggle,
         activity_address=addresses.ACTIVITY,
         settings_address=addresses.SETTINGS,

@@ -333,6 +333,7 @@ DONE = {
     "toggle_on": "Switched off for everybody.",
     "toggle_off": "Lifted. What it switched off applies again.",
     "toggle_deleted": "Deleted. Its history stays.",
+    "healed": "Looked at, and repaired what nothing can be lost by.",
     "settings": "Saved. Every instance goes by it within seconds.",
     "acknowledged": "Acknowledged. A notice is over with that; anything else stays until it is no longer so.",
     "mended": "What was certain is saved.",
