@@ -87,8 +87,9 @@ def create(
     telemetry = Telemetry()
     healer = Healer(stores.schema_of(settings), store, alerts, telemetry, clock=clock)
     publishing.check_interval_s = lambda: adjustable.current().check_interval_s
+    index = stores.index_of(settings, store)
     pages, rewriter, judge = OriginPages(settings.origins), Rewriter(), judge or Judge()
-    mutations = Mutations(store, publishing, Gate(pages, rewriter, judge))
+    mutations = Mutations(store, publishing, Gate(pages, rewriter, judge), index)
     experiments = Experiments(store, publishing)
     modules, segments = Modules(store, publishing), Segments(store, publishing)
     attributes, saved_groups = Attributes(store, publishing), SavedGroups(store, publishing)
@@ -136,6 +137,8 @@ def create(
     _schedule(services)
     settling = _settling(settings, chain, source, alerts)
     app.cleanup_ctx.append(_running(services, store, settling, pages, rewriter, judge))
+    if index is not None:
+        app.on_cleanup.append(lambda _: index.close())
     return app
 
 

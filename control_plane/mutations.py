@@ -15,12 +15,13 @@ import uuid_utils
 
 from control_plane import codec
 from control_plane.company import company, from_mutation
-from control_plane.documents import PAGE_LIMIT, Documents
+from control_plane.documents import PAGE_LIMIT, Documents, checked_limit
 from control_plane.gate import Gate, goes_to_visitors
 from control_plane.intent import Action, Intent, Page, Saved
 from control_plane.publishing import Change, Publishing
 from control_plane.refusals import Refusal, Refused
 from control_plane.store import Kind, Reader, Store, Stored
+from control_plane.store.chroma import NEEDS_EXTRA, Index
 from rules.cache_lint import cost_of
 from rules.compiler import check_mutation
 from rules.errors import RulesError
@@ -70,9 +71,16 @@ class Mutations(Documents[LayoutMutation]):
 
     kind: ClassVar[Kind] = Kind.MUTATION
 
-    def __init__(self, store: Store, publishing: Publishing, gate: Gate) -> None:
+    def __init__(self, store: Store, publishing: Publishing, gate: Gate, index: Index | None = None) -> None:
+        """`index` finds by meaning; None where that is not installed."""
         super().__init__(store, publishing)
         self._gate = gate
+        self._index = index
+
+    @property
+    def finds_similar(self) -> bool:
+        """Whether `similar` can answer here."""
+        return self._index is not None
 
     async def page(
         self, filters: Filters = ALL, *, cursor: str | None = None, limit: int = PAGE_LIMIT
@@ -81,6 +89,18 @@ class Mutations(Documents[LayoutMutation]):
         if filters.text is not None and "\0" in filters.text:
             return Page(())
         return await self._page(filters.as_conditions(), cursor, limit)
+
+    async def similar(
+        self, text: str, *, include_archived: bool = False, limit: int = PAGE_LIMIT
+    ) -> Page[LayoutMutation]:
+        """Those that are nearest to a text by what they say, the nearest first; raises Refused (`bad_parameter`), StoreError."""
+        if self._index is None:
+            raise Refused(Refusal.BAD_PARAMETER, NEEDS_EXTRA)
+        await self._index.follow(self._store)
+        near = await self._index.near(self.kind, text, checked_limit(limit))
+        found = [await self._store.find(self.kind, one.id) for one in near]
+        mutations = [self._decode(one.content) for one in found if one is not None and not one.deleted]
+        return Page(tuple(one for one in mutations if include_archived or one.status is not Status.ARCHIVED))
 
     async def check(self, mutation: LayoutMutation) -> None:
         """Raises RulesError for whatever `create` and `update` would refuse; saves nothing."""

@@ -31,6 +31,7 @@ class StoreName(StrEnum):
 
     POSTGRES = "postgres"
     LOCAL = "local"
+    CHROMA = "chroma"
 
 
 class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
@@ -45,7 +46,7 @@ class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
         str,
         Meta(
             description="PostgreSQL, for example postgresql://user:password@host:5432/layout_mutation; needed unless "
-            "CONTROL_PLANE_STORE is local. Version 15 or newer, in the form that Supabase, Neon, Heroku, Render or RDS show, with libpq's parameters "
+            "CONTROL_PLANE_STORE is another. Version 15 or newer, in the form that Supabase, Neon, Heroku, Render or RDS show, with libpq's parameters "
             "(sslmode, sslrootcert, connect_timeout, target_session_attrs, …); sslmode=verify-full asks who answers. A transaction "
             "pooler is recognised by port 6432, 6543 or 25061, `pooler` in the host, or `?pgbouncer=true`.",
             extra=SECRET,
@@ -76,7 +77,8 @@ class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
         StoreName,
         Meta(
             description="Where everything is kept: postgres (at DATABASE_URL), or local: one SQLite file in "
-            "CONTROL_PLANE_DATA_DIR, for a small installation of one machine, whose disk has to last."
+            "CONTROL_PLANE_DATA_DIR, for a small installation of one machine, whose disk has to last; or chroma: that file, and "
+            "the documents in ChromaDB beside it (the extra `chroma`)."
         ),
     ] = StoreName.POSTGRES
     signing_key: Annotated[

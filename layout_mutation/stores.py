@@ -57,7 +57,7 @@ def default_store(option: str, text: str | None, environ: dict[str, str]) -> str
     """The address that an option names, or the environment where it is left out; UnusableError where neither does."""
     if text is not None:
         return named_store(option, text, environ)
-    if environ.get("CONTROL_PLANE_STORE") == StoreName.LOCAL:
+    if environ.get("CONTROL_PLANE_STORE") in (StoreName.LOCAL, StoreName.CHROMA):
         folder = environ.get("CONTROL_PLANE_DATA_DIR") or DATA_DIR
         return named_store("CONTROL_PLANE_DATA_DIR", f"{LOCAL_PREFIX}{Path(folder) / LOCAL_FILE}", environ)
     return named_store("DATABASE_URL", require(environ, "DATABASE_URL"), environ)

@@ -11,6 +11,7 @@ from control_plane.api.documents import DocumentHandlers
 from control_plane.api.problems import RequestError
 from control_plane.api.requests import intent_of, query, read_body, read_json
 from control_plane.documents import PAGE_LIMIT
+from control_plane.intent import Page
 from control_plane.mutations import Filters, new_id
 from control_plane.services import Services
 from control_plane.tokens import Actor
@@ -32,6 +33,8 @@ class MutationQuery(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
     module_id: str | None = None
     mutation_type: str | None = None
     text: str | None = None
+    similar: str | None = None
+    """What they should say, in other words too: nearest first, without a cursor. Goes with `includeArchived` and `limit` only."""
     cursor: str | None = None
     limit: int = PAGE_LIMIT
 
@@ -54,8 +57,18 @@ class MutationHandlers(DocumentHandlers[LayoutMutation]):
         if "\0" in request.query_string or "%00" in request.query_string:
             raise RequestError(400, "bad_parameter", "text may not contain the character U+0000")
         members = msgspec.structs.asdict(asked)
-        cursor, limit = members.pop("cursor"), members.pop("limit")
+        cursor, limit, similar = members.pop("cursor"), members.pop("limit"), members.pop("similar")
+        if similar is not None:
+            return json_answer(await self._similar(services, asked))
         return json_answer(await services.mutations.page(Filters(**members), cursor=cursor, limit=limit))
+
+    async def _similar(self, services: Services, asked: MutationQuery) -> Page[LayoutMutation]:
+        alone = MutationQuery(similar=asked.similar, include_archived=asked.include_archived, limit=asked.limit)
+        if asked != alone:
+            raise RequestError(400, "bad_parameter", "`similar` goes with `includeArchived` and `limit` only")
+        return await services.mutations.similar(
+            asked.similar or "", include_archived=asked.include_archived, limit=asked.limit
+        )
 
     async def activate(self, request: web.Request, services: Services, actor: Actor) -> web.Response:
         """Switch on."""

@@ -9,7 +9,7 @@ from control_plane.settings import ControlPlaneSettings, StoreName
 from control_plane.store.local import LocalStore
 from control_plane.store.postgres import PostgresStore
 from control_plane.stores import built, prepare
-from tests.control_plane.plane import CHAIN, headline, running, settings_of
+from tests.control_plane.plane import CHAIN, Plane, headline, running, settings_of
 
 
 @pytest.fixture
@@ -56,3 +56,37 @@ async def test_rules_are_written_published_found_and_rolled_back_and_outlive_the
         actions = [one["action"] for one in (await plane.ask("GET", "audit?kind=mutation")).json()["items"]]
         assert actions == ["rolled_back", "updated", "created"]
         assert (await plane.ask("GET", "/admin/layout-mutations/", role=None)).status in (200, 302, 303, 401)
+
+
+@pytest.mark.parametrize("store", [StoreName.LOCAL, StoreName.CHROMA])
+async def test_mutations_are_found_by_what_they_say(
+    redis_url: str, redis_environment: str, tmp_path: Path, store: StoreName
+) -> None:
+    settings = settings_of("", redis_url, redis_environment, tmp_path / "data", store=store)
+
+    async def asked(plane: Plane, query: str) -> Any:
+        return await plane.ask("GET", f"mutations?{query}")
+
+    async with running(settings) as plane:
+        await plane.create(id="cart", name="Free delivery banner in the shopping cart")
+        await plane.create(headline("Our summer sale begins", id="sale", name="Landing page"))
+        await plane.create(id="old", name="Deliveries are free", isActive=False)
+        found = (await asked(plane, "similar=deliver+for+free&limit=2")).json()
+        assert {one["id"] for one in found["items"]} == {"cart", "old"}
+        archived = await plane.ask("PATCH", "mutations/old", {"status": "archived"})
+        assert archived.status == 200, archived.body
+        found = (await asked(plane, "similar=deliver+for+free&limit=2")).json()
+        assert [one["id"] for one in found["items"]] == ["cart"]
+        found = (await asked(plane, "similar=summer+sales&limit=1")).json()
+        assert [one["id"] for one in found["items"]] == ["sale"]
+        refused = await asked(plane, "similar=sale&site=*")
+        assert refused.status == 400
+        assert "goes with" in refused.json()["detail"]
+        assert (await asked(plane, "similar=sale&limit=0")).status == 400
+
+
+async def test_without_the_extra_it_is_said_what_to_install(plane: Plane) -> None:
+    plane.services.mutations._index = None
+    refused = await plane.ask("GET", "mutations?similar=sale")
+    assert refused.status == 400
+    assert "layout-mutation-engine[chroma]" in refused.json()["detail"]

@@ -14,12 +14,13 @@ import pytest
 
 from control_plane.schema import address, runner
 from control_plane.store import Store
+from control_plane.store.chroma import ChromaStore
 from control_plane.store.local import LocalStore
 from control_plane.store.postgres import PostgresStore
 from tests.control_plane import postgres_kinds
 from tests.control_plane.plane import CHAIN
 
-KINDS = (*postgres_kinds.KINDS, "local")
+KINDS = (*postgres_kinds.KINDS, "local", "chroma")
 EMPTY = """
 DO $$
 DECLARE
@@ -73,7 +74,7 @@ async def opened(kind: str, place: str) -> AsyncIterator[Store]:
         await runner.migrate(place)
         store = PostgresStore(address.parse(place), connections_max=4, chain=CHAIN)
     else:
-        store = LocalStore(Path(place), chain=CHAIN)
+        store = (LocalStore if kind == "local" else ChromaStore)(Path(place), chain=CHAIN)
     await store.open()
     try:
         yield store
