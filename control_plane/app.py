@@ -52,6 +52,8 @@ from control_plane.settings import LOCAL_PREFIX, ControlPlaneSettings, StoreName
 from control_plane.signing import Signer
 from control_plane.store import Chain, Installation, Store, StoreError
 from control_plane.store.chain import configured
+from control_plane.store.events import NoEvents
+from control_plane.store.postgres import PostgresStore
 from control_plane.table_copy import TableCopy
 from control_plane.telemetry import Telemetry
 from control_plane.tokens import Tokens
@@ -115,7 +117,7 @@ def create(
         ),
         schedules=Schedules(store, alerts, clock=clock),
         adjustable=adjustable,
-        events=store.events,
+        events=store.events if isinstance(store, PostgresStore) else NoEvents(),
         audit=Audit(store, chain, alerts, clock=clock),
         publishing=publishing,
         preview=Preview(store, publishing, pages, rewriter, judge, clock=clock),
@@ -212,12 +214,13 @@ async def _work(services: Services, store: Store, settling: Settling, stopping: 
     streams = EventStreams(settings.redis_url, keys, consumer=services.alerts.instance)
     ingestion = Ingestion(streams, services.events, services.alerts, services.telemetry)
     watching = [
-        asyncio.create_task(ingestion.keep(), name="take-events"),
         asyncio.create_task(Conditions(services.health, services.alerts).watch(), name="watch-conditions"),
         asyncio.create_task(services.kept_alerts.keep(), name="keep-alerts"),
         asyncio.create_task(services.schedules.keep(), name="keep-schedules"),
         asyncio.create_task(services.adjustable.keep(), name="keep-settings"),
     ]
+    if not isinstance(services.events, NoEvents):  # else they stay where they are
+        watching.append(asyncio.create_task(ingestion.keep(), name="take-events"))
     try:
         while services.health.starting and not stopping.is_set():
             try:

@@ -58,3 +58,31 @@ class EventStore(Protocol):
         self, since: datetime, until: datetime, *, kind: str | None = None, subject: str | None = None
     ) -> list[Rollup]:
         """Counts of whole hours from `since` until before `until`, the most first."""
+
+
+class NoEvents:
+    """For stores that keep none, such as SQLite: nothing is there, and the streams in Redis keep the newest."""
+
+    async def add(self, events: Sequence[AnyEvent]) -> int:
+        """None is kept."""
+        return 0
+
+    async def make_room(self, days_ahead: int) -> int:
+        """There is nothing to prepare."""
+        return 0
+
+    async def forget(self, events_before: datetime, rollups_before: datetime) -> int:
+        """There is nothing to drop."""
+        return 0
+
+    async def told(
+        self, kind: str, *, subject: str | None, site: str | None, before: datetime, since: datetime, limit: int
+    ) -> list[Told]:
+        """None."""
+        return []
+
+    async def counts(
+        self, since: datetime, until: datetime, *, kind: str | None = None, subject: str | None = None
+    ) -> list[Rollup]:
+        """None."""
+        return []

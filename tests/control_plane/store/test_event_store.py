@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
+from control_plane.store.events import NoEvents
 from control_plane.store.postgres import PostgresStore
 from service.events import AnyEvent, Conversion, Execution, Exposure
 
@@ -131,3 +132,10 @@ async def test_roles_that_may_write_make_and_drop_partitions_and_readers_do_not(
             await undone.rollback()
     finally:
         await connection.close()
+
+
+async def test_a_store_that_keeps_none_says_so_by_having_none() -> None:
+    none = NoEvents()
+    assert await none.add([execution("1")]) == await none.make_room(7) == await none.forget(HOUR, HOUR) == 0
+    assert await none.counts(HOUR, HOUR + DAY) == []
+    assert await none.told("execution", subject=None, site=None, before=HOUR + DAY, since=HOUR, limit=9) == []
