@@ -64,7 +64,19 @@ def table(one: Table) -> str:
             *(f" {trigger(one.name, each)}" for each in one.triggers),
             security,
             *(f" {policy(one.name, each)}" for each in one.policies),
+            _default_partition(one),
         )
+    )
+
+
+def _default_partition(one: Table) -> str:
+    """Where rows go that no other partition takes; each partitioned table here has one, and the others are made as time goes on."""
+    if not one.partitioned_by:
+        return ""
+    name = table_name(f"{one.name}_default")
+    return (
+        f" CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table_name(one.name)} DEFAULT;"
+        f" ALTER TABLE {name} ENABLE ROW LEVEL SECURITY;"
     )
 
 

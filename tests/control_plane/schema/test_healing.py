@@ -409,3 +409,12 @@ async def test_a_schema_of_another_version_is_left_alone(version: str, connectio
     with pytest.raises(SchemaError, match="other migrations"):
         await heal(connection, EXPECTED)
     assert await described(filled_url) == before
+
+
+async def test_a_partitioned_table_comes_back_ready_for_rows(connection: Connection) -> None:
+    await connection.execute("DROP TABLE layout_mutation.events CASCADE")
+    assert (await heal(connection, EXPECTED)).left == ()
+    parts = "SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r' AND relrowsecurity AND relname LIKE 'events%'"
+    assert [row["relname"] for row in await connection.fetch(parts)] == ["events_default"]
+    await connection.execute("SELECT layout_mutation.make_event_partitions(3)")
+    assert await look(connection, EXPECTED) == ()
