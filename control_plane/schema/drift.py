@@ -333,13 +333,8 @@ def _due(expected: Catalogue, role: str, may: str) -> Iterator[Grant]:
         # Policies ask access_of, and indexes call what they are made with, in the name of whoever reads and writes.
         if function.name.startswith("layout_mutation.access_of(") or _is_immutable(function):
             yield Grant(role, "EXECUTE", f"FUNCTION {function.name}")
-<<<<<<< HEAD
     for partitioning in PARTITIONING if may == "write" else ():
         yield Grant(role, "EXECUTE", f"FUNCTION layout_mutation.{partitioning}")
-=======
-    for name in PARTITIONING if may == "write" else ():
-        yield Grant(role, "EXECUTE", f"FUNCTION layout_mutation.{name}")
->>>>>>> aca2c48 (One name means one thing in what a role is due)
     for sequence in expected.sequences:
         for privilege in ("SELECT", "USAGE", "UPDATE") if may == "write" else ("SELECT",):
             yield Grant(role, privilege, f"SEQUENCE layout_mutation.{sequence.name}")
