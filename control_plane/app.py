@@ -1,27 +1,29 @@
 """The one place where things are built, started and closed.
 
-The service listens before the database is there: `/healthz` says it lives, `/readyz` says what is missing, and everything
-else answers 503 until the schema is up to date. Counterpart: `__main__.py` runs what is built here.
+The service listens before the database is there: `/healthz` says it lives, `/readyz` says what is missing. Where its mirror
+has data, it answers from that; otherwise everything else answers 503 until the database is there. Counterpart:
+`__main__.py` runs what is built here.
 """
 
 import asyncio
-import random
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
-import uuid_utils
 from aiohttp import web
 
 from control_plane import admin, api, stores
-from control_plane.alerts import Alerts, Severity
+from control_plane.alerts import Alerts
 from control_plane.attributes import Attributes, SavedGroups, Toggles
-from control_plane.audit import AUDIT_KEY_UNKNOWN, Audit
-from control_plane.auditing import AuditKeyError
-from control_plane.conditions import MOVE_NEEDS_A_PERSON, SCHEMA_NEEDS_A_PERSON, Conditions
+from control_plane.audit import Audit
+from control_plane.beginning import Beginning
+from control_plane.conditions import Conditions
+from control_plane.conflicts import Conflicts
 from control_plane.event_streams import EventStreams
 from control_plane.exchange import Exchange
 from control_plane.experiments import Experiments
@@ -34,7 +36,7 @@ from control_plane.judge import Judge
 from control_plane.kept_alerts import KeptAlerts
 from control_plane.modules import Modules, Segments
 from control_plane.moving.mending import MigrationChecker
-from control_plane.moving.moves import Hooks, MoveError
+from control_plane.moving.moves import Hooks
 from control_plane.moving.places import opened, place_of
 from control_plane.moving.settling import Settling, Source
 from control_plane.moving.whereabouts import Whereabouts
@@ -46,25 +48,27 @@ from control_plane.publishing import Publishing
 from control_plane.rewriter import Rewriter
 from control_plane.rules_files import RulesFiles
 from control_plane.schedules import Schedules
-from control_plane.schema import runner
 from control_plane.services import SERVICES, Services
 from control_plane.settings import LOCAL_PREFIX, ControlPlaneSettings, StoreName
 from control_plane.signing import Signer
-from control_plane.store import Chain, Installation, Store, StoreError
+from control_plane.store import Chain, Store
 from control_plane.store.chain import configured
 from control_plane.store.events import NoEvents
+from control_plane.store.local import LocalStore
+from control_plane.store.mirror.keeping import FILE_NAME, MirrorFile
+from control_plane.store.mirror.lease import Alone
+from control_plane.store.mirrored import MirroredStore, standing_of
 from control_plane.store.postgres import PostgresStore
 from control_plane.table_copy import TableCopy
 from control_plane.telemetry import Telemetry
 from control_plane.tokens import Tokens
 from control_plane.undoing import Undoing
+from control_plane.writers_lease import WritersLease
 from rules.limits import RULES_FILE_BYTES_MAX
 from service.clock import now
 from service.engine import engine
 from service.keys import Keys
 
-MUTATIONS_TWICE = "mutations_twice"
-START_BACKOFF_S = (0.2, 10.0)  # first and longest pause between tries to reach the database
 PARTITIONS_AHEAD_DAYS = 7  # so long everything works without the schedule that makes them
 
 log = structlog.get_logger("app")
@@ -78,11 +82,10 @@ def create(
     `judge` gives second opinions; its own one where it is left out.
     """
     chain = configured(settings.audit_keys, settings.signing_key)
-    store = stores.built(settings, chain)
     alerts = Alerts(instance=f"{socket.gethostname()}:{settings.address[1]}", clock=clock)
-    telemetry = Telemetry()
-    adjustable = AdjustableSettings(store, alerts, clock=clock)
     exchange = Exchange(settings.redis_url, Keys(settings.layout_mutation_environment))
+    store = _store(settings, chain, alerts, exchange, clock)
+    adjustable = AdjustableSettings(store, alerts, clock=clock)
     signer = Signer(settings.signing_key)
     copy = TableCopy(Path(settings.data_dir))
     publishing = Publishing(store, exchange, signer, copy, alerts=alerts, clock=clock, engine=engine())
@@ -127,6 +130,8 @@ def create(
         migration=MigrationChecker(
             store, place_of(settings.store_address), publishing, documents, _beside(settings, source)
         ),
+        conflicts=Conflicts(store, publishing, documents, alerts),
+        store=store,
         exchange=exchange,
         healer=healer,
         health=Health(store, exchange, publishing, healer),
@@ -137,8 +142,10 @@ def create(
     api.mount(app, services)
     admin.routes(app, services)
     _schedule(services)
-    settling = _settling(settings, chain, source, alerts)
-    app.cleanup_ctx.append(_running(services, store, settling, pages, rewriter, judge))
+    begin = Beginning(services, chain, _settling(settings, chain, source, alerts))
+    if isinstance(store, MirroredStore):
+        store.prepare, store.approve = begin.prepare, services.conflicts.approve
+    app.cleanup_ctx.append(_running(services, begin, pages, rewriter, judge))
     if index is not None:
         app.on_cleanup.append(lambda _: index.close())
     return app
@@ -157,6 +164,19 @@ def _schedule(services: Services) -> None:
 
     services.schedules.every("make_event_partitions", timedelta(hours=6), make_room)
     services.schedules.every("forget_events", timedelta(hours=1), forget_events)
+
+
+def _store(
+    settings: ControlPlaneSettings, chain: Chain, alerts: Alerts, exchange: Exchange, clock: Callable[[], datetime]
+) -> Store:
+    """The store that the settings name; a database has a mirror beside it."""
+    primary = stores.built(settings, chain)
+    if not isinstance(primary, PostgresStore):
+        return primary
+    mirror = MirrorFile(Path(settings.data_dir) / FILE_NAME, partial(LocalStore, chain=chain), alerts, clock=clock)
+    key = Keys(settings.layout_mutation_environment).writer
+    lease = Alone() if settings.alone else WritersLease(exchange, key, f"{alerts.instance} ({os.getpid()})")
+    return MirroredStore(primary, mirror, lease, alerts, clock=clock)
 
 
 def _source(settings: ControlPlaneSettings, chain: Chain) -> Source | None:
@@ -183,119 +203,65 @@ def _settling(settings: ControlPlaneSettings, chain: Chain, source: Source | Non
 
 
 def _running(
-    services: Services, store: Store, settling: Settling, pages: OriginPages, rewriter: Rewriter, judge: Judge
+    services: Services, begin: Beginning, pages: OriginPages, rewriter: Rewriter, judge: Judge
 ) -> Callable[[web.Application], AsyncIterator[None]]:
     """Start in the background, and close in the opposite order."""
 
     async def context(_: web.Application) -> AsyncIterator[None]:
-        stopping = asyncio.Event()
-        work = asyncio.create_task(_work(services, store, settling, stopping), name="control-plane")
+        work = asyncio.create_task(_work(services, begin), name="control-plane")
         work.add_done_callback(_report)
         yield
-        stopping.set()
         services.publishing.stop()
         work.cancel()
         await asyncio.wait([work])
         await rewriter.close()
         await judge.close()
         await pages.close()
+        await services.store.close()
         await services.exchange.close()
-        await store.close()
 
     return context
 
 
-async def _work(services: Services, store: Store, settling: Settling, stopping: asyncio.Event) -> None:
-    """Wait for the database, bring it up to date, then keep Redis so."""
-    pause, longest = START_BACKOFF_S
-    publishing = asyncio.create_task(services.publishing.keep_published(), name="keep-published")
+async def _work(services: Services, begin: Beginning) -> None:
+    """Open the store, keep a database and its mirror together, and keep Redis up to date."""
     settings = services.settings
-    keys = Keys(settings.layout_mutation_environment)
-    streams = EventStreams(settings.redis_url, keys, consumer=services.alerts.instance)
+    streams = EventStreams(
+        settings.redis_url, Keys(settings.layout_mutation_environment), consumer=services.alerts.instance
+    )
     ingestion = Ingestion(streams, services.events, services.alerts, services.telemetry)
-    watching = [
+    tasks = [
+        asyncio.create_task(services.publishing.keep_published(), name="keep-published"),
         asyncio.create_task(Conditions(services.health, services.alerts).watch(), name="watch-conditions"),
         asyncio.create_task(services.kept_alerts.keep(), name="keep-alerts"),
         asyncio.create_task(services.schedules.keep(), name="keep-schedules"),
         asyncio.create_task(services.adjustable.keep(), name="keep-settings"),
     ]
     if not isinstance(services.events, NoEvents):  # else they stay where they are
-        watching.append(asyncio.create_task(ingestion.keep(), name="take-events"))
+        tasks.append(asyncio.create_task(ingestion.keep(), name="take-events"))
+    store = services.store
     try:
-        while services.health.starting and not stopping.is_set():
-            try:
-                await _begin(services, store, settling)
-            except (StoreError, runner.SchemaError, MoveError, AuditKeyError) as error:
-                _tell_waiting(services, error)
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads services apart
-                pause = min(pause * 2, longest)
-        watching.append(asyncio.create_task(services.healer.keep(), name="keep-schema"))
-        await publishing
+        if isinstance(store, MirroredStore):
+            await store.open()
+            tasks.append(asyncio.create_task(store.keep(begin.recovered), name="keep-mirror"))
+            await store.usable()
+        else:
+            await begin.alone()
+        services.health.starting = ""
+        log.info("ready", address=settings.listen, answers=standing_of(store).state)
+        tasks.append(asyncio.create_task(services.healer.keep(), name="keep-schema"))
+        await asyncio.gather(*tasks)
     finally:
-        for task in (*watching, publishing):
+        for task in tasks:
             task.cancel()
-        await asyncio.wait(watching)
+        await asyncio.wait(tasks)
         await streams.close()
-        with suppress(asyncio.CancelledError):
-            await publishing
 
 
 def _report(work: asyncio.Task[None]) -> None:
     """What nobody foresaw ends up in the log now, and not when the process ends."""
     if not work.cancelled() and (error := work.exception()) is not None:
         log.error("start_failed", exc_info=error)
-
-
-async def _begin(services: Services, store: Store, settling: Settling) -> None:
-    settings = services.settings
-    applied = await stores.prepare(settings)
-    for step in applied:
-        log.info("migration_applied", number=step.number, name=step.name)
-    await settling.settle()
-    await store.open()
-    await services.healer.repair()
-    await services.audit.check_keys()
-    await services.healer.write_down()
-    await store.found(Installation(str(uuid_utils.uuid4()), 1, services.publishing.now()))
-    await settling.remember(store)
-    _tell_copies(services, await store.identify())
-    await services.adjustable.seed()
-    await services.publishing.ensure_table()
-    services.health.starting = ""
-    services.alerts.settle(SCHEMA_NEEDS_A_PERSON)
-    services.alerts.settle(MOVE_NEEDS_A_PERSON)
-    services.alerts.settle(AUDIT_KEY_UNKNOWN)
-    log.info("ready", address=settings.listen, migrations_applied=len(applied))
-
-
-def _tell_copies(services: Services, copies: list[tuple[str, str]]) -> None:
-    """Say which mutations are there twice, from before there was one of each."""
-    if not copies:
-        services.alerts.settle(MUTATIONS_TWICE)
-        return
-    told = "; ".join(f"{copy} does the same as {other}" for copy, other in copies)
-    summary = f"{len(copies)} mutations are equal to another one."
-    advice = "Archive those that are not needed. They are left as they are; new copies are not made."
-    services.alerts.report(MUTATIONS_TWICE, Severity.WARNING, summary, advice, told)
-
-
-def _tell_waiting(services: Services, error: StoreError | runner.SchemaError | MoveError | AuditKeyError) -> None:
-    """Say it once for each reason: a schema or a move needs a person now, a database that is away may come by itself."""
-    if isinstance(error, runner.SchemaError):
-        summary = "The database's schema needs a person."
-        advice = "Do what the detail says; `layout-mutation migrate --check` shows the rest. Nothing was changed."
-        services.alerts.report(SCHEMA_NEEDS_A_PERSON, Severity.CRITICAL, summary, advice, str(error))
-    elif isinstance(error, MoveError):
-        summary = "The data could not be moved to the store that is configured now."
-        advice = "Do what the detail says; where the data was, it still is. docs/moving.md has the scenarios."
-        services.alerts.report(MOVE_NEEDS_A_PERSON, Severity.CRITICAL, summary, advice, str(error))
-    elif isinstance(error, AuditKeyError):
-        summary = "The audit is sealed with a key that is not known here."
-        advice = "Name the key as the detail says, and start again. Nothing was changed."
-        services.alerts.report(AUDIT_KEY_UNKNOWN, Severity.CRITICAL, summary, advice, str(error))
-    elif services.health.starting != str(error):
-        log.warning("waiting_for_database", problem=str(error))
-    services.health.starting = str(error)
 
 
 @asynccontextmanager

@@ -128,7 +128,7 @@ class Documents(Generic[T]):
         async def work(change: Change) -> tuple[str, int]:
             before = await self._find(change.transaction, document_id)
             self._check_version(before, intent)
-            await self._check_unused(document_id, change.transaction)
+            await self.check_unused(document_id, change.transaction)
             document = self._decode(before.content)
             await change.put(
                 self.kind, document_id, codec.encode(document), Action.DELETED, before=before.version, deleted=True
@@ -196,7 +196,7 @@ class Documents(Generic[T]):
         """Everything that is wrong with what `put_back` left; raises Refused (`in_use`), RulesError."""
         present = await change.transaction.find(self.kind, document_id)
         if present is None or present.deleted:
-            await self._check_unused(document_id, change.transaction)
+            await self.check_unused(document_id, change.transaction)
         else:
             await self.check_in(self._decode(present.content), change.transaction)
 
@@ -216,6 +216,17 @@ class Documents(Generic[T]):
         """As part of a repair: save the document in place of what is there, also where it means the same."""
         await self._put(change, self._decode(content), before, Action.UPDATED, check=False)
 
+    async def put_again(self, change: Change, document_id: str, content: bytes, *, deleted: bool) -> None:
+        """As part of a change: save what was written elsewhere as the next version; raises Refused (`in_use`), RulesError."""
+        before = await change.transaction.find(self.kind, document_id)
+        document = self._decode(content)
+        if not deleted:
+            await self._put(change, document, before, Action.UPDATED)
+        elif before is not None and not before.deleted:
+            await self.check_unused(document_id, change.transaction)
+            content = codec.encode(self._decode(before.content))
+            await change.put(self.kind, document_id, content, Action.DELETED, before=before.version, deleted=True)
+
     async def check_in(self, document: T, reader: Reader) -> None:
         """Everything that is wrong with the document, in the company of all others; raises RulesError with paths from it."""
         rules = among(self.kind, document, await company(reader, document))
@@ -223,6 +234,15 @@ class Documents(Generic[T]):
             await asyncio.to_thread(company_of, rules)
         except RulesError as error:
             raise from_document(error, self.kind, rules) from None
+
+    async def check_unused(self, document_id: str, reader: Reader) -> None:
+        """Raises Refused (`in_use`) where another document needs this one."""
+        found = await user_of(self.kind, document_id, reader)
+        if found is not None:
+            kind, user = found
+            away = "archive" if kind is Kind.MUTATION else "delete"
+            problem = f"the {kind.noun} {user} needs this {self.kind.noun}; change or {away} it first"
+            raise Refused(Refusal.IN_USE, problem)
 
     # ---------------------------------------------------------------- inside
 
@@ -247,15 +267,6 @@ class Documents(Generic[T]):
         if not present.deleted:
             raise Refused(Refusal.NOT_DELETED, f"the {self.kind.noun} {present.id} is there; roll it back to change it")
         return self._decode(present.content)
-
-    async def _check_unused(self, document_id: str, reader: Reader) -> None:
-        """Raises Refused (`in_use`) where another document needs this one."""
-        found = await user_of(self.kind, document_id, reader)
-        if found is not None:
-            kind, user = found
-            away = "archive" if kind is Kind.MUTATION else "delete"
-            problem = f"the {kind.noun} {user} needs this {self.kind.noun}; change or {away} it first"
-            raise Refused(Refusal.IN_USE, problem)
 
     async def _put(
         self, change: Change, document: T, before: Stored | None, action: Action, *, check: bool = True

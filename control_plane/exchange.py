@@ -79,23 +79,23 @@ class Exchange:
 
     async def ping(self) -> None:
         """Raises ExchangeError if Redis is away."""
-        await self._do("PING")
+        await self.command("PING")
 
     async def seen(self) -> Seen:
         """What is there, without the bytes."""
-        version = await self._do("GET", self._keys.table_version)
-        size = await self._do("STRLEN", self._keys.table)
-        head = await self._do("GETRANGE", self._keys.table, 0, HEAD_BYTES - 1)
+        version = await self.command("GET", self._keys.table_version)
+        size = await self.command("STRLEN", self._keys.table)
+        head = await self.command("GETRANGE", self._keys.table, 0, HEAD_BYTES - 1)
         return Seen(None if version is None else version.decode("utf-8", "replace"), int(size), bytes(head))
 
     async def table(self) -> bytes:
         """The sealed table that is there, empty if there is none."""
-        return bytes(await self._do("GET", self._keys.table) or b"")
+        return bytes(await self.command("GET", self._keys.table) or b"")
 
     async def offer(self, version: int, sealed: bytes, *, over: str | None = None) -> str:
         """Publish unless there is something at least as new; `over` is a version to disregard. The version there now."""
         keys = self._keys
-        now = await self._do(
+        now = await self.command(
             "EVAL", _OFFER, 2, keys.table, keys.table_version, version, sealed, over or "", keys.tables
         )
         return bytes(now).decode("utf-8", "replace")
@@ -105,14 +105,14 @@ class Exchange:
         entries: dict[bytes, bytes] = {}
         cursor = b"0"
         while len(entries) < FLEET_ENTRIES_MAX:
-            cursor, found = await self._do("HSCAN", self._keys.fleet, cursor, "COUNT", 1000)
+            cursor, found = await self.command("HSCAN", self._keys.fleet, cursor, "COUNT", 1000)
             entries.update(found if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True))
             if int(cursor) == 0:
                 break
         return [entry for _, value in sorted(entries.items()) if (entry := _json_object(value)) is not None]
 
-    async def _do(self, *command: object) -> Any:
-        """One command, and its answer as Redis gives it: bytes."""
+    async def command(self, *command: object) -> Any:
+        """One command, and its answer as Redis gives it, mostly bytes; raises ExchangeError."""
         try:
             return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
         except (RedisError, OSError, TimeoutError) as error:

@@ -12,6 +12,7 @@ from control_plane.healer import Findings, Healer
 from control_plane.intent import Publication
 from control_plane.publishing import Publishing
 from control_plane.store import Store, StoreError
+from control_plane.store.mirrored import LEVEL, Standing, State, standing_of
 
 TIMEOUT_S = 3.0
 
@@ -24,13 +25,15 @@ class Part(Struct, frozen=True, rename="camel"):
 
 
 class HealthReport(Struct, frozen=True, rename="camel"):
-    """All of it. Ready: the database is up, so that changes can be made; without Redis they wait to be published."""
+    """All of it. Ready: the database or its mirror answers; without Redis changes wait to be published."""
 
     ready: bool
     database: Part
     redis: Part
     publication: Publication
     database_schema: Findings = Findings()
+    mirror: Standing = LEVEL
+    """Who answers, the database or its mirror, and what waits for the database."""
 
 
 class Health:
@@ -46,11 +49,14 @@ class Health:
     async def report(self) -> HealthReport:
         """What is up right now; never raises."""
         database, redis = await asyncio.gather(self._database(), self._redis())
-        return HealthReport(database.up, database, redis, self._publishing.state(), self._healer.findings())
+        standing = standing_of(self._store)
+        ready = not self.starting and standing.state is not State.STARTING
+        return HealthReport(ready, database, redis, self._publishing.state(), self._healer.findings(), standing)
 
     async def _database(self) -> Part:
+        standing = standing_of(self._store)
         if self.starting:
-            return Part(up=False, detail=self.starting)
+            return Part(up=False, detail=standing.problem if standing.state is State.STARTING else self.starting)
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 await self._store.ping()

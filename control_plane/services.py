@@ -10,6 +10,7 @@ from aiohttp import web
 from control_plane.alerts import Alerts
 from control_plane.attributes import Attributes, SavedGroups, Toggles
 from control_plane.audit import Audit
+from control_plane.conflicts import Conflicts
 from control_plane.exchange import Exchange
 from control_plane.experiments import Experiments
 from control_plane.healer import Healer
@@ -25,6 +26,7 @@ from control_plane.publishing import Publishing
 from control_plane.rules_files import RulesFiles
 from control_plane.schedules import Schedules
 from control_plane.settings import ControlPlaneSettings
+from control_plane.store import Store
 from control_plane.store.events import EventStore
 from control_plane.telemetry import Telemetry
 from control_plane.tokens import Tokens
@@ -56,6 +58,8 @@ class Services:
     rules_files: RulesFiles
     undoing: Undoing
     migration: MigrationChecker
+    conflicts: Conflicts
+    store: Store
     exchange: Exchange
     healer: Healer
     health: Health

@@ -70,7 +70,8 @@ class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
     data_dir: Annotated[
         str,
         Meta(
-            description="Folder of its own; holds a copy of the last published table, for the day the database is gone."
+            description="Folder of its own, on a disk that lasts: holds the mirror of everything that is in the database "
+            "(`mirror.db`), which answers and takes changes while the database is away, and a copy of the last table."
         ),
     ] = DATA_DIR
     store: Annotated[
@@ -188,6 +189,13 @@ class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
     backup_keep: Annotated[
         str, Meta(description="Which backups stay: the newest of each of so many days, weeks and months.")
     ] = "7 daily, 4 weekly, 12 monthly"
+    alone: Annotated[
+        bool,
+        Meta(
+            description="There is no other control plane of this installation. While PostgreSQL is away it takes changes "
+            "then without asking Redis who may; `layout-mutation up` says so. Never true for two instances."
+        ),
+    ] = False
 
     def __post_init__(self) -> None:
         if self.store is StoreName.POSTGRES and not self.database_url:

@@ -11,6 +11,8 @@ from control_plane.alerts import Alert, Severity
 from control_plane.intent import Publication
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+STATES = ("starting", "primary", "mirror")
+"""Who answers: nobody yet, the database, its mirror."""
 
 
 class Telemetry:
@@ -40,6 +42,20 @@ class Telemetry:
             "control_plane_alerts_open",
             "Alerts of this instance that are open.",
             ("severity",),
+            registry=self._registry,
+        )
+        self._answering = Gauge(
+            "control_plane_store",
+            "1 for what answers: the database or its mirror.",
+            ("state",),
+            registry=self._registry,
+        )
+        self._outbox = Gauge(
+            "control_plane_outbox", "Changesets that wait in the mirror for the database.", registry=self._registry
+        )
+        self._mirror_age = Gauge(
+            "control_plane_mirror_age_seconds",
+            "Seconds since the mirror was last known to be level with the database.",
             registry=self._registry,
         )
 
@@ -91,6 +107,13 @@ class Telemetry:
         """Count an answer; `route` is the pattern, not the path."""
         self._answers.labels(method, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
+
+    def stands(self, state: str, *, outbox: int, mirror_age_s: float) -> None:
+        """How the database and its mirror stand to each other; `state` is one of `STATES`."""
+        for one in STATES:
+            self._answering.labels(one).set(one == state)
+        self._outbox.set(outbox)
+        self._mirror_age.set(mirror_age_s)
 
     def exposition(self, publication: Publication, alerts: Iterable[Alert] = ()) -> bytes:
         """Everything as text."""

@@ -155,6 +155,7 @@ class Services:
             "CONTROL_PLANE_LISTEN": f"{LOOPBACK}:{self.options.admin_port}",
             "CONTROL_PLANE_DATA_DIR": str(self.place.control_plane),
             "CONTROL_PLANE_STORE": self.options.store.value,
+            "CONTROL_PLANE_ALONE": "true",
             "CONTROL_PLANE_ORIGINS": json.dumps(origins(self.options)),
             "CONTROL_PLANE_SITE_URLS": json.dumps({"*": self.options.site_url}),
             "CONTROL_PLANE_PUBLIC_URL": self.options.admin_url,

@@ -38,6 +38,11 @@ class Keys(msgspec.Struct, frozen=True):
         return f"{{lm:{self.environment}}}:fleet"
 
     @property
+    def writer(self) -> str:
+        """String: the control plane that takes changes while the database is away; it expires by itself."""
+        return f"{{lm:{self.environment}}}:writer"
+
+    @property
     def events(self) -> tuple[str, ...]:
         """Streams: batches of what happened (see `service.events`), one for each shard."""
         return tuple(f"{{lm:{self.environment}}}:events:{shard}" for shard in range(EVENT_SHARDS))

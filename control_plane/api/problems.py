@@ -16,13 +16,16 @@ from msgspec import Struct
 from control_plane.exchange import ExchangeError
 from control_plane.refusals import Refusal, Refused
 from control_plane.services import SERVICES
-from control_plane.store import StoreError
+from control_plane.store import OutcomeUnknownError, ReadOnlyError, StoreError
+from control_plane.store.mirrored import State, standing_of
 from control_plane.tokens import TokenError, TokenReason
 from rules.errors import RulesError
 
 CONTENT_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:layout-mutation:problem:"
 RETRY_AFTER_S = 2
+PROVISIONAL = "X-Layout-Mutation-Provisional"
+"""Says `1` while the mirror answers for the database: numbers may change when what was written is brought there."""
 ADMIN = "/admin"
 
 STATUS: dict[Refusal, int] = {
@@ -111,6 +114,13 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         answer = problem(request, STATUS[error.refusal], error.refusal, error.detail, errors=errors)
     except TokenError as error:
         answer = _of_token(request, error)
+    except ReadOnlyError as error:
+        headers = {"Retry-After": str(RETRY_AFTER_S)}
+        answer = problem(request, 503, "writer_elsewhere", str(error), headers=headers)
+    except OutcomeUnknownError as error:
+        log.warning("outcome_unknown", problem=str(error), route=route_of(request))
+        detail = f"{error}; send the request again with the same Idempotency-Key, and it is done once"
+        answer = problem(request, 503, "outcome_unknown", detail, headers={"Retry-After": str(RETRY_AFTER_S)})
     except StoreError as error:
         log.warning("store_unavailable", problem=str(error), route=route_of(request))
         detail = "the database can't be used right now; nothing was saved"
@@ -121,6 +131,8 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     except Exception as error:  # whoever asks gets an answer; what went wrong stands in the log
         log.exception("request_failed", error=type(error).__name__, route=route_of(request))
         answer = problem(request, 500, "internal", "this is our fault; it is in the log of the service")
+    if standing_of(request.config_dict[SERVICES].store).state is State.MIRROR:
+        answer.headers[PROVISIONAL] = "1"
     answer.headers.setdefault("Cache-Control", "no-store")
     answer.headers.setdefault("X-Content-Type-Options", "nosniff")
     return answer

@@ -11,12 +11,13 @@ from aiohttp import web
 from msgspec import Struct
 
 from control_plane.alerts import Alert
-from control_plane.api import adjusting, deciding, rules_files, told, watching
+from control_plane.api import adjusting, conflicts, deciding, rules_files, told, watching
 from control_plane.api.documents import DocumentHandlers, PageQuery, Restoring, Rollback
 from control_plane.api.mutations import MutationHandlers, MutationQuery, Switching
 from control_plane.api.requests import GROUP_BYTES_MAX
 from control_plane.audit import AuditDetail, AuditEntry
 from control_plane.auditing import AuditReport
+from control_plane.conflicts import Settled
 from control_plane.health import HealthReport
 from control_plane.installation_settings import InstallationSettings
 from control_plane.moving.checker import Report
@@ -363,6 +364,23 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="GET",
+        path=f"{PREFIX}/conflicts",
+        summary="Changes made while the database was away that met others",
+        handler=conflicts.conflicts,
+        roles=READERS,
+        answer=conflicts.ConflictsAnswer,
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/conflicts/{{id}}",
+        summary="Settle a conflict for one side; a reason is required",
+        handler=conflicts.settle,
+        roles=PUBLISHERS,
+        body=conflicts.ConflictChoice,
+        answer=Settled,
+    ),
+    Route(
+        method="GET",
         path=f"{PREFIX}/fleet",
         summary="What each sidecar runs",
         handler=watching.fleet,
@@ -403,6 +421,11 @@ ROUTES: tuple[Route, ...] = (
         answer=Outcome,
     ),
     Route(method="GET", path="/healthz", summary="The process lives", handler=watching.healthz),
-    Route(method="GET", path="/readyz", summary="Whether changes can be made; 503 if not", handler=watching.readyz),
+    Route(
+        method="GET",
+        path="/readyz",
+        summary="Whether the database or its mirror answers; 503 if not",
+        handler=watching.readyz,
+    ),
     Route(method="GET", path="/metrics", summary="Counts in the text format of Prometheus", handler=watching.metrics),
 )

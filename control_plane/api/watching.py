@@ -14,6 +14,7 @@ from control_plane.api.requests import intent_of, query, read_json
 from control_plane.documents import PAGE_LIMIT
 from control_plane.intent import Page
 from control_plane.services import Services
+from control_plane.store.mirrored import standing_of
 from control_plane.tokens import Actor, Role
 from rules.diagnosis import decode
 
@@ -148,13 +149,17 @@ async def healthz(request: web.Request, services: Services) -> web.Response:
 
 
 async def readyz(request: web.Request, services: Services) -> web.Response:
-    """Whether changes can be made, and which parts are up; without details, which are for those with a token."""
+    """Whether anything can be answered, and which parts are up; without details, which are for those with a token."""
     report = await services.health.report()
     parts = {"database": report.database.up, "redis": report.redis.up, "published": report.publication.published}
-    return json_answer({"ready": report.ready, "parts": parts}, status=200 if report.ready else 503)
+    # Ready and degraded: the mirror answers. A balancer that took every instance out would leave nobody to answer.
+    answer = {"ready": report.ready, "degraded": not all(parts.values()), "parts": parts}
+    return json_answer(answer, status=200 if report.ready else 503)
 
 
 async def metrics(request: web.Request, services: Services) -> web.Response:
     """Counts for Prometheus."""
+    standing = standing_of(services.store)
+    services.telemetry.stands(standing.state, outbox=standing.outbox, mirror_age_s=standing.mirror_age_s)
     body = services.telemetry.exposition(services.publishing.state(), services.alerts.open())
     return web.Response(body=body, headers={"Content-Type": services.telemetry.content_type})

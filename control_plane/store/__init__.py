@@ -5,7 +5,16 @@ Never: a rule about who may do what.
 """
 
 from control_plane.store.chain import Chain
-from control_plane.store.interface import Reader, Store, StoreError, Transaction
+from control_plane.store.interface import (
+    AwayError,
+    MovedError,
+    OutcomeUnknownError,
+    Reader,
+    ReadOnlyError,
+    Store,
+    StoreError,
+    Transaction,
+)
 from control_plane.store.records import (
     AnswerRecord,
     AuditRecord,
@@ -30,6 +39,7 @@ from control_plane.store.records import (
 __all__ = [
     "AnswerRecord",
     "AuditRecord",
+    "AwayError",
     "Chain",
     "CounterRecord",
     "DocumentRecord",
@@ -37,7 +47,10 @@ __all__ = [
     "Kept",
     "KeptRecord",
     "Kind",
+    "MovedError",
+    "OutcomeUnknownError",
     "Position",
+    "ReadOnlyError",
     "Reader",
     "Record",
     "Shelf",

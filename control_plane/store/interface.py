@@ -29,6 +29,22 @@ class StoreError(Exception):
     """The store can't be used right now, and nothing was saved. The message says why, without secrets."""
 
 
+class AwayError(StoreError):
+    """The store can't be reached, or it has lost what it is made of: another one may answer in its place."""
+
+
+class OutcomeUnknownError(StoreError):
+    """The store went away while it saved: whether it did is not known before it is back."""
+
+
+class ReadOnlyError(StoreError):
+    """Only reading is possible right now. The message says why, and who may write."""
+
+
+class MovedError(StoreError):
+    """The store is no longer where it was expected to be; nothing was saved."""
+
+
 class Reader(Protocol):
     """What can be asked; every method raises StoreError when the store is away."""
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import aiohttp
+import msgspec
 import pytest
 
 from control_plane import app
@@ -116,6 +117,11 @@ async def test_a_schema_that_needs_a_person_is_said_at_readyz(
             health = (await plane.ask("GET", "health")).json()
             return "newer than this program" in health["database"]["detail"]
 
+        await until(says_so)
+        ready = await plane.ask("GET", "/readyz", role=None)
+        assert (ready.status, ready.json()["degraded"]) == (200, True), "the mirror answers"
+        assert (await plane.ask("GET", "mutations")).headers["x-layout-mutation-provisional"] == "1"
+    async with running(msgspec.structs.replace(settings, data_dir=str(tmp_path / "new")), wait=False) as plane:
         await until(says_so)
         assert (await plane.ask("GET", "/readyz", role=None)).status == 503
         answer = await plane.ask("GET", "mutations")

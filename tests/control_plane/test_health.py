@@ -13,9 +13,11 @@ async def test_when_all_is_well_it_says_so(plane: Plane) -> None:
         "database": {"up": True, "detail": ""},
         "redis": {"up": True, "detail": ""},
         "publication": {"published": True, "tableVersion": 1, "reason": ""},
+        "mirror": {"state": "primary", "outbox": 0, "catchingUp": False, "mirrorAgeS": 0.0, "problem": ""},
     }
     ready = await plane.ask("GET", "/readyz", role=None)
-    assert ready.json() == {"ready": True, "parts": {"database": True, "redis": True, "published": True}}
+    parts = {"database": True, "redis": True, "published": True}
+    assert ready.json() == {"ready": True, "degraded": False, "parts": parts}
 
 
 async def test_before_the_schema_is_there_it_is_not_ready(plane: Plane) -> None:

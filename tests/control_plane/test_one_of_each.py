@@ -5,7 +5,7 @@ from typing import Any
 
 import asyncpg
 
-from control_plane.app import MUTATIONS_TWICE
+from control_plane.beginning import MUTATIONS_TWICE
 from control_plane.settings import ControlPlaneSettings
 from rules.model import SCHEMA_VERSION
 from tests.control_plane.plane import Plane, headline, running

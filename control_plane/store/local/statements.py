@@ -70,7 +70,7 @@ PUT_THING = (
     "ON CONFLICT (shelf, id) DO UPDATE SET change = excluded.change, deleted = excluded.deleted, "
     "content = excluded.content, at = excluded.at WHERE s.change < excluded.change"
 )
-NAME_INSTALLATION = "INSERT OR REPLACE INTO installation (id, epoch, created_at) VALUES (?, ?, ?)"
+NAME_INSTALLATION = "INSERT OR REPLACE INTO installation (only_row, id, epoch, created_at) VALUES (1, ?, ?, ?)"
 NEXT_CHANGE = "UPDATE ledger SET change = change + 1 RETURNING change"
 RAISE_CHANGE = "UPDATE ledger SET change = max(change, (SELECT coalesce(max(change), 0) FROM @table))"
 CHANGED = ("documents", "shelves", "idempotency_keys", "used_sign_ins")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import asyncpg
 
 from control_plane.schema.trouble import described
-from control_plane.store.interface import StoreError
+from control_plane.store.interface import AwayError, StoreError
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -20,13 +20,34 @@ if TYPE_CHECKING:
 Connect = Callable[[], "AbstractAsyncContextManager[Connection]"]
 
 
+_AWAY = (
+    "08",  # connection exceptions
+    "25006",  # read-only: a replica, or a server that protects its last bytes
+    "28",  # the role or its password is no longer known
+    "3D000",  # the database is gone
+    "3F000",  # the schema is gone
+    "42P01",  # a table is gone
+    "42703",  # a column is gone
+    "42501",  # what was granted was taken back
+    "53",  # disk full, out of memory, too many connections
+    "57P",  # shutting down, starting, dropped
+    "58",  # the server's disk fails it
+    "F0",  # its files are not sound
+    "XX",  # its data are not sound
+)
+"""Beginnings of the SQLSTATEs (PostgreSQL, appendix A) that say that nothing else will work either."""
+
+
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Turn the driver's errors into StoreError; a StoreError from further in passes."""
+    """Turn the driver's errors into StoreError, AwayError where nothing else will work either; a StoreError passes."""
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+    except asyncpg.PostgresError as error:
+        kind = AwayError if (error.sqlstate or "").startswith(_AWAY) else StoreError
+        raise kind(f"PostgreSQL: {described(error)}") from error
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         # The last one is how the driver may find out that the server hung up in the middle of something.
-        raise StoreError(f"PostgreSQL: {described(error)}") from error
+        raise AwayError(f"PostgreSQL: {described(error)}") from error
     except (OSError, TimeoutError) as error:
-        raise StoreError(f"PostgreSQL can't be reached: {described(error)}") from error
+        raise AwayError(f"PostgreSQL can't be reached: {described(error)}") from error

@@ -80,6 +80,7 @@ ALL = (
     *("layout_mutation.ledger", "layout_mutation.installation"),
 )
 """The tables that records are read from."""
+NEWEST_CHANGE = f"SELECT greatest(0, {', '.join(f'(SELECT max(change) FROM {name})' for name in CHANGED)}) AS change"  # noqa: S608 - names of ours
 POSITION = (
     "SELECT i.id::text AS id, i.epoch, i.created_at, l.audit_number, l.audit_hash, l.table_version, "
     "c.last_value - (NOT c.is_called)::int AS change FROM layout_mutation.ledger l "

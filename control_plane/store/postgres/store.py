@@ -9,21 +9,22 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
+import msgspec
 import uuid_utils
 
 from control_plane.schema.address import Address
 from control_plane.store.chain import Chain
-from control_plane.store.interface import StoreError, Transaction
+from control_plane.store.interface import AwayError, MovedError, StoreError, Transaction
 from control_plane.store.postgres import carrying, statements
 from control_plane.store.postgres.connections import store_errors
 from control_plane.store.postgres.earlier import AS_IT_IS, Fit, fit_of
 from control_plane.store.postgres.event_store import PostgresEvents
 from control_plane.store.postgres.reader import PostgresReader
 from control_plane.store.postgres.transaction import PostgresTransaction
-from control_plane.store.records import Installation, Position, Record
+from control_plane.store.records import Installation, Position, Record, StoredAudit
 
 if TYPE_CHECKING:
     from control_plane.store.postgres.connections import Connection
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 ACQUIRE_TIMEOUT_S = 5.0  # a request waits no longer for a free connection
 COMMAND_TIMEOUT_S = 30.0
 LOCK_TIMEOUT_S = 20  # a writer waits no longer for the one before it
+PROBE_TIMEOUT_S = 3.0  # who does not greet within this time is away
 TABLES_KEPT = 100  # signed bytes of older tables are let go; what was published when stays
 KEYS_KEPT_DAYS = 7
 
@@ -50,10 +52,7 @@ class PostgresStore(PostgresReader):
         """Connect; raises StoreError."""
         if self._pool is not None:
             return
-        try:
-            options = self._address.connect_options
-        except ValueError as error:
-            raise StoreError(str(error)) from error
+        options = self._options()
         if self._address.pooled:
             options["reset"] = _leave_as_it_is
         with store_errors():
@@ -86,16 +85,48 @@ class PostgresStore(PostgresReader):
         except TimeoutError:
             pool.terminate()
 
+    async def abandon(self) -> None:
+        """Let go at once of connections that nobody answers on; whoever waits on one hears AwayError. `open` connects anew."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.terminate()
+
     async def ping(self) -> None:
         """Raises StoreError if the store is away."""
         await self._row("SELECT 1")
 
+    async def probe(self) -> None:
+        """Raises AwayError if the server does not greet a new connection, however busy the others are.
+
+        One that says that there is no such database greets: whoever brings the schema up to date creates it.
+        """
+        options = self._options()
+        with store_errors():
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                try:
+                    connection = await asyncpg.connect(**{**options, "timeout": PROBE_TIMEOUT_S})
+                except asyncpg.InvalidCatalogNameError:
+                    return
+            connection.terminate()
+
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
-        """Changes are saved when the block ends, and undone when it raises; one transaction at a time."""
+    async def transaction(self, changeset: str | None = None) -> AsyncIterator[Transaction]:
+        """Changes are saved when the block ends, and undone when it raises; one transaction at a time.
+
+        `changeset`: the UUID of a transaction that was made elsewhere and is repeated here.
+        """
         with store_errors():
             async with self._alone() as connection:
-                yield await self._begun(connection)
+                yield await self._begun(connection, changeset)
+
+    async def entries_of(self, changeset: str) -> list[StoredAudit]:
+        """The audit entries of a changeset, in order; none where it never happened here."""
+        query = "SELECT @audit FROM layout_mutation.audit_entries WHERE changeset = $1::text::uuid ORDER BY number"
+        return [statements.audit(row) for row in await self._rows(statements.sql(None, query), changeset)]
+
+    async def newest_change(self) -> int:
+        """Number of the newest change that is there; 0 for none. Unlike the position's, it knows nothing of what was undone."""
+        return int((await self._row(statements.NEWEST_CHANGE))["change"])
 
     async def found(self, installation: Installation) -> Installation:
         """Write down whose data this is where nobody has yet; whose it is now."""
@@ -120,11 +151,15 @@ class PostgresStore(PostgresReader):
                 async for record in carrying.everything(connection, since, self._fit):
                     yield record
 
-    async def load(self, records: AsyncIterable[Record], installation: Installation | None = None) -> int:
-        """Write records as they are, all or nothing; how many."""
+    async def load(
+        self, records: AsyncIterable[Record], installation: Installation | None = None, *, onto: Position | None = None
+    ) -> int:
+        """Write records as they are, all or nothing; how many. Raises MovedError unless the store is at `onto`, where given."""
         count, batch = 0, list[Record]()
         with store_errors():
             async with self._alone() as connection:
+                if onto is not None:
+                    await self._check_position(connection, onto)
                 async for record in records:
                     batch.append(record)
                     count += 1
@@ -173,8 +208,22 @@ class PostgresStore(PostgresReader):
             TABLES_KEPT,
         )
 
-    async def _begun(self, connection: "Connection") -> PostgresTransaction:
-        return PostgresTransaction(connection, await self._present(connection), str(uuid_utils.uuid7()), self._chain)
+    def _options(self) -> dict[str, Any]:
+        try:
+            return self._address.connect_options
+        except ValueError as error:
+            raise StoreError(str(error)) from error
+
+    async def _begun(self, connection: "Connection", changeset: str | None) -> PostgresTransaction:
+        position = await self._present(connection)
+        return PostgresTransaction(connection, position, changeset or str(uuid_utils.uuid7()), self._chain)
+
+    async def _check_position(self, connection: "Connection", expected: Position) -> None:
+        present = await self._present(connection)
+        newest = await connection.fetchval(statements.NEWEST_CHANGE)
+        # Numbers of changes that were undone are lost to the sequence, so it may be ahead of what is there.
+        if newest > expected.change or msgspec.structs.replace(present, change=expected.change) != expected:
+            raise MovedError("PostgreSQL: somebody else has written meanwhile")
 
     async def _present(self, connection: "Connection") -> Position:
         row = await connection.fetchrow(self._fit(statements.POSITION))
@@ -199,7 +248,7 @@ class PostgresStore(PostgresReader):
     @asynccontextmanager
     async def _acquire(self) -> "AsyncIterator[Connection]":
         if self._pool is None:
-            raise StoreError("the database is not connected yet")
+            raise AwayError("the database is not connected")
         async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
             yield connection
 

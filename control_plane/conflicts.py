@@ -1,0 +1,125 @@
+"""Changes made while the database was away that met others: listed, and settled by a person for one side.
+
+Counterpart: `control_plane.store.mirror.replay` keeps them. Never: a choice that nobody made; until it is settled, what the
+database has is in force and both sides are kept.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from control_plane import codec
+from control_plane.alerts import Alerts
+from control_plane.documents import Documents
+from control_plane.intent import Action, Intent, Publication
+from control_plane.publishing import Publishing
+from control_plane.refusals import Refusal, Refused
+from control_plane.store import Kind, Shelf, Store, StoreError, Transaction
+from control_plane.store.mirror.conflicts import Conflict, ConflictDocument
+from control_plane.store.mirror.recovery import CONFLICTS
+from rules.errors import RulesError
+
+
+class Choice(StrEnum):
+    """Which side is in force from now on."""
+
+    OURS = "ours"
+    """What was written while the database was away; it becomes a new version."""
+    THEIRS = "theirs"
+    """What the database has; nothing changes."""
+
+
+class ConflictView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A conflict as people see it."""
+
+    id: str
+    at: datetime
+    """When the change was made, while the database was away."""
+    found_at: datetime
+    actor: str
+    reason: str
+    problem: str
+    """What is in the way."""
+    documents: tuple[ConflictDocument, ...]
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What came of settling a conflict."""
+
+    id: str
+    choice: Choice
+    publication: Publication
+
+
+class Conflicts:
+    """The conflicts of this installation."""
+
+    def __init__(
+        self, store: Store, publishing: Publishing, documents: Sequence[Documents[Any]], alerts: Alerts
+    ) -> None:
+        self._store = store
+        self._publishing = publishing
+        self._documents: dict[Kind, Documents[Any]] = {one.kind: one for one in documents}
+        self._alerts = alerts
+
+    async def list(self) -> tuple[ConflictView, ...]:
+        """Those that nobody has settled, in the order in which the changes were made; raises StoreError."""
+        found = [_decode(one.content) for one in await self._store.shelf(Shelf.CONFLICT)]
+        return tuple(_view(one) for one in sorted(found, key=lambda one: (one.at, one.id)))
+
+    async def settle(self, conflict_id: str, choice: Choice, intent: Intent) -> Settled:
+        """Choose a side; raises Refused (`not_found`, `reason_required`, …), RulesError, StoreError."""
+        if not intent.reason:
+            raise Refused(Refusal.REASON_REQUIRED, "say in `reason` why this side counts")
+        async with self._publishing.change(intent) as change:
+            kept = await change.transaction.kept(Shelf.CONFLICT, conflict_id) if "\0" not in conflict_id else None
+            if kept is None:
+                raise Refused(Refusal.NOT_FOUND, f"there is no conflict {conflict_id[:80]}; it may be settled already")
+            if choice is Choice.OURS:
+                for one in _decode(kept.content).documents:
+                    await self._documents[one.kind].put_again(
+                        change, one.id, bytes(one.ours.content), deleted=one.ours.deleted
+                    )
+            await change.transaction.discard(Shelf.CONFLICT, conflict_id, change.at)
+            change.note(Action.CONFLICT_SETTLED, "conflict", conflict_id)
+            left = await change.transaction.shelf(Shelf.CONFLICT)
+        if not left:
+            self._alerts.settle(CONFLICTS)
+        return Settled(id=conflict_id, choice=choice, publication=change.publication)
+
+    async def approve(
+        self, transaction: Transaction, kind: Kind, document_id: str, content: bytes, deleted: bool
+    ) -> str:
+        """What is wrong with a document of a change that is replayed; empty if nothing is."""
+        try:
+            if deleted:
+                await self._documents[kind].check_unused(document_id, transaction)
+            else:
+                await self._documents[kind].check_in(codec.decode(kind, content), transaction)
+        except Refused as error:
+            return error.detail
+        except RulesError as error:
+            return str(error)
+        return ""
+
+
+def _decode(content: bytes) -> Conflict:
+    try:
+        return msgspec.json.decode(content, type=Conflict)
+    except msgspec.MsgspecError as error:
+        raise StoreError(f"a stored conflict can't be read: {error}") from error
+
+
+def _view(conflict: Conflict) -> ConflictView:
+    return ConflictView(
+        id=conflict.id,
+        at=conflict.at,
+        found_at=conflict.found_at,
+        actor=conflict.actor,
+        reason=conflict.reason,
+        problem=conflict.problem,
+        documents=conflict.documents,
+    )

@@ -1,0 +1,173 @@
+"""The mirror's file: opened, filled, followed, and put aside when it is damaged.
+
+A mirror that can't be written is told of and never in the way: the database has what was saved, and the mirror follows as
+soon as it can. Counterpart: `control_plane.store.mirrored` says when. Never: a file that is deleted.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+
+from control_plane.alerts import Alerts, Severity
+from control_plane.schema.runner import SchemaError
+from control_plane.store.interface import AwayError, StoreError
+from control_plane.store.local import Damaged, LocalStore
+from control_plane.store.mirror.sides import Primary
+from control_plane.store.records import Record
+
+FILE_NAME = "mirror.db"
+FILLED_AT_ONCE = 20_000  # changes; a larger mirror is filled beside the work, and writers don't wait for it
+UNWRITABLE, DAMAGED = "mirror_unwritable", "mirror_damaged"
+SUFFIXES = ("", "-wal", "-shm")
+
+log = structlog.get_logger("mirror")
+
+
+class MirrorFile:
+    """One LocalStore, and another one in its place when it is damaged."""
+
+    def __init__(
+        self, path: Path, make: Callable[[Path], LocalStore], alerts: Alerts, *, clock: Callable[[], datetime]
+    ) -> None:
+        self._path = path
+        self._make = make
+        self._alerts = alerts
+        self._clock = clock
+        self._filling: asyncio.Task[None] | None = None
+        self._damaged = False
+        self._replayed: Sequence[str] = ()
+        self._anew = False
+        """Nothing of what it has counts any more."""
+        self.store = make(path)
+        self.behind = False
+        """Whether it lacks something that the database has."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether what it has says nothing about the database."""
+        return self._damaged or self._anew
+
+    async def open(self) -> None:
+        """Open it, a new one in place of a damaged one, or one for this run alone where there can be none."""
+        try:
+            await self.store.open()
+            await self.store.position()
+        except Damaged as error:
+            await self._put_aside(error)
+        except (StoreError, SchemaError) as error:
+            self._fell_behind(error)
+            await self.store.close()
+            self._path = Path(await asyncio.to_thread(tempfile.mkdtemp)) / FILE_NAME
+            self.store = self._make(self._path)
+            await self.store.open()
+
+    async def close(self) -> None:
+        """Let go of it."""
+        if self._filling is not None:
+            self._filling.cancel()
+            await asyncio.wait([self._filling])
+        await self.store.close()
+
+    async def take(self, written: Sequence[Record]) -> None:
+        """Write what a transaction wrote, which follows on what the mirror has; never raises StoreError."""
+        try:
+            await self.store.load(_each(written))
+        except StoreError as error:
+            self._fell_behind(error)
+
+    async def follow(self, primary: Primary) -> None:
+        """Write what the database has and the mirror lacks; raises AwayError where the database is away."""
+        if self._filling is not None and not self._filling.done():
+            return
+        await self._try(primary)
+
+    async def fill(self, primary: Primary, *, anew: bool, replayed: Sequence[str] = ()) -> None:
+        """Bring it level with the database; `anew`: of what it has nothing counts. A large one goes on beside the work.
+
+        `replayed`: changesets that the database has now, and that leave the outbox when the mirror is level.
+        """
+        self._anew, self.behind, self._replayed = self._anew or anew, True, replayed
+        if await primary.newest_change() <= FILLED_AT_ONCE or not anew:
+            await self._try(primary)
+        else:
+            self._filling = asyncio.create_task(self._fill(primary), name="fill-mirror")
+
+    async def mend_if_damaged(self) -> None:
+        """Put a damaged file aside and open a new one; raises StoreError."""
+        if not self._damaged:
+            try:
+                await self.store.position()
+                await self.store.outbox()
+                return
+            except Damaged as error:
+                self._fell_behind(error)
+        await self._put_aside(None)
+
+    async def _fill(self, primary: Primary) -> None:
+        with suppress(AwayError):  # whoever follows next begins again
+            await self._try(primary)
+
+    async def _try(self, primary: Primary) -> None:
+        try:
+            if self._damaged:
+                await self._put_aside(None)
+            theirs = await primary.position()
+            if self._anew and theirs.installation is not None:
+                await self.store.replace(primary.records(), theirs.installation)
+            else:
+                await self.store.load(primary.records(await self.store.position()), theirs.installation)
+            for changeset in self._replayed:
+                await self.store.settled(changeset)
+        except AwayError:
+            self.behind = True
+            raise
+        except StoreError as error:
+            self._fell_behind(error)
+            return
+        if self.behind:
+            self._alerts.settle(UNWRITABLE)
+        self._anew, self.behind, self._replayed = False, False, ()
+
+    def _fell_behind(self, error: StoreError | SchemaError) -> None:
+        if not self.behind:
+            log.warning("mirror_fell_behind", problem=str(error))
+        self.behind = True
+        self._damaged = self._damaged or isinstance(error, Damaged)
+        if not self._damaged:
+            self._alerts.report(
+                UNWRITABLE,
+                Severity.WARNING,
+                "The mirror beside this instance can't be written. Changes are saved in the database alone.",
+                "See whether the disk of CONTROL_PLANE_DATA_DIR is full or read-only. The mirror follows by itself as soon "
+                "as it can be written; until then an outage of the database would be served from an older state.",
+                str(error),
+            )
+
+    async def _put_aside(self, error: StoreError | None) -> None:
+        await self.store.close()
+        aside = self._path.with_name(f"{self._path.name}.damaged-{self._clock():%Y%m%dT%H%M%S}")
+        for suffix in SUFFIXES:
+            with suppress(FileNotFoundError):
+                source = self._path.with_name(self._path.name + suffix)
+                await asyncio.to_thread(source.replace, aside.with_name(aside.name + suffix))
+        self._alerts.report(
+            DAMAGED,
+            Severity.WARNING,
+            "The mirror's file was damaged. It was put aside, and a new one is filled from the database.",
+            "See whether the disk of CONTROL_PLANE_DATA_DIR is sound. The damaged file can be deleted, unless changes were "
+            "made while the database was away: keep it then for whoever can read SQLite.",
+            f"{aside}{'' if error is None else f': {error}'}",
+        )
+        self.store = self._make(self._path)
+        await self.store.open()
+        self._damaged, self._anew, self.behind = False, True, True
+
+
+async def _each(records: Sequence[Record]) -> AsyncIterator[Record]:
+    for record in records:
+        yield record

@@ -1,0 +1,448 @@
+"""The store that goes on without its database: failing over, coming back, and whose data is there."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import msgspec
+import pytest
+
+from control_plane.schema import address, runner
+from control_plane.store import (
+    Installation,
+    Kind,
+    OutcomeUnknownError,
+    ReadOnlyError,
+    Record,
+    Shelf,
+    StoredAnswer,
+    StoreError,
+)
+from control_plane.store.local import LocalStore
+from control_plane.store.mirror.sides import Source
+from control_plane.store.mirrored import State
+from control_plane.store.postgres import PostgresStore
+from tests.control_plane.plane import CHAIN, until
+from tests.control_plane.store.outages import (
+    NOW,
+    Instance,
+    Wire,
+    chain_is_sound,
+    instance,
+    noted,
+    segments,
+    stored,
+    write,
+)
+from tests.servers import empty_database
+
+
+class Elsewhere:
+    """Another instance has the lease."""
+
+    held = False
+
+    async def hold(self) -> bool:
+        return False
+
+    async def release(self) -> None:
+        pass
+
+    async def elsewhere(self) -> bool:
+        return False
+
+    async def holder(self) -> str:
+        return "alpha:8081 takes changes meanwhile"
+
+
+@pytest.fixture
+async def wire(database_url: str) -> AsyncIterator[Wire]:
+    made = Wire(database_url)
+    await made.mend()
+    yield made
+    await made.cut()
+
+
+@pytest.fixture
+async def one(wire: Wire, tmp_path: Path) -> AsyncIterator[Instance]:
+    async with instance(wire.url, tmp_path / "one") as made:
+        yield made
+
+
+async def execute(url: str, *statements: str) -> None:
+    connection = await asyncpg.connect(url)
+    for statement in statements:
+        await connection.execute(statement)
+    await connection.close()
+
+
+async def mirror_of(made: Instance) -> LocalStore:
+    return made.store._mirror
+
+
+async def test_the_mirror_has_it_before_whoever_wrote_is_answered(one: Instance) -> None:
+    mirror = await mirror_of(one)
+    for number in range(1, 4):
+        await write(one.store, "a", str(number))
+        assert await mirror.position() == await one.primary.position()
+    assert await mirror.versions(Kind.SEGMENT, "a") == await one.primary.versions(Kind.SEGMENT, "a")
+
+
+async def test_reads_and_writes_go_on_and_what_was_written_comes_back_as_it_was(one: Instance, wire: Wire) -> None:
+    await write(one.store, "a", "before")
+    await wire.cut()
+    started = time.monotonic()
+    assert noted("before") in stored(await one.store.find(Kind.SEGMENT, "a")).content
+    assert time.monotonic() - started < 4
+    assert one.store.provisional
+    assert await write(one.store, "a", "meanwhile") == 2
+    assert await write(one.store, "b", "meanwhile") == 1
+    assert await one.store.use_sign_in("link", NOW)
+    assert not await one.store.use_sign_in("link", NOW)
+    assert one.store.standing().outbox == 3
+    head = await one.store.position()
+    started = time.monotonic()
+    await wire.mend()
+    await one.answers(State.PRIMARY)
+    assert time.monotonic() - started < 5
+    assert (await one.primary.position()).audit_hash == head.audit_hash
+    assert noted("meanwhile") in stored(await one.primary.find(Kind.SEGMENT, "a")).content
+    assert not await one.primary.use_sign_in("link", NOW)
+    assert await chain_is_sound(one.primary)
+    assert one.store.standing().outbox == 0
+    assert await (await mirror_of(one)).outbox() == []
+    assert await write(one.store, "a", "after") == 3
+
+
+async def test_a_server_that_hangs_is_noticed(one: Instance, wire: Wire) -> None:
+    await write(one.store, "a", "x")
+    wire.silent = True
+    started = time.monotonic()
+    assert await segments(one.store)
+    assert time.monotonic() - started < 6
+    assert await write(one.store, "b", "y") == 1
+    await wire.mend()
+    await one.answers(State.PRIMARY)
+    assert set(await segments(one.primary)) == {"a", "b"}
+
+
+async def test_without_the_lease_nothing_is_written_and_the_holder_is_named(wire: Wire, tmp_path: Path) -> None:
+    async with instance(wire.url, tmp_path / "one", lease=Elsewhere()) as one:
+        await write(one.store, "a", "before")
+        await wire.cut()
+        assert await segments(one.store)
+        with pytest.raises(ReadOnlyError, match="alpha:8081"):
+            await write(one.store, "a", "meanwhile")
+        with pytest.raises(ReadOnlyError, match="alpha:8081"):
+            await one.store.use_sign_in("link", NOW)
+
+
+async def test_a_restart_during_the_outage_loses_nothing(wire: Wire, tmp_path: Path) -> None:
+    async with instance(wire.url, tmp_path / "one") as one:
+        await write(one.store, "a", "before")
+        await wire.cut()
+        await write(one.store, "a", "meanwhile")
+    async with instance(wire.url, tmp_path / "one", wait=False) as again:
+        assert noted("meanwhile") in stored(await again.store.find(Kind.SEGMENT, "a")).content
+        await write(again.store, "b", "later")
+        await wire.mend()
+        await again.answers(State.PRIMARY)
+        assert set(await segments(again.primary)) == {"a", "b"}
+        assert await chain_is_sound(again.primary)
+
+
+async def test_both_changes_stay_or_a_conflict_is_kept(wire: Wire, database_url: str, tmp_path: Path) -> None:
+    async with (
+        instance(wire.url, tmp_path / "one") as one,
+        instance(database_url, tmp_path / "other", lease=Elsewhere()) as other,
+    ):
+        await write(one.store, "a", "before")
+        await write(one.store, "b", "before")
+        await wire.cut()
+        await write(one.store, "a", "mine")
+        await write(one.store, "a", "mine again")
+        await write(one.store, "mine", "mine")
+        await write(other.store, "a", "theirs")
+        await write(other.store, "b", "theirs")
+        await wire.mend()
+        await one.answers(State.PRIMARY)
+        found = await segments(one.primary)
+        assert set(found) == {"a", "b", "mine"}
+        assert noted("theirs") in found["a"]
+        kept = [msgspec.json.decode(thing.content) for thing in await one.store.shelf(Shelf.CONFLICT)]
+        notes = [document["ours"]["content"]["note"] for conflict in kept for document in conflict["documents"]]
+        assert sorted(notes) == ["mine", "mine again"]
+        assert all(conflict["documents"][0]["theirs"]["content"]["note"] == "theirs" for conflict in kept)
+        assert "conflicts_open" in one.alert_ids()
+        assert await chain_is_sound(one.primary)
+        mirror = await mirror_of(one)
+        assert await segments(mirror) == found
+        assert await mirror.outbox() == []
+        assert (await mirror.position()).audit_hash == (await one.primary.position()).audit_hash
+
+        async def follows() -> bool:
+            return await segments(await mirror_of(other)) == found
+
+        await until(follows)
+
+
+async def test_an_outcome_that_nobody_heard_of_is_not_acknowledged_and_happens_once(one: Instance, wire: Wire) -> None:
+    await write(one.store, "a", "before")
+    answer = StoredAnswer("print", b'{"version":2}')
+
+    async def change() -> None:
+        async with one.store.transaction() as transaction:
+            if await transaction.answer("me", "key") is None:
+                head = stored(await transaction.find(Kind.SEGMENT, "a"))
+                version = (await transaction.versions(Kind.SEGMENT, "a"))[0]
+                content = version.content.replace(b"before", b"after")
+                await transaction.put(
+                    Kind.SEGMENT, "a", msgspec.structs.replace(version, version=head.version + 1, content=content)
+                )
+                await transaction.remember("me", "key", answer)
+
+    wire.cuts_at = b"COMMIT;"
+    with pytest.raises(OutcomeUnknownError):
+        await change()
+    await change()  # the mirror does not know of the first
+    await change()
+    await write(one.store, "a", "later")
+    await wire.mend()
+    await one.answers(State.PRIMARY)
+    assert [version.version for version in await one.primary.versions(Kind.SEGMENT, "a")] == [3, 2, 1]
+    assert noted("later") in stored(await one.primary.find(Kind.SEGMENT, "a")).content
+    assert await one.store.shelf(Shelf.CONFLICT) == []
+    await change()
+    assert len(await one.primary.versions(Kind.SEGMENT, "a")) == 3
+
+
+async def test_what_is_written_elsewhere_is_followed(one: Instance, database_url: str, tmp_path: Path) -> None:
+    async with instance(database_url, tmp_path / "other") as other:
+        await write(other.store, "a", "theirs")
+        await write(one.store, "b", "mine")  # the mirror has both at once
+        assert set(await segments(await mirror_of(one))) == {"a", "b"}
+        await write(other.store, "c", "theirs")
+
+        async def follows() -> bool:
+            return set(await segments(await mirror_of(one))) == {"a", "b", "c"}
+
+        await until(follows)
+
+
+async def test_a_dropped_schema_is_restored_within_five_seconds(one: Instance, database_url: str) -> None:
+    await write(one.store, "a", "before")
+    before = await one.store.position()
+    await execute(database_url, "DROP SCHEMA layout_mutation CASCADE")
+    started = time.monotonic()
+
+    async def restored() -> bool:
+        return "database_restored" in one.alert_ids() and one.store.standing().state is State.PRIMARY
+
+    await until(restored)
+    assert time.monotonic() - started < 5
+    after = await one.primary.position()
+    assert before.installation is not None
+    assert after.installation == msgspec.structs.replace(before.installation, epoch=2)
+    assert noted("before") in stored(await one.primary.find(Kind.SEGMENT, "a")).content
+    assert await chain_is_sound(one.primary)
+    newest = (await one.primary.audit_page(None, None, None, 1))[0]
+    assert (newest.action, newest.number) == ("database_restored", before.audit_number + 1)
+    assert await (await mirror_of(one)).position() == after
+    await write(one.store, "a", "after")
+
+
+async def test_another_database_that_is_empty_is_filled(one: Instance, postgres_server: str) -> None:
+    await write(one.store, "a", "before")
+    folder = one.folder
+    known = (await one.store.position()).installation
+    with empty_database(postgres_server) as url:
+        async with instance(url, folder.parent / "copy") as other:
+            assert (await other.store.position()).installation != known
+    with empty_database(postgres_server) as url:
+        await one.store.close()
+        async with instance(url, folder) as again:
+            assert set(await segments(again.primary)) == {"a"}
+            assert "database_restored" in again.alert_ids()
+            found = (await again.primary.position()).installation
+            assert found is not None
+            assert known is not None
+            assert (found.id, found.epoch) == (known.id, 2)
+
+
+async def test_a_database_that_was_set_back_is_brought_forward(
+    wire: Wire, postgres_server: str, tmp_path: Path
+) -> None:
+    with empty_database(postgres_server) as backup:
+        async with instance(wire.url, tmp_path / "one") as one:
+            await write(one.store, "a", "first")
+            await runner.migrate(backup)
+            old = PostgresStore(address.parse(backup), connections_max=2, chain=CHAIN)
+            await old.open()
+            await old.load(one.primary.records(), (await one.primary.position()).installation)
+            await old.close()
+            await write(one.store, "a", "second")
+            await write(one.store, "b", "second")
+            head = await one.store.position()
+        async with instance(backup, tmp_path / "one") as again:
+            assert "database_set_back" in again.alert_ids()
+            assert noted("second") in stored(await again.primary.find(Kind.SEGMENT, "a")).content
+            entries = await again.primary.audit_page(None, None, None, 2)
+            assert entries[1].hash == head.audit_hash
+            assert entries[0].action == "database_restored"
+            assert await chain_is_sound(again.primary)
+
+
+async def test_somebody_elses_data_are_not_mixed_with_ours(one: Instance, postgres_server: str, tmp_path: Path) -> None:
+    await write(one.store, "a", "ours")
+    with empty_database(postgres_server) as url:
+        async with instance(url, tmp_path / "other") as other:
+            await write(other.store, "z", "theirs")
+        await one.store.close()
+        async with instance(url, one.folder, wait=False) as again:
+
+            async def refused() -> bool:
+                return "foreign_database" in again.alert_ids()
+
+            await until(refused)
+            assert set(await segments(again.store)) == {"a"}
+            await write(again.store, "b", "ours")
+            alert = next(alert for alert in again.alerts.open() if alert.id == "foreign_database")
+            assert "layout-mutation doctor --adopt" in alert.advice
+        async with instance(url, tmp_path / "other") as other:
+            assert set(await segments(other.primary)) == {"z"}
+
+
+async def test_a_newer_schema_is_left_alone(one: Instance, database_url: str) -> None:
+    await write(one.store, "a", "before")
+    await one.store.close()
+    newer = (
+        "INSERT INTO layout_mutation.schema_migrations (number, name, checksum, duration_ms) VALUES (999, 'x', 'x', 0)"
+    )
+    await execute(database_url, newer)
+    async with instance(database_url, one.folder, wait=False) as again:
+        assert set(await segments(again.store)) == {"a"}
+        await write(again.store, "b", "meanwhile")
+
+        async def says_so() -> bool:
+            return "newer than this program" in again.store.standing().problem
+
+        await until(says_so)
+        await execute(database_url, "DELETE FROM layout_mutation.schema_migrations WHERE number = 999")
+        await again.answers(State.PRIMARY)
+        assert set(await segments(again.primary)) == {"a", "b"}
+
+
+async def test_parted_histories_keep_both(wire: Wire, database_url: str, postgres_server: str, tmp_path: Path) -> None:
+    """Two mirrors of one installation, each with something that the other lacks: the second finds what the first restored."""
+    async with instance(database_url, tmp_path / "first") as first:
+        await write(first.store, "a", "both")
+        async with instance(wire.url, tmp_path / "second") as second:
+            await write(second.store, "b", "both")
+
+            async def level() -> bool:
+                return set(await segments(await mirror_of(first))) == {"a", "b"}
+
+            await until(level)
+    async with instance(wire.url, tmp_path / "second") as second:
+        await write(second.store, "a", "second alone")
+        await write(second.store, "c", "second alone")
+    with empty_database(postgres_server) as url:
+        async with instance(url, tmp_path / "first") as first:
+            await write(first.store, "a", "first alone")
+        async with instance(url, tmp_path / "second") as second:
+            found = await segments(second.primary)
+            assert set(found) == {"a", "b", "c"}
+            assert noted("first alone") in found["a"]
+            kept = [msgspec.json.decode(thing.content) for thing in await second.store.shelf(Shelf.CONFLICT)]
+            assert [conflict["documents"][0]["ours"]["content"]["note"] for conflict in kept] == ["second alone"]
+            assert {"histories_parted", "conflicts_open"} <= second.alert_ids()
+            assert await chain_is_sound(second.primary)
+            assert await segments(await mirror_of(second)) == found
+
+
+async def test_a_damaged_mirror_is_put_aside_and_filled_anew(one: Instance, wire: Wire) -> None:
+    await write(one.store, "a", "before")
+    await one.store.close()
+    file = one.folder / "mirror.db"
+    file.write_bytes(b"not a database at all" * 1000)
+    async with instance(wire.url, one.folder) as again:
+        assert "mirror_damaged" in again.alert_ids()
+        assert list(one.folder.glob("mirror.db.damaged-*"))
+        assert set(await segments(await mirror_of(again))) == {"a"}
+
+
+async def test_a_mirror_that_can_not_be_written_is_in_nobodys_way(wire: Wire, tmp_path: Path) -> None:
+    async with instance(wire.url, tmp_path / "one") as one:
+        await write(one.store, "a", "before")
+        mirror = await mirror_of(one)
+        writer = mirror._writer
+        assert writer is not None
+        await writer.run(lambda connection: connection.execute("PRAGMA query_only = ON"))
+        assert await write(one.store, "a", "mirror away") == 2
+        assert "mirror_unwritable" in one.alert_ids()
+        assert one.store.standing().catching_up
+        await writer.run(lambda connection: connection.execute("PRAGMA query_only = OFF"))
+
+        async def level() -> bool:
+            return not one.store.standing().catching_up
+
+        await until(level)
+        assert "mirror_unwritable" not in one.alert_ids()
+        assert noted("mirror away") in stored(await mirror.find(Kind.SEGMENT, "a")).content
+
+
+async def test_nothing_known_anywhere_begins_or_is_restored_from_the_first_source(
+    one: Instance, postgres_server: str, tmp_path: Path
+) -> None:
+    await write(one.store, "a", "kept elsewhere")
+    known = (await one.store.position()).installation
+    assert known is not None
+
+    class Backup:
+        name = "a backup"
+
+        @property
+        def installation(self) -> Installation:
+            assert known is not None
+            return known
+
+        def records(self) -> AsyncIterator[Record]:
+            return one.primary.records()
+
+    async def nothing() -> Source | None:
+        return None
+
+    async def something() -> Source | None:
+        return Backup()
+
+    with empty_database(postgres_server) as url:
+        async with instance(url, tmp_path / "new", sources=(nothing, something)) as new:
+            assert set(await segments(new.primary)) == {"a"}
+            found = (await new.primary.position()).installation
+            assert found == msgspec.structs.replace(known, epoch=2)
+            assert "database_restored" in new.alert_ids()
+            assert set(await segments(await mirror_of(new))) == {"a"}
+
+
+async def test_the_blocks_own_errors_are_not_the_databases(one: Instance) -> None:
+    with pytest.raises(TimeoutError):
+        async with one.store.transaction():
+            raise TimeoutError
+    with pytest.raises(KeyError):
+        async with one.store.transaction():
+            raise KeyError
+    assert one.store.standing().state is State.PRIMARY
+
+
+async def test_before_anything_is_known_it_says_what_is_missing(wire: Wire, tmp_path: Path) -> None:
+    await wire.cut()
+    async with instance(wire.url, tmp_path / "one", wait=False) as one:
+        with pytest.raises(StoreError):
+            await one.store.position()
+        with pytest.raises(StoreError):
+            await write(one.store, "a")
+        await wire.mend()
+        await asyncio.wait_for(one.store.usable(), 10)
+        await write(one.store, "a")

@@ -1,0 +1,51 @@
+"""What is done before a store is used: with a mirror beside it, and without."""
+
+import msgspec
+
+from control_plane.settings import ControlPlaneSettings, StoreName
+from control_plane.store.mirrored import MirroredStore
+from tests.control_plane.plane import is_ready, running, until
+
+
+async def test_a_store_in_one_file_needs_no_mirror(settings: ControlPlaneSettings) -> None:
+    alone = msgspec.structs.replace(settings, store=StoreName.LOCAL)
+    async with running(alone) as plane:
+        assert not isinstance(plane.services.store, MirroredStore)
+        await plane.create(id="welcome")
+        assert (await plane.ask("GET", "health")).json()["mirror"]["state"] == "primary"
+
+
+async def test_whose_data_it_is_stays_from_start_to_start(settings: ControlPlaneSettings) -> None:
+    async with running(settings) as plane:
+        first = (await plane.services.store.position()).installation
+    async with running(settings) as plane:
+        assert (await plane.services.store.position()).installation == first
+        assert first is not None
+
+
+async def test_a_schema_that_needs_a_person_is_an_alert_until_it_no_longer_does(settings: ControlPlaneSettings) -> None:
+    import asyncpg
+
+    async with running(settings):
+        pass
+    connection = await asyncpg.connect(settings.database_url)
+    newer = (
+        "INSERT INTO layout_mutation.schema_migrations (number, name, checksum, duration_ms) VALUES (999, 'x', 'x', 0)"
+    )
+    await connection.execute(newer)
+    async with running(settings, wait=False) as plane:
+
+        def alerts() -> set[str]:
+            return {alert.id for alert in plane.services.alerts.open()}
+
+        async def told() -> bool:
+            return "schema_needs_a_person" in alerts() and await is_ready(plane)
+
+        await until(told)
+        await connection.execute("DELETE FROM layout_mutation.schema_migrations WHERE number = 999")
+
+        async def over() -> bool:
+            return "schema_needs_a_person" not in alerts()
+
+        await until(over)
+    await connection.close()
