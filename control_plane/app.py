@@ -8,7 +8,7 @@ has data, it answers from that; otherwise everything else answers 503 until the 
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,6 +21,9 @@ from control_plane import admin, api, stores
 from control_plane.alerts import Alerts
 from control_plane.attributes import Attributes, SavedGroups, Toggles
 from control_plane.audit import Audit
+from control_plane.backups.backups import Backups, before_migration
+from control_plane.backups.configured import Configured, kept_by
+from control_plane.backups.rescue import Rescue
 from control_plane.beginning import Beginning
 from control_plane.conditions import Conditions
 from control_plane.conflicts import Conflicts
@@ -69,6 +72,8 @@ from service.clock import now
 from service.engine import engine
 from service.keys import Keys
 
+BACKUP_AGE_EVERY = timedelta(minutes=15)
+BACKUP_TRIAL_EVERY = timedelta(days=7)
 PARTITIONS_AHEAD_DAYS = 7  # so long everything works without the schedule that makes them
 
 log = structlog.get_logger("app")
@@ -84,9 +89,13 @@ def create(
     chain = configured(settings.audit_keys, settings.signing_key)
     alerts = Alerts(instance=f"{socket.gethostname()}:{settings.address[1]}", clock=clock)
     exchange = Exchange(settings.redis_url, Keys(settings.layout_mutation_environment))
-    store = _store(settings, chain, alerts, exchange, clock)
-    adjustable = AdjustableSettings(store, alerts, clock=clock)
     signer = Signer(settings.signing_key)
+    kept = _kept(settings)
+    rescue = Rescue(kept, exchange, signer, chain, alerts, clock=clock)
+    store = _store(settings, chain, alerts, exchange, rescue, clock)
+    adjustable = AdjustableSettings(store, alerts, clock=clock)
+    backups = Backups(store, kept, alerts, clock=clock)
+    database = "" if stores.schema_of(settings) is None else settings.database_url
     copy = TableCopy(Path(settings.data_dir))
     publishing = Publishing(store, exchange, signer, copy, alerts=alerts, clock=clock, engine=engine())
     telemetry = Telemetry()
@@ -120,7 +129,11 @@ def create(
         ),
         schedules=Schedules(store, alerts, clock=clock),
         adjustable=adjustable,
-        events=store.events if isinstance(store, PostgresStore) else NoEvents(),
+        events=store.events if isinstance(store, MirroredStore) else NoEvents(),
+        backups=backups,
+        rescue=rescue,
+        before_migration=before_migration(database, kept, chain, clock, pooled=settings.database_pooled),
+        try_backup=partial(backups.verify, url=database, chain=chain, pooled=settings.database_pooled),
         audit=Audit(store, chain, alerts, clock=clock),
         publishing=publishing,
         preview=Preview(store, publishing, pages, rewriter, judge, clock=clock),
@@ -142,6 +155,9 @@ def create(
     api.mount(app, services)
     admin.routes(app, services)
     _schedule(services)
+    if kept.every is not None:
+        trial = partial(backups.try_latest, database, chain, pooled=settings.database_pooled)
+        _schedule_backups(services, kept.every, trial)
     begin = Beginning(services, chain, _settling(settings, chain, source, alerts))
     if isinstance(store, MirroredStore):
         store.prepare, store.approve = begin.prepare, services.conflicts.approve
@@ -166,8 +182,29 @@ def _schedule(services: Services) -> None:
     services.schedules.every("forget_events", timedelta(hours=1), forget_events)
 
 
+def _schedule_backups(services: Services, every: timedelta, trial: Callable[[], Awaitable[None]]) -> None:
+    services.schedules.every("backup", every, services.backups.scheduled)
+    services.schedules.every("backup_age", BACKUP_AGE_EVERY, services.backups.look)
+    services.schedules.every("backup_trial", BACKUP_TRIAL_EVERY, trial)
+
+
+def _kept(settings: ControlPlaneSettings) -> Configured:
+    """Where backups are, which stay, and who reads them."""
+    given = {
+        f"CONTROL_PLANE_{name.upper()}": getattr(settings, name)
+        for name in settings.__struct_fields__
+        if name.startswith("backup_")
+    }
+    return kept_by(given, Path(settings.data_dir))
+
+
 def _store(
-    settings: ControlPlaneSettings, chain: Chain, alerts: Alerts, exchange: Exchange, clock: Callable[[], datetime]
+    settings: ControlPlaneSettings,
+    chain: Chain,
+    alerts: Alerts,
+    exchange: Exchange,
+    rescue: Rescue,
+    clock: Callable[[], datetime],
 ) -> Store:
     """The store that the settings name; a database has a mirror beside it."""
     primary = stores.built(settings, chain)
@@ -176,7 +213,7 @@ def _store(
     mirror = MirrorFile(Path(settings.data_dir) / FILE_NAME, partial(LocalStore, chain=chain), alerts, clock=clock)
     key = Keys(settings.layout_mutation_environment).writer
     lease = Alone() if settings.alone else WritersLease(exchange, key, f"{alerts.instance} ({os.getpid()})")
-    return MirroredStore(primary, mirror, lease, alerts, clock=clock)
+    return MirroredStore(primary, mirror, lease, alerts, clock=clock, sources=rescue.sources())
 
 
 def _source(settings: ControlPlaneSettings, chain: Chain) -> Source | None:

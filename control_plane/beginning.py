@@ -45,7 +45,7 @@ class Beginning:
         services = self._services
         store = services.store.primary if isinstance(services.store, MirroredStore) else services.store
         try:
-            for step in await stores.prepare(services.settings):
+            for step in await stores.prepare(services.settings, services.before_migration):
                 log.info("migration_applied", number=step.number, name=step.name)
             await self._settling.settle()
             await store.open()
@@ -60,6 +60,7 @@ class Beginning:
     async def recovered(self) -> None:
         """What follows once the store can be written; raises StoreError."""
         services = self._services
+        services.rescue.close()
         await services.healer.write_down()
         await self._settling.remember(services.store)
         self._tell_copies(await services.store.identify())
@@ -72,6 +73,7 @@ class Beginning:
         while True:
             try:
                 await self.prepare()
+                await services.rescue.fill(services.store)
                 await services.store.found(Installation(str(uuid_utils.uuid4()), 1, services.publishing.now()))
                 await self.recovered()
             except StoreError as error:

@@ -3,6 +3,7 @@
 Counterpart: `app.py` builds them; `api/` and `admin/` use them. Never: a service that reaches for another through here.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -10,6 +11,9 @@ from aiohttp import web
 from control_plane.alerts import Alerts
 from control_plane.attributes import Attributes, SavedGroups, Toggles
 from control_plane.audit import Audit
+from control_plane.backups.backups import Backups
+from control_plane.backups.rescue import Rescue
+from control_plane.backups.restoring import Verified
 from control_plane.conflicts import Conflicts
 from control_plane.exchange import Exchange
 from control_plane.experiments import Experiments
@@ -51,6 +55,10 @@ class Services:
     schedules: Schedules
     events: EventStore
     adjustable: AdjustableSettings
+    backups: Backups
+    rescue: Rescue
+    before_migration: Callable[[int], Awaitable[None]]
+    try_backup: Callable[[str], Awaitable[Verified]]
     audit: Audit
     publishing: Publishing
     preview: Preview

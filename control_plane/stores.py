@@ -8,7 +8,7 @@ from pathlib import Path
 
 from control_plane.schema import address, runner
 from control_plane.schema.address import Address
-from control_plane.schema.runner import Step
+from control_plane.schema.runner import Before, Step
 from control_plane.settings import ControlPlaneSettings, StoreName
 from control_plane.store import Chain, Store
 from control_plane.store.chroma import ChromaStore, Index
@@ -39,11 +39,14 @@ def index_of(settings: ControlPlaneSettings, store: Store) -> Index | None:
     return Index(Path(settings.data_dir) / INDEX_FOLDER) if find_spec("chromadb") else None
 
 
-async def prepare(settings: ControlPlaneSettings) -> tuple[Step, ...]:
-    """Bring the store's schema up to date, where opening it does not; what was applied. Raises StoreError, SchemaError."""
+async def prepare(settings: ControlPlaneSettings, before: Before | None = None) -> tuple[Step, ...]:
+    """Bring the store's schema up to date, where opening it does not; what was applied. Raises StoreError, SchemaError.
+
+    `before`: what `runner.migrate` awaits where data is to be migrated.
+    """
     if settings.store is not StoreName.POSTGRES:
         return ()
-    return await runner.migrate(settings.database_url, pooled=settings.database_pooled)
+    return await runner.migrate(settings.database_url, pooled=settings.database_pooled, before=before)
 
 
 def _address(settings: ControlPlaneSettings) -> Address:

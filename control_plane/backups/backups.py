@@ -231,13 +231,21 @@ class Backups:
             )
         return verified
 
+    async def try_latest(self, url: str, chain: Chain, *, pooled: bool | None = None) -> None:
+        """What is done regularly with the newest, where it can be read here; raises as `verify` does."""
+        if await self.kept.folder.found() and (self.kept.keys.identities or not self.kept.keys.recipients):
+            await self.verify(LATEST, url, chain, pooled=pooled)
+
     async def look(self) -> None:
-        """Report a newest backup that is too old, or a place that is away; raises BackupError."""
+        """Report a newest backup that is too old, or a place that is away; raises BackupError and StoreError."""
         backups, problem = await listed(self.kept)
         self._tell_remote(problem)
         if self.kept.every is None:
             return
         age = self._clock() - backups[0].made_at if backups else None
+        whose = (await self._store.position()).installation
+        if age is None and whose is not None and self._clock() - whose.created_at < self.kept.every * OLD_AFTER:
+            return  # it has only begun: the first one is on its way
         if age is None or age > self.kept.every * OLD_AFTER:
             what = (
                 "There is no backup."

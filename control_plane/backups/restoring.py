@@ -152,15 +152,17 @@ async def holds_data(url: str, chain: Chain, *, pooled: bool | None = None) -> b
 async def verify(file: Path, keys: Keys, url: str, chain: Chain, *, pooled: bool | None = None) -> Verified:
     """Restore into a throw-away database beside the one of `url`, compare all that is there, and check the audit.
 
-    Where no database may be made it is a throw-away SQLite store, and `where` says so. Raises StoreError where nothing can be said.
+    Where no database may be made, or `url` is empty, it is a throw-away SQLite store, and `where` says so. Raises StoreError where nothing can be said.
     """
     try:
         header, trailer = await files.check(file, keys)
-        _check_schema(file, header)
+        check_schema(file, header)
     except BackupError as error:
         return Verified(name=file.name, ok=False, where="file", problem=str(error))
     whole = Verified(name=file.name, ok=True, where="file", records=trailer.records, made_at=header.made_at)
     try:
+        if not url:
+            raise SchemaError("the installation has no database")
         async with throwaway.throwaway_database(url, pooled=pooled) as there:
             await migrate(there, pooled=pooled)
             store = _store(address.parse(there, pooled=pooled), chain)
@@ -210,11 +212,12 @@ def is_empty(position: Position) -> bool:
 
 def _usable_header(file: Path, keys: Keys) -> Header:
     header = files.header(file, keys)
-    _check_schema(file, header)
+    check_schema(file, header)
     return header
 
 
-def _check_schema(file: Path, header: Header) -> None:
+def check_schema(file: Path, header: Header) -> None:
+    """Raise BackupError for a file of a newer schema than this program's."""
     known = len(migrations.read())
     if header.schema > known:
         raise BackupError(

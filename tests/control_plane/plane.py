@@ -88,6 +88,7 @@ def settings_of(
         "signing_key": base64.b64encode(secrets.token_bytes(32)).decode(),
         "jwt_secret": secrets.token_hex(32),
         "data_dir": str(data_dir),
+        "backup_every": "off",
         **more,
     }
     return ControlPlaneSettings(

@@ -354,6 +354,10 @@ async def test_an_old_newest_backup_is_an_alert_until_there_is_a_new_one(
 ) -> None:
     clock, alerts = Clock(), Alerts()
     backups = Backups(store, kept, alerts, clock=clock)
+    await store.found(Installation(WHOSE.id, 1, NOW))
+    await backups.look()
+    assert alerts.open() == ()  # it has only begun
+    clock.at += timedelta(days=4)
     await backups.look()
     assert [(alert.id, alert.summary) for alert in alerts.open()] == [(OLD, "There is no backup.")]
     await backups.make("scheduled")

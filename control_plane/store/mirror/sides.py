@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from control_plane.store.events import EventStore
 from control_plane.store.interface import Reader, Store, Transaction
 from control_plane.store.local import LocalStore
 from control_plane.store.records import Installation, Kind, Position, Record, StoredAudit
@@ -40,6 +41,10 @@ class Source(Protocol):
 
 class Primary(Store, Protocol):
     """The system of record."""
+
+    @property
+    def events(self) -> EventStore:
+        """What sidecars told; in no mirror."""
 
     async def abandon(self) -> None:
         """Let go at once of connections that nobody answers on."""

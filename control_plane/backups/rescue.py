@@ -1,0 +1,241 @@
+"""Where a service comes from again that finds neither its database's data nor a mirror: backups, and at last Redis's table.
+
+The newest backup that can be used is taken, wherever it is; then the table that Redis holds, if our key has signed it: that has
+what visitors get, and no drafts and no history. Peers come in between as soon as there are any. What is lost is said in an alert.
+Counterpart: `app.py` asks the sources in their order before anything is served. Never: a choice between two installations.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+import structlog
+import uuid_utils
+
+from control_plane import codec
+from control_plane.alerts import Alerts, Severity
+from control_plane.backups import files
+from control_plane.backups.backups import Backup, listed
+from control_plane.backups.configured import Configured
+from control_plane.backups.lines import BackupError
+from control_plane.backups.restoring import check_schema, is_empty
+from control_plane.company import MEMBERS
+from control_plane.exchange import Exchange, ExchangeError
+from control_plane.intent import Action
+from control_plane.publishing import SYSTEM
+from control_plane.signing import Signer
+from control_plane.store import (
+    AuditRecord,
+    Chain,
+    CounterRecord,
+    DocumentRecord,
+    Installation,
+    Kind,
+    Record,
+    Store,
+    StoredAudit,
+    StoredVersion,
+    StoreError,
+)
+from rules.errors import TableError
+from rules.model import LayoutMutation, RulesFile
+from rules.table import DecisionTable
+
+TRIED_MAX = 5  # backups, from the newest on, before the next source is asked
+RESTORED, IMPOSSIBLE = "restored_from_backup", "restore_impossible"
+
+log = structlog.get_logger("rescue")
+
+
+class Source:
+    """Something that everything can be restored from."""
+
+    def __init__(self, name: str, installation: Installation, records: Callable[[], AsyncIterator[Record]]) -> None:
+        """`installation`: whose data it is, with the epoch that is over."""
+        self.name = name
+        self.installation = installation
+        self.records = records
+
+
+Ask = Callable[[], Awaitable[Source | None]]
+"""A source, None where there is nothing."""
+
+
+class Rescue:
+    """The sources of one service."""
+
+    def __init__(
+        self,
+        kept: Configured,
+        exchange: Exchange,
+        signer: Signer,
+        chain: Chain,
+        alerts: Alerts,
+        *,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._kept = kept
+        self._exchange = exchange
+        self._signer = signer
+        self._chain = chain
+        self._alerts = alerts
+        self._clock = clock
+        self._fetched: tempfile.TemporaryDirectory[str] | None = None
+
+    def sources(self) -> tuple[Ask, ...]:
+        """In the order in which they are asked."""
+        return (self.backup, self.table)
+
+    async def fill(self, store: Store) -> str:
+        """Fill an empty store from the first source that has something, and say so; its name. Raises StoreError."""
+        if not is_empty(await store.position()):
+            return ""
+        try:
+            for ask in self.sources():
+                source = await ask()
+                if source is not None:
+                    whose = msgspec.structs.replace(source.installation, epoch=source.installation.epoch + 1)
+                    async with store.transaction():  # of two that start at once, one waits here
+                        empty = is_empty(await store.position())
+                    if empty:
+                        await store.load(source.records(), whose)
+                        async with store.transaction() as transaction:
+                            await transaction.add_audit(
+                                self._entry(f"The database was empty. Restored from {source.name}.")
+                            )
+                    return source.name
+        finally:
+            self.close()
+        return ""
+
+    def close(self) -> None:
+        """Let go of what was fetched."""
+        if self._fetched is not None:
+            self._fetched.cleanup()
+            self._fetched = None
+
+    async def backup(self) -> Source | None:
+        """The newest backup that can be used, read to its end; None where there is none, or they are of several installations."""
+        try:
+            backups, problem = await listed(self._kept)
+        except BackupError as error:
+            backups, problem = [], str(error)
+        whose = {one.installation for one in backups} - {"unknown"}
+        if len(whose) > 1:
+            detail = f"There are backups of {', '.join(sorted(whose))}."
+            self._impossible("The database is empty, and there are backups of several installations.", detail)
+            return None
+        problems = [problem] if problem else []
+        for one in backups[:TRIED_MAX]:
+            try:
+                return await self._usable(one)
+            except BackupError as error:
+                problems.append(str(error))
+        if problems:
+            self._impossible("The database is empty, and no backup can be used.", "; ".join(problems))
+        return None
+
+    async def table(self) -> Source | None:
+        """What the table in Redis has, if our key has signed it; None otherwise."""
+        try:
+            table = await asyncio.to_thread(self._signer.unseal, await self._exchange.table())
+        except (ExchangeError, TableError):
+            return None
+        at = self._clock()
+        rules = table.rules
+        count = sum(len(getattr(rules, name)) for name in MEMBERS.values())
+        if not count:
+            return None
+        name = f"the table {table.version} that Redis holds, published {_ago(at, table.created_at)}"
+        self._restored(
+            name,
+            "It has what visitors get, as version 1 of each document. Drafts, histories, the audit and what was switched off are lost.",
+        )
+        installation = Installation(str(uuid_utils.uuid4()), 0, at)
+        return Source(name, installation, lambda: self._records(table, rules, at))
+
+    async def _usable(self, one: Backup) -> Source:
+        if "folder" in one.places or self._kept.remote is None:
+            file = self._kept.folder.path / one.name
+        else:
+            self._fetched = self._fetched or tempfile.TemporaryDirectory(prefix="layout-mutation-")
+            file = await self._kept.remote.fetch(one.name, Path(self._fetched.name))
+        header, _ = await files.check(file, self._kept.keys)
+        check_schema(file, header)
+        name = f"the backup {one.name}, made {_ago(self._clock(), header.made_at)}"
+        self._restored(name, "What was changed after it was made is lost.")
+        new = Installation(str(uuid_utils.uuid4()), 0, header.made_at)
+        return Source(name, header.installation or new, lambda: self._read(file))
+
+    async def _read(self, file: Path) -> AsyncIterator[Record]:
+        try:
+            async with aclosing(files.records(file, self._kept.keys)) as records:
+                async for record in records:
+                    yield record
+        except BackupError as error:
+            raise StoreError(str(error)) from error
+
+    async def _records(self, table: DecisionTable, rules: RulesFile, at: datetime) -> AsyncIterator[Record]:
+        """Every document of the table as its first version, each with a sealed entry in the audit."""
+        yield CounterRecord(table.version)
+        reason = f"restored from the table {table.version} that Redis held"
+        number, previous = 0, b""
+        for kind, member in MEMBERS.items():
+            for document in getattr(rules, member):
+                number += 1
+                content = codec.encode(_first(document, at))
+                action = Action.RESTORED_BACKUP
+                version = StoredVersion(
+                    version=1, content=content, action=action, actor=SYSTEM.subject, reason=reason, at=at
+                )
+                yield DocumentRecord(kind=kind, id=document.id, version=version, change=number)
+                entry = self._entry(reason, kind, document.id, number, sha256(content).hexdigest())
+                sealed = self._chain.sealed(entry, previous)
+                previous = sealed.hash or b""
+                yield AuditRecord(sealed)
+
+    def _entry(
+        self, reason: str, kind: Kind | None = None, subject: str = "", number: int = 0, digest: str | None = None
+    ) -> StoredAudit:
+        return StoredAudit(
+            number=number,
+            at=self._clock(),
+            actor=SYSTEM.subject,
+            role=SYSTEM.role,
+            action=Action.RESTORED_BACKUP,
+            kind="backup" if kind is None else kind.value,
+            subject=subject,
+            reason=reason,
+            version_after=None if kind is None else 1,
+            digest=digest,
+        )
+
+    def _restored(self, name: str, lost: str) -> None:
+        log.warning("restoring", source=name, lost=lost)
+        advice = "Look whether what people did last has to be done again, and find out who emptied the database and the mirror."
+        self._alerts.report(
+            RESTORED, Severity.WARNING, f"The database was empty and was restored from {name}."[:300], advice, lost
+        )
+
+    def _impossible(self, summary: str, detail: str) -> None:
+        advice = (
+            "Restore by hand: `layout-mutation backup list`, then `layout-mutation restore FILE --replace`. Encrypted backups need "
+            "CONTROL_PLANE_BACKUP_IDENTITY."
+        )
+        self._alerts.report(IMPOSSIBLE, Severity.CRITICAL, summary, advice, detail)
+
+
+def _first(document: codec.AnyDocument, at: datetime) -> codec.AnyDocument:
+    """The document as if it had just been made; a rollback could lead nowhere."""
+    if not isinstance(document, LayoutMutation):
+        return document
+    return msgspec.structs.replace(document, version=1, rollback_pointer=None, created_by=SYSTEM.subject, timestamp=at)
+
+
+def _ago(now: datetime, then: datetime) -> str:
+    return f"{max(0.0, (now - then).total_seconds()) / 3_600:.1f} hours ago"
