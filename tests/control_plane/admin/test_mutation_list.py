@@ -53,3 +53,14 @@ async def test_paging_shows_each_once(admin: Person) -> None:
     second = await admin.open(onward.attributes["href"] or "")
     assert second.tree.css_first("a[rel=next]") is None
     assert first.all_words("a.title") + second.all_words("a.title") == names[::-1]
+
+
+async def test_finding_in_other_words(admin: Person) -> None:
+    await write(admin, name="Free delivery banner")
+    await write(admin, name="Landing page", pageSlug="/a")
+    found = await admin.open(f"{PREFIX}?text=deliver+for+free&similar=1")
+    assert found.all_words("a.title")[0] == "Free delivery banner"
+    assert found.tree.css_first("input[name=similar][checked]") is not None
+    found = await admin.open(f"{PREFIX}?text=deliver+for+free&similar=1&page=/a&state=off")
+    assert found.all_words("a.title") == ["Landing page"]
+    assert "Nothing fits" in (await admin.open(f"{PREFIX}?text=deliver+for+free")).words(".empty")
