@@ -3,6 +3,7 @@
 import msgspec
 
 from control_plane.settings import ControlPlaneSettings, StoreName
+from control_plane.store.events import NoEvents
 from control_plane.store.mirrored import MirroredStore
 from tests.control_plane.plane import is_ready, running, until
 
@@ -13,6 +14,12 @@ async def test_a_store_in_one_file_needs_no_mirror(settings: ControlPlaneSetting
         assert not isinstance(plane.services.store, MirroredStore)
         await plane.create(id="welcome")
         assert (await plane.ask("GET", "health")).json()["mirror"]["state"] == "primary"
+
+
+async def test_with_a_mirror_beside_it_the_database_takes_events(settings: ControlPlaneSettings) -> None:
+    async with running(settings) as plane:
+        assert isinstance(plane.services.store, MirroredStore)
+        assert not isinstance(plane.services.events, NoEvents)
 
 
 async def test_whose_data_it_is_stays_from_start_to_start(settings: ControlPlaneSettings) -> None:
