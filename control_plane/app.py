@@ -8,11 +8,12 @@ has data, it answers from that; otherwise everything else answers 503 until the 
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 from aiohttp import web
@@ -79,6 +80,26 @@ PARTITIONS_AHEAD_DAYS = 7  # so long everything works without the schedule that 
 log = structlog.get_logger("app")
 
 
+class _Trial(NamedTuple):
+    """What tries changes on pages before visitors do."""
+
+    pages: OriginPages
+    rewriter: Rewriter
+    judge: Judge
+
+
+class _Documents(NamedTuple):
+    """Each kind after those that it may refer to."""
+
+    saved_groups: SavedGroups
+    attributes: Attributes
+    segments: Segments
+    modules: Modules
+    experiments: Experiments
+    mutations: Mutations
+    toggles: Toggles
+
+
 def create(
     settings: ControlPlaneSettings, *, clock: Callable[[], datetime] = now, judge: Judge | None = None
 ) -> web.Application:
@@ -87,6 +108,21 @@ def create(
     `judge` gives second opinions; its own one where it is left out.
     """
     chain = configured(settings.audit_keys, settings.signing_key)
+    by = _Trial(OriginPages(settings.origins), Rewriter(), judge or Judge())
+    services = _services(settings, chain, by, clock)
+    app = web.Application(client_max_size=RULES_FILE_BYTES_MAX)
+    app[SERVICES] = services
+    api.mount(app, services)
+    admin.routes(app, services)
+    _schedule(services, chain)
+    begin = Beginning(services, chain, _settling(settings, chain, _source(settings, chain), services.alerts))
+    if isinstance(services.store, MirroredStore):
+        services.store.prepare, services.store.approve = begin.prepare, services.conflicts.approve
+    app.cleanup_ctx.append(_running(services, begin, by))
+    return app
+
+
+def _services(settings: ControlPlaneSettings, chain: Chain, by: _Trial, clock: Callable[[], datetime]) -> Services:
     alerts = Alerts(instance=f"{socket.gethostname()}:{settings.address[1]}", clock=clock)
     exchange = Exchange(settings.redis_url, Keys(settings.layout_mutation_environment))
     signer = Signer(settings.signing_key)
@@ -101,28 +137,19 @@ def create(
     telemetry = Telemetry()
     healer = Healer(stores.schema_of(settings), store, alerts, telemetry, clock=clock)
     publishing.check_interval_s = lambda: adjustable.current().check_interval_s
-    index = stores.index_of(settings, store)
-    pages, rewriter, judge = OriginPages(settings.origins), Rewriter(), judge or Judge()
-    mutations = Mutations(store, publishing, Gate(pages, rewriter, judge), index)
-    experiments = Experiments(store, publishing)
-    modules, segments = Modules(store, publishing), Segments(store, publishing)
-    attributes, saved_groups = Attributes(store, publishing), SavedGroups(store, publishing)
-    toggles = Toggles(store, publishing)
-    source = _source(settings, chain)
-    # Each after those that it may refer to.
-    documents = (saved_groups, attributes, segments, modules, experiments, mutations, toggles)
-    services = Services(
+    documents = _documents(settings, store, publishing, Gate(by.pages, by.rewriter, by.judge))
+    return Services(
         settings=settings,
         tokens=Tokens(
             settings.jwt_secret, issuer=settings.jwt_issuer, audience=settings.jwt_audience, use_once=store.use_sign_in
         ),
-        mutations=mutations,
-        experiments=experiments,
-        modules=modules,
-        segments=segments,
-        attributes=attributes,
-        saved_groups=saved_groups,
-        toggles=toggles,
+        mutations=documents.mutations,
+        experiments=documents.experiments,
+        modules=documents.modules,
+        segments=documents.segments,
+        attributes=documents.attributes,
+        saved_groups=documents.saved_groups,
+        toggles=documents.toggles,
         alerts=alerts,
         kept_alerts=KeptAlerts(
             store, alerts, clock=clock, history=lambda: timedelta(days=adjustable.current().alerts_kept_days)
@@ -136,12 +163,12 @@ def create(
         try_backup=partial(backups.verify, url=database, chain=chain, pooled=settings.database_pooled),
         audit=Audit(store, chain, alerts, clock=clock),
         publishing=publishing,
-        preview=Preview(store, publishing, pages, rewriter, judge, clock=clock),
+        preview=Preview(store, publishing, by.pages, by.rewriter, by.judge, clock=clock),
         preview_links=PreviewLinks(store, signer, site_urls=settings.site_urls, clock=clock),
         undoing=Undoing(store, publishing, documents),
         rules_files=RulesFiles(store, publishing, documents),
         migration=MigrationChecker(
-            store, place_of(settings.store_address), publishing, documents, _beside(settings, source)
+            store, place_of(settings.store_address), publishing, documents, _beside(settings, _source(settings, chain))
         ),
         conflicts=Conflicts(store, publishing, documents, alerts),
         store=store,
@@ -150,24 +177,21 @@ def create(
         health=Health(store, exchange, publishing, healer),
         telemetry=telemetry,
     )
-    app = web.Application(client_max_size=RULES_FILE_BYTES_MAX)
-    app[SERVICES] = services
-    api.mount(app, services)
-    admin.routes(app, services)
-    _schedule(services)
-    if kept.every is not None:
-        trial = partial(backups.try_latest, database, chain, pooled=settings.database_pooled)
-        _schedule_backups(services, kept.every, trial)
-    begin = Beginning(services, chain, _settling(settings, chain, source, alerts))
-    if isinstance(store, MirroredStore):
-        store.prepare, store.approve = begin.prepare, services.conflicts.approve
-    app.cleanup_ctx.append(_running(services, begin, pages, rewriter, judge))
-    if index is not None:
-        app.on_cleanup.append(lambda _: index.close())
-    return app
 
 
-def _schedule(services: Services) -> None:
+def _documents(settings: ControlPlaneSettings, store: Store, publishing: Publishing, gate: Gate) -> _Documents:
+    return _Documents(
+        saved_groups=SavedGroups(store, publishing),
+        attributes=Attributes(store, publishing),
+        segments=Segments(store, publishing),
+        modules=Modules(store, publishing),
+        experiments=Experiments(store, publishing),
+        mutations=Mutations(store, publishing, gate, stores.index_of(settings, store)),
+        toggles=Toggles(store, publishing),
+    )
+
+
+def _schedule(services: Services, chain: Chain) -> None:
     """What is done regularly."""
 
     async def make_room() -> None:
@@ -180,12 +204,13 @@ def _schedule(services: Services) -> None:
 
     services.schedules.every("make_event_partitions", timedelta(hours=6), make_room)
     services.schedules.every("forget_events", timedelta(hours=1), forget_events)
-
-
-def _schedule_backups(services: Services, every: timedelta, trial: Callable[[], Awaitable[None]]) -> None:
-    services.schedules.every("backup", every, services.backups.scheduled)
-    services.schedules.every("backup_age", BACKUP_AGE_EVERY, services.backups.look)
-    services.schedules.every("backup_trial", BACKUP_TRIAL_EVERY, trial)
+    backups, settings = services.backups, services.settings
+    if backups.every is not None:
+        database = "" if stores.schema_of(settings) is None else settings.database_url
+        trial = partial(backups.try_latest, database, chain, pooled=settings.database_pooled)
+        services.schedules.every("backup", backups.every, backups.scheduled)
+        services.schedules.every("backup_age", BACKUP_AGE_EVERY, backups.look)
+        services.schedules.every("backup_trial", BACKUP_TRIAL_EVERY, trial)
 
 
 def _kept(settings: ControlPlaneSettings) -> Configured:
@@ -239,9 +264,7 @@ def _settling(settings: ControlPlaneSettings, chain: Chain, source: Source | Non
     return Settling(Whereabouts(Path(settings.data_dir)), target, sources, hooks, alerts, chain)
 
 
-def _running(
-    services: Services, begin: Beginning, pages: OriginPages, rewriter: Rewriter, judge: Judge
-) -> Callable[[web.Application], AsyncIterator[None]]:
+def _running(services: Services, begin: Beginning, by: _Trial) -> Callable[[web.Application], AsyncIterator[None]]:
     """Start in the background, and close in the opposite order."""
 
     async def context(_: web.Application) -> AsyncIterator[None]:
@@ -251,9 +274,10 @@ def _running(
         services.publishing.stop()
         work.cancel()
         await asyncio.wait([work])
-        await rewriter.close()
-        await judge.close()
-        await pages.close()
+        await by.rewriter.close()
+        await by.judge.close()
+        await by.pages.close()
+        await services.mutations.close()
         await services.store.close()
         await services.exchange.close()
 

@@ -12,7 +12,8 @@ from control_plane.healer import Findings, Healer
 from control_plane.intent import Publication
 from control_plane.publishing import Publishing
 from control_plane.store import Store, StoreError
-from control_plane.store.mirrored import LEVEL, Standing, State, standing_of
+from control_plane.store.mirror.standing import LEVEL, Standing, State
+from control_plane.store.mirrored import standing_of
 
 TIMEOUT_S = 3.0
 

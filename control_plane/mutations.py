@@ -90,6 +90,11 @@ class Mutations(Documents[LayoutMutation]):
             return Page(())
         return await self._page(filters.as_conditions(), cursor, limit)
 
+    async def close(self) -> None:
+        """Let go of the index, where there is one."""
+        if self._index is not None:
+            await self._index.close()
+
     async def similar(
         self, text: str, *, include_archived: bool = False, limit: int = PAGE_LIMIT
     ) -> Page[LayoutMutation]:

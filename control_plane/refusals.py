@@ -31,6 +31,8 @@ class Refusal(StrEnum):
     """It would change what visitors see, and the role may only write."""
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     """The key came before with another request."""
+    BACKUP_FAILED = "backup_failed"
+    """A place of backups can't be used, or a backup can't be made or read."""
     BAD_CURSOR = "bad_cursor"
     BAD_PARAMETER = "bad_parameter"
     PREVIEW_ADDRESS = "preview_address"

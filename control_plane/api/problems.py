@@ -17,7 +17,8 @@ from control_plane.exchange import ExchangeError
 from control_plane.refusals import Refusal, Refused
 from control_plane.services import SERVICES
 from control_plane.store import OutcomeUnknownError, ReadOnlyError, StoreError
-from control_plane.store.mirrored import State, standing_of
+from control_plane.store.mirror.standing import State
+from control_plane.store.mirrored import standing_of
 from control_plane.tokens import TokenError, TokenReason
 from rules.errors import RulesError
 
@@ -41,6 +42,7 @@ STATUS: dict[Refusal, int] = {
     Refusal.REASON_REQUIRED: 422,
     Refusal.MAY_NOT_PUBLISH: 403,
     Refusal.IDEMPOTENCY_KEY_REUSED: 422,
+    Refusal.BACKUP_FAILED: 503,
     Refusal.BAD_CURSOR: 400,
     Refusal.BAD_PARAMETER: 400,
     Refusal.PREVIEW_ADDRESS: 422,

@@ -11,12 +11,14 @@ from aiohttp import web
 from msgspec import Struct
 
 from control_plane.alerts import Alert
-from control_plane.api import adjusting, conflicts, deciding, rules_files, told, watching
+from control_plane.api import adjusting, backups, conflicts, deciding, rules_files, told, watching
 from control_plane.api.documents import DocumentHandlers, PageQuery, Restoring, Rollback
 from control_plane.api.mutations import MutationHandlers, MutationQuery, Switching
 from control_plane.api.requests import GROUP_BYTES_MAX
 from control_plane.audit import AuditDetail, AuditEntry
 from control_plane.auditing import AuditReport
+from control_plane.backups.backups import Backup
+from control_plane.backups.restoring import Verified
 from control_plane.conflicts import Settled
 from control_plane.health import HealthReport
 from control_plane.installation_settings import InstallationSettings
@@ -378,6 +380,31 @@ ROUTES: tuple[Route, ...] = (
         roles=PUBLISHERS,
         body=conflicts.ConflictChoice,
         answer=Settled,
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/backups",
+        summary="Backups that there are, here and remote",
+        handler=backups.backups,
+        roles=ADMINS,
+        answer=backups.BackupsAnswer,
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/backups",
+        summary="Make a backup now",
+        handler=backups.make,
+        roles=ADMINS,
+        answer=Backup,
+        status=201,
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/backups/{{name}}/verify",
+        summary="Restore a backup into a throw-away place, and say what came of it",
+        handler=backups.verify,
+        roles=ADMINS,
+        answer=Verified,
     ),
     Route(
         method="GET",

@@ -1,6 +1,6 @@
 """The backups of an installation: made, listed, verified, rotated, and kept account of on a shelf.
 
-Counterpart: `api/backups.py`, `admin/backups.py` and the command `backup` ask; `app.py` has it done regularly. Never: a backup
+Counterpart: the API and the command line ask; `app.py` has it done regularly. Never: a backup
 removed before a newer one was read to its end.
 """
 
@@ -8,7 +8,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -177,6 +177,11 @@ class Backups:
         self._clock = clock
         self._busy = asyncio.Lock()
         self.kept = kept
+
+    @property
+    def every(self) -> timedelta | None:
+        """How often one of all instances makes a backup; None for never."""
+        return self.kept.every
 
     async def make(self, occasion: str) -> Backup:
         """A backup of all there is now, in all places, and the old ones gone; raises BackupError and StoreError."""

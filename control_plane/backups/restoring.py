@@ -1,7 +1,7 @@
 """The way back: a file into an empty store, over what a database holds, or into a throw-away one to see that it works.
 
-Into a store everything comes in one transaction, or nothing does. Counterpart: `files.py` reads; `backups.py` and the command
-`restore` call. Never: over data that is there, unless it was backed up before and stays until its successor is whole.
+Into a store everything comes in one transaction, or nothing does. Counterpart: `files.py` reads; `backups.py` and the
+command line call. Never: over data that is there, unless it was backed up before and stays until its successor is whole.
 """
 
 import asyncio

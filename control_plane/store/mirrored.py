@@ -11,11 +11,9 @@ import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
-from enum import StrEnum
 from typing import TypeVar
 
 import structlog
-from msgspec import Struct
 
 from control_plane.alerts import Alerts
 from control_plane.store.events import EventStore
@@ -27,6 +25,7 @@ from control_plane.store.mirror.lease import Lease
 from control_plane.store.mirror.reading import Block, EitherReader
 from control_plane.store.mirror.recovery import ForeignError, Recovery
 from control_plane.store.mirror.sides import Approve, Primary, Sources
+from control_plane.store.mirror.standing import LEVEL, Standing, State
 from control_plane.store.records import (
     Installation,
     Kind,
@@ -46,32 +45,6 @@ ASK_INTERVAL_S = 0.1
 OTHERS_FIRST_S = 3.0  # how long the instance that wrote during an outage may take to bring its changes back first
 
 log = structlog.get_logger("mirror")
-
-
-class State(StrEnum):
-    """Who answers."""
-
-    STARTING = "starting"
-    """Nobody yet."""
-    PRIMARY = "primary"
-    MIRROR = "mirror"
-
-
-class Standing(Struct, frozen=True, rename="camel"):
-    """How the two stand to each other, for health and metrics."""
-
-    state: State
-    outbox: int
-    """Changesets that the database has not got yet."""
-    catching_up: bool
-    """The mirror does not have everything yet."""
-    mirror_age_s: float
-    """Seconds since the mirror was last known to be level with the database."""
-    problem: str = ""
-
-
-LEVEL = Standing(State.PRIMARY, 0, catching_up=False, mirror_age_s=0.0)
-"""How a store stands that has no mirror and needs none, while it is there."""
 
 
 def standing_of(store: Store) -> Standing:

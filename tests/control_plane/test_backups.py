@@ -25,7 +25,7 @@ from control_plane.schema import address, runner
 from control_plane.schema import files as migrations
 from control_plane.store import Installation, Kind, Shelf, Store, StoredAnswer, StoredAudit, StoredTable, StoredVersion
 from control_plane.store.postgres import PostgresStore
-from tests.control_plane.plane import CHAIN
+from tests.control_plane.plane import CHAIN, Plane
 from tests.servers import empty_database
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -438,3 +438,17 @@ def test_settings_that_make_no_sense_are_refused_by_name(tmp_path: Path) -> None
         with pytest.raises(ValueError, match=f"CONTROL_PLANE_BACKUP_{name}"):
             kept_by({f"CONTROL_PLANE_BACKUP_{name}": value}, tmp_path)
     assert kept_by({"CONTROL_PLANE_BACKUP_EVERY": "off"}, tmp_path).every is None
+
+
+async def test_the_api_makes_lists_and_tries_backups(plane: Plane) -> None:
+    await plane.create(name="kept")
+    made = await plane.ask("POST", "backups")
+    assert made.status == 201, made.body
+    name = made.json()["name"]
+    listed = (await plane.ask("GET", "backups")).json()["items"]
+    assert [(one["name"], one["occasion"]) for one in listed] == [(name, "by hand")]
+    tried = (await plane.ask("POST", f"backups/{name}/verify")).json()
+    assert (tried["ok"], tried["problem"]) == (True, "")
+    missing = await plane.ask("POST", "backups/nothing-of-that-name/verify")
+    assert missing.status in (404, 503), missing.body
+    assert (await plane.ask("POST", "backups", role="publisher")).status == 403

@@ -18,7 +18,8 @@ from control_plane.store.local import LocalStore
 from control_plane.store.mirror.keeping import FILE_NAME, MirrorFile
 from control_plane.store.mirror.lease import Alone, Lease
 from control_plane.store.mirror.sides import Sources
-from control_plane.store.mirrored import MirroredStore, State
+from control_plane.store.mirror.standing import State
+from control_plane.store.mirrored import MirroredStore
 from control_plane.store.postgres import PostgresStore
 from service.clock import now
 from tests.control_plane.plane import CHAIN, until

@@ -22,7 +22,7 @@ from control_plane.store import (
 )
 from control_plane.store.local import LocalStore
 from control_plane.store.mirror.sides import Source
-from control_plane.store.mirrored import State
+from control_plane.store.mirror.standing import State
 from control_plane.store.postgres import PostgresStore
 from tests.control_plane.plane import CHAIN, until
 from tests.control_plane.store.outages import (
