@@ -213,7 +213,7 @@ class Recovery:
             CONFLICTS,
             Severity.WARNING,
             "Changes made while the database was away met others.",
-            "Settle each at /admin/layout-mutations/conflicts or by POST /api/layout-mutation/conflicts/{id}: `ours` takes "
+            "GET /api/layout-mutation/conflicts lists them; settle each by POST /api/layout-mutation/conflicts/{id}: `ours` takes "
             "the change that was made meanwhile, `theirs` keeps what the database has.",
             f"{count} found just now",
         )
