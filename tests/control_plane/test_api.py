@@ -81,7 +81,12 @@ def test_the_matrix_below_is_the_table_of_the_api() -> None:
 
 async def test_every_route_lets_in_the_roles_of_the_table_and_nobody_else(plane: Plane) -> None:
     for (method, pattern), roles in MATRIX.items():
-        path = pattern.replace("{id}", "none").replace("{version:[0-9]+}", "1").replace("{number:[0-9]+}", "1")
+        path = (
+            pattern.replace("{id}", "none")
+            .replace("{version:[0-9]+}", "1")
+            .replace("{number:[0-9]+}", "1")
+            .replace("{name}", "none")
+        )
         for role in (*Role, None):
             answer = await plane.ask(method, path, role=role)
             let_in = not roles or role in roles
