@@ -66,12 +66,24 @@ class Healer:
         self._alerts = alerts
         self._telemetry = telemetry
         self._clock = clock
-        self._refill = refill
+        self._refill = None if refill is None else self._refilled_by(refill)
+        self._lacking: frozenset[str] = frozenset()
+        """Tables that were made again and whose rows are not back yet."""
         self._expected = catalogue.committed()
         self._healing = asyncio.Lock()
         self._findings = Findings(items=())
         self._untold: list[Drift] = []
         """Repairs that are not in the audit yet."""
+
+    def _refilled_by(self, refill: Refill) -> Refill:
+        """Rows that could not be put back, because the store went away, are put back the next time."""
+
+        async def refilled(tables: frozenset[str]) -> None:
+            self._lacking |= tables
+            await refill(self._lacking)
+            self._lacking = frozenset()
+
+        return refilled
 
     def findings(self) -> Findings:
         """What the last look found; no I/O."""
@@ -136,6 +148,8 @@ class Healer:
             return Outcome()
         with store_errors():
             async with runner.connected(self._address) as connection:
+                if self._lacking and self._refill is not None:
+                    await self._refill(self._lacking)
                 try:
                     drifts = await healing.look(connection, self._expected)
                 except runner.SchemaError:

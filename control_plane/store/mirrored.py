@@ -24,14 +24,10 @@ from control_plane.store.mirror.keeping import MirrorFile
 from control_plane.store.mirror.lease import Lease
 from control_plane.store.mirror.reading import Block, EitherReader
 from control_plane.store.mirror.recovery import ForeignError, Recovery
+from control_plane.store.mirror.settled import settled
 from control_plane.store.mirror.sides import Approve, Primary, Sources
 from control_plane.store.mirror.standing import LEVEL, Standing, State
-from control_plane.store.records import (
-    Installation,
-    Kind,
-    Position,
-    Record,
-)
+from control_plane.store.records import Installation, Kind, Position, Record
 
 T = TypeVar("T")
 
@@ -403,6 +399,21 @@ class MirroredStore(EitherReader):
             self._level = None
             await self._file.fill(self._primary, anew=installation is not None)
             return count
+
+    async def refill(self, tables: frozenset[str]) -> None:
+        """Put the mirror's rows back into tables of the database that were lost and made again; raises StoreError.
+
+        Nothing where the database is nobody's or another's: whoever finds that restores it whole, or not at all. What waits in the
+        outbox is not among them: it is replayed afterwards.
+        """
+        await self._primary.open()
+        mirror = self._mirror
+        ours, theirs = (await mirror.position()).installation, (await self._primary.position()).installation
+        if ours is None or theirs is None or ours.id != theirs.id:
+            return
+        count = await self._primary.load(settled(mirror))
+        self._level = None
+        log.warning("tables_refilled", tables=sorted(tables), records=count)
 
     async def forget_old(self) -> None:
         """Remove what has served its time, where the database is there."""

@@ -1,11 +1,13 @@
 """What is done before a store is used: with a mirror beside it, and without."""
 
+import asyncpg
 import msgspec
+import pytest
 
 from control_plane.settings import ControlPlaneSettings, StoreName
 from control_plane.store.events import NoEvents
 from control_plane.store.mirrored import MirroredStore
-from tests.control_plane.plane import is_ready, running, until
+from tests.control_plane.plane import headline, is_ready, running, until
 
 
 async def test_a_store_in_one_file_needs_no_mirror(settings: ControlPlaneSettings) -> None:
@@ -31,8 +33,6 @@ async def test_whose_data_it_is_stays_from_start_to_start(settings: ControlPlane
 
 
 async def test_a_schema_that_needs_a_person_is_an_alert_until_it_no_longer_does(settings: ControlPlaneSettings) -> None:
-    import asyncpg
-
     async with running(settings):
         pass
     connection = await asyncpg.connect(settings.database_url)
@@ -56,3 +56,30 @@ async def test_a_schema_that_needs_a_person_is_an_alert_until_it_no_longer_does(
 
         await until(over)
     await connection.close()
+
+
+@pytest.mark.parametrize("table", ["mutations CASCADE", "audit_entries", "alerts", "ledger"])
+async def test_a_table_that_is_dropped_comes_back_with_its_rows(settings: ControlPlaneSettings, table: str) -> None:
+    async with running(settings) as plane:
+        for name in ("one", "two"):
+            await plane.create(id=name)
+        before = (await plane.ask("GET", "audit")).json()["items"]
+        connection = await asyncpg.connect(settings.database_url)
+        await connection.execute(f"DROP TABLE layout_mutation.{table}")
+        await connection.close()
+
+        async def taken() -> bool:
+            return (await plane.ask("POST", "mutations", headline(id="three"))).status == 201
+
+        await until(taken)  # one that was on its way is refused, and saved nothing
+
+        async def healed() -> bool:
+            schema = (await plane.ask("GET", "health")).json()
+            return bool(schema["mirror"]["state"] == "primary" and schema["mirror"]["outbox"] == 0)
+
+        await plane.ask("POST", "health/heal")
+        await until(healed)
+        assert {one["id"] for one in (await plane.ask("GET", "mutations")).json()["items"]} == {"one", "two", "three"}
+        after = (await plane.ask("GET", "audit?limit=100")).json()["items"]
+        assert [one for one in after if one in before] == before
+        assert (await plane.ask("GET", "audit/verify")).json()["sound"] is True
