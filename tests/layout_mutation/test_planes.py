@@ -27,7 +27,7 @@ DEADLINE_S = 30
         ("sidecar", {}, "SIDECAR_UPSTREAM"),
         ("sidecar", {"SIDECAR_UPSTREAM": "nowhere"}, "SIDECAR_UPSTREAM"),
         ("sidecar", {"SIDECAR_UPSTREAM": "http://a", "SIDECAR_WORKERS": "many"}, "SIDECAR_WORKERS"),
-        ("control-plane", {}, "DATABASE_URL"),
+        ("control-plane", {}, "CONTROL_PLANE_SIGNING_KEY"),
         ("control-plane", {"DATABASE_URL": "postgresql://a/b", "CONTROL_PLANE_SIGNING_KEY": "x"}, "JWT_SECRET"),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 from control_plane.backups.rescue import IMPOSSIBLE, RESTORED
 from control_plane.backups.restoring import into_database
 from control_plane.settings import ControlPlaneSettings
+from control_plane.store.mirror.keeping import FILE_NAME
 from service.clock import now
 from tests.control_plane.backups.test_places import CREDENTIALS, s3_server
 from tests.control_plane.plane import Plane, headline, running, until
@@ -37,6 +38,12 @@ async def written(plane: Plane) -> tuple[str, str]:
     return live["id"], draft["id"]
 
 
+def without_mirror(data_dir: Path) -> None:
+    """A disk of which the mirror alone is gone."""
+    for file in data_dir.glob(f"{FILE_NAME}*"):
+        file.unlink()
+
+
 def told(plane: Plane) -> dict[str, str]:
     return {alert.id: f"{alert.summary} {alert.detail}" for alert in plane.services.alerts.open()}
 
@@ -46,6 +53,7 @@ async def test_the_newest_backup_of_this_machine_comes_first(settings: ControlPl
         live, draft = await written(plane)
         await plane.services.backups.make("by_hand")
         later = await plane.create(headline("later"))
+    without_mirror(Path(settings.data_dir))
     async with running(elsewhere(settings, empty_url, Path(settings.data_dir))) as plane:
         assert (await plane.ask("GET", f"mutations/{live}")).json()["version"] == 2
         assert (await plane.ask("GET", f"mutations/{draft}")).status == 200
@@ -110,6 +118,7 @@ async def test_backups_of_two_installations_are_left_to_a_person(
     async with running(settings) as plane:
         assert "several installations" in told(plane)[IMPOSSIBLE]
     (folder / "layout-mutation-20300101T000000Z-bbbbbbbb-7.backup").unlink()
+    without_mirror(tmp_path / "data")
     async with running(elsewhere(settings, empty_url, tmp_path / "data")) as plane:
         assert "torn" in told(plane)[IMPOSSIBLE]
 
