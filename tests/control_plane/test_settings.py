@@ -69,6 +69,7 @@ def test_secrets_are_marked_and_everything_is_described() -> None:
         "REDIS_URL",
         "CONTROL_PLANE_SIGNING_KEY",
         "CONTROL_PLANE_AUDIT_KEYS",
+        "CONTROL_PLANE_BACKUP_IDENTITY",
         "CONTROL_PLANE_JWT_SECRET",
         "CONTROL_PLANE_MOVE_FROM",
     }
