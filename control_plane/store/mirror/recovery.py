@@ -18,6 +18,7 @@ from control_plane.store.interface import MovedError, Reader, StoreError
 from control_plane.store.local import LocalStore, Provisional
 from control_plane.store.mirror.identity import Facts, Verdict, judge, same_entry
 from control_plane.store.mirror.replay import Replay, since, system_entry
+from control_plane.store.mirror.settled import settled
 from control_plane.store.mirror.sides import Approve, Primary, Sources, entry
 from control_plane.store.records import Installation, Position, Record
 
@@ -58,6 +59,7 @@ class Recovery:
             ForeignError: somebody else's data.
             StoreError: the database went away again, or the mirror can't be read.
         """
+        await self._put_back_the_audit(mirror)
         for _ in range(TRIES):
             waiting = await mirror.outbox()
             facts = await self._facts(mirror, waiting)
@@ -71,6 +73,15 @@ class Recovery:
                 self._alerts.settle(FOREIGN)
             return verdict
         raise StoreError("other instances keep writing; trying again")
+
+    async def _put_back_the_audit(self, mirror: LocalStore) -> None:
+        """A database without the entry that its own ledger names has lost rows, not gone another way: they come from the mirror."""
+        theirs, ours = await self._primary.position(), await mirror.position()
+        if theirs.installation is None or ours.installation is None or theirs.installation.id != ours.installation.id:
+            return
+        if theirs.audit_number and await entry(self._primary, theirs.audit_number) is None:
+            count = await self._primary.load(settled(mirror))
+            log.warning("audit_put_back", number=theirs.audit_number, records=count)
 
     async def look(self, theirs: Position, reader: Reader, mirror: LocalStore) -> Verdict:
         """What a database is that was ours a moment ago; the outbox is empty. `reader`: the database."""

@@ -253,6 +253,24 @@ async def test_a_dropped_schema_is_restored_within_five_seconds(one: Instance, d
     await write(one.store, "a", "after")
 
 
+async def test_an_audit_that_lost_its_rows_is_no_other_history(database_url: str, tmp_path: Path) -> None:
+    async with instance(database_url, tmp_path / "one") as one:
+        await write(one.store, "a", "before")
+        before = await one.store.audit_page(None, None, None, 10)
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        "ALTER TABLE layout_mutation.audit_entries DISABLE TRIGGER USER; DELETE FROM layout_mutation.audit_entries; "
+        "ALTER TABLE layout_mutation.audit_entries ENABLE TRIGGER USER"
+    )
+    await connection.close()
+    async with instance(database_url, tmp_path / "one") as one:
+        assert await one.primary.audit_page(None, None, None, 10) == before
+        await write(one.store, "a", "after")
+        assert "histories_parted" not in one.alert_ids()
+        assert await one.store.shelf(Shelf.CONFLICT) == []
+        assert await chain_is_sound(one.primary)
+
+
 async def test_another_database_that_is_empty_is_filled(one: Instance, postgres_server: str) -> None:
     await write(one.store, "a", "before")
     folder = one.folder
