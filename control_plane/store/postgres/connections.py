@@ -51,3 +51,12 @@ def store_errors() -> Iterator[None]:
         raise AwayError(f"PostgreSQL: {described(error)}") from error
     except (OSError, TimeoutError) as error:
         raise AwayError(f"PostgreSQL can't be reached: {described(error)}") from error
+
+
+@contextmanager
+def greeting() -> Iterator[None]:
+    """While a connection is made, every error of the server is AwayError: whatever it is, nobody is let in."""
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        raise AwayError(f"PostgreSQL: {described(error)}") from error

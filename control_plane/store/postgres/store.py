@@ -7,7 +7,7 @@ Counterpart: `schema/migrations` makes the tables. Never: a decision; what is as
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from control_plane.schema.address import Address
 from control_plane.store.chain import Chain
 from control_plane.store.interface import AwayError, MovedError, StoreError, Transaction
 from control_plane.store.postgres import carrying, statements
-from control_plane.store.postgres.connections import store_errors
+from control_plane.store.postgres.connections import greeting, store_errors
 from control_plane.store.postgres.earlier import AS_IT_IS, Fit, fit_of
 from control_plane.store.postgres.event_store import PostgresEvents
 from control_plane.store.postgres.reader import PostgresReader
@@ -55,7 +55,7 @@ class PostgresStore(PostgresReader):
         options = self._options()
         if self._address.pooled:
             options["reset"] = _leave_as_it_is
-        with store_errors():
+        with store_errors(), greeting():
             self._pool = await asyncpg.create_pool(
                 **options,
                 min_size=1,
@@ -101,7 +101,7 @@ class PostgresStore(PostgresReader):
         One that says that there is no such database greets: whoever brings the schema up to date creates it.
         """
         options = self._options()
-        with store_errors():
+        with store_errors(), greeting():
             async with asyncio.timeout(PROBE_TIMEOUT_S):
                 try:
                     connection = await asyncpg.connect(**{**options, "timeout": PROBE_TIMEOUT_S})
@@ -249,7 +249,9 @@ class PostgresStore(PostgresReader):
     async def _acquire(self) -> "AsyncIterator[Connection]":
         if self._pool is None:
             raise AwayError("the database is not connected")
-        async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+        async with AsyncExitStack() as stack:
+            with greeting():
+                connection = await stack.enter_async_context(self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S))
             yield connection
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -15,6 +16,7 @@ from yarl import URL
 from control_plane import app as application
 from control_plane.services import SERVICES, Services
 from control_plane.settings import ControlPlaneSettings
+from control_plane.store.mirrored import standing_of
 from control_plane.tokens import Role
 from tests.control_plane.admin.person import Person
 
@@ -83,6 +85,19 @@ async def running(plane: web.Application) -> AsyncIterator[int]:
             while plane[SERVICES].health.starting:
                 await asyncio.sleep(0.01)
         yield port
+
+
+@pytest.fixture
+async def beginning(settings: ControlPlaneSettings, tmp_path: Path) -> AsyncIterator[tuple[web.Application, int]]:
+    """One more instance and its port: it knows the same people, has no mirror yet and doesn't reach its database."""
+    lost = msgspec.structs.replace(
+        settings, database_url="postgresql://nobody@127.0.0.1:1/nothing", data_dir=str(tmp_path / "beginning")
+    )
+    plane = application.create(lost)
+    async with application.serving(plane, "127.0.0.1", 0) as port, asyncio.timeout(60):
+        while "can't be reached" not in standing_of(plane[SERVICES].store).problem:
+            await asyncio.sleep(0.01)
+        yield plane, port
 
 
 @pytest.fixture

@@ -3,11 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+from aiohttp import web
+from yarl import URL
 
 from control_plane.admin.addresses import ALERTS, PREFIX, TOGGLES
 from control_plane.admin.banner import shown
 from control_plane.alerts import Alert, Alerts, Severity
-from control_plane.services import Services
+from control_plane.services import SERVICES, Services
 from tests.control_plane.admin.person import Person
 
 AT = datetime(2026, 11, 27, tzinfo=UTC)
@@ -54,9 +56,10 @@ async def test_every_page_has_it_and_none_without_alerts(viewer: Person, service
         assert page.tree.css_first(f'.banner a[href="{ALERTS}"]') is not None
 
 
-async def test_it_is_there_while_the_database_is_away(viewer: Person, services: Services) -> None:
-    report(services.alerts)
-    await services.kept_alerts._store.close()
+async def test_it_is_there_while_nobody_can_answer(viewer: Person, beginning: tuple[web.Application, int]) -> None:
+    plane, port = beginning
+    viewer.base = URL(f"http://127.0.0.1:{port}")
+    report(plane[SERVICES].alerts)
     page = await viewer.open()
     assert page.status == 503
     assert "Start it." in page.words(".banner")

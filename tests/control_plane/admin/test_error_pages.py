@@ -1,6 +1,5 @@
 """Failures are pages of the same form, and say nothing about our insides."""
 
-import asyncio
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -26,11 +25,17 @@ async def test_errors_have_the_same_form(admin: Person) -> None:
     assert cursor.status == 400
 
 
-async def test_without_the_database_there_is_a_page_that_says_so(admin: Person, database_url: str) -> None:
-    await admin.open()
+async def test_without_the_database_the_mirror_answers(admin: Person, database_url: str) -> None:
     await gone(database_url)
-    async with asyncio.timeout(30):
-        page = await admin.open()
+    page = await admin.open()
+    assert (page.status, page.words("h1")) == (200, "Mutations")
+
+
+async def test_while_nobody_can_answer_there_is_a_page_that_says_so(
+    admin: Person, beginning: tuple[web.Application, int]
+) -> None:
+    admin.base = URL(f"http://127.0.0.1:{beginning[1]}")
+    page = await admin.open()
     assert (page.status, page.words("h1")) == (503, "The database is away")
     assert "visitors are not affected" in page.words()
 
