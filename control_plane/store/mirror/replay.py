@@ -77,18 +77,18 @@ class Replay:
             self.replayed.known += 1
             self._accept(documents if any(entry.action != Action.CONFLICT_KEPT for entry in entries) else ())
             return
-        async with self._primary.transaction(one.changeset) as transaction:
-            if await _was_done(transaction, one.records):
-                self.replayed.known += 1
-                self._accept(documents)
-                return
-            problem = await self._problem(transaction, documents)
-            if problem:
-                self.replayed.conflicts += 1
-                await self._keep_conflict(transaction, one, documents, problem)
-                log.warning("conflict_kept", changeset=one.changeset, problem=problem)
-                return
-            await _apply(transaction, one.records)
+        try:
+            async with self._primary.transaction(one.changeset) as transaction:
+                if await _was_done(transaction, one.records):
+                    self.replayed.known += 1
+                    self._accept(documents)
+                    return
+                await self._check_unmoved(transaction, documents)
+                await _apply(transaction, one.records)
+                await self._check_fits(transaction, documents)
+        except _UnfitError as error:
+            await self._keep_conflict(one, documents, str(error))
+            return
         for record in one.records:
             if isinstance(record, SignInRecord):
                 await self._primary.use_sign_in(record.id, record.expires_at)
@@ -98,19 +98,21 @@ class Replay:
     def _accept(self, documents: Sequence[DocumentRecord]) -> None:
         self._accepted.update((one.kind, one.id, one.version.version) for one in documents)
 
-    async def _problem(self, transaction: Transaction, documents: Sequence[DocumentRecord]) -> str:
-        """Why the changeset does not fit; empty if it does."""
-        within: dict[tuple[Kind, str], int] = {}
+    async def _check_unmoved(self, transaction: Transaction, documents: Sequence[DocumentRecord]) -> None:
+        """Raises _UnfitError where a document is no longer what the change was made from."""
+        seen = set[tuple[Kind, str]]()
         for one in documents:
-            before = within.get((one.kind, one.id))
-            if before is None and (problem := await self._moved(transaction, one)):
-                return problem
-            within[one.kind, one.id] = one.version.version
-        for one in documents:
+            if (one.kind, one.id) not in seen and (problem := await self._moved(transaction, one)):
+                raise _UnfitError(problem)
+            seen.add((one.kind, one.id))
+
+    async def _check_fits(self, transaction: Transaction, documents: Sequence[DocumentRecord]) -> None:
+        """Raises _UnfitError where what the changeset left does not fit all others; its documents may need each other."""
+        left = {(one.kind, one.id): one for one in documents}
+        for one in left.values():
             problem = await self._approve(transaction, one.kind, one.id, one.version.content, one.deleted)
             if problem:
-                return f"the {one.kind.noun} {one.id} no longer fits the others: {problem}"
-        return ""
+                raise _UnfitError(f"the {one.kind.noun} {one.id} no longer fits the others: {problem}")
 
     async def _moved(self, transaction: Transaction, one: DocumentRecord) -> str:
         """How the database's document differs from what the change was made from; empty if it does not."""
@@ -131,29 +133,37 @@ class Replay:
             return f"version {before} of {name} is another one in the database"
         return ""
 
-    async def _keep_conflict(
-        self, transaction: Transaction, one: Provisional, documents: Sequence[DocumentRecord], problem: str
-    ) -> None:
-        sides = []
-        for record in documents:
-            there = await transaction.find(record.kind, record.id)
-            version = None if there is None else await transaction.version(record.kind, record.id, there.version)
-            theirs = None if there is None or version is None else side(version, deleted=there.deleted)
-            sides.append(ConflictDocument(kind=record.kind, id=record.id, ours=ours(record), theirs=theirs))
-        said = next((record.entry for record in one.records if isinstance(record, AuditRecord)), None)
-        found_at = self._clock()
-        conflict = Conflict(
-            id=one.changeset,
-            at=one.at,
-            found_at=found_at,
-            actor="" if said is None else said.actor,
-            reason="" if said is None else said.reason,
-            problem=problem,
-            documents=tuple(sides),
-            records=one.records,
-        )
-        await transaction.keep(Shelf.CONFLICT, one.changeset, msgspec.json.encode(conflict), found_at)
-        await transaction.add_audit(system_entry(Action.CONFLICT_KEPT, "conflict", one.changeset, problem, found_at))
+    async def _keep_conflict(self, one: Provisional, documents: Sequence[DocumentRecord], problem: str) -> None:
+        async with self._primary.transaction(one.changeset) as transaction:
+            sides = [await _sides(transaction, record) for record in documents]
+            said = next((record.entry for record in one.records if isinstance(record, AuditRecord)), None)
+            found_at = self._clock()
+            conflict = Conflict(
+                id=one.changeset,
+                at=one.at,
+                found_at=found_at,
+                actor="" if said is None else said.actor,
+                reason="" if said is None else said.reason,
+                problem=problem,
+                documents=tuple(sides),
+                records=one.records,
+            )
+            await transaction.keep(Shelf.CONFLICT, one.changeset, msgspec.json.encode(conflict), found_at)
+            entry = system_entry(Action.CONFLICT_KEPT, "conflict", one.changeset, problem, found_at)
+            await transaction.add_audit(entry)
+        self.replayed.conflicts += 1
+        log.warning("conflict_kept", changeset=one.changeset, problem=problem)
+
+
+class _UnfitError(Exception):
+    """The changeset does not fit, for this reason; nothing of it was saved."""
+
+
+async def _sides(reader: Reader, record: DocumentRecord) -> ConflictDocument:
+    there = await reader.find(record.kind, record.id)
+    version = None if there is None else await reader.version(record.kind, record.id, there.version)
+    theirs = None if there is None or version is None else side(version, deleted=there.deleted)
+    return ConflictDocument(kind=record.kind, id=record.id, ours=ours(record), theirs=theirs)
 
 
 def system_entry(action: Action, kind: str, subject: str, reason: str, at: datetime) -> StoredAudit:
@@ -193,7 +203,7 @@ async def _again(mirror: Reader, changeset: str, entries: Sequence[StoredAudit])
             kind = Kind(entry.kind)
             version = await mirror.version(kind, entry.subject, entry.version_after)
             if version is not None:
-                gone = entry.action == Action.DELETED
+                gone = version.action == Action.DELETED  # the entry of an undo says that it was one
                 records.append(DocumentRecord(kind=kind, id=entry.subject, version=version, change=0, deleted=gone))
     records += [AuditRecord(entry) for entry in entries]
     return Provisional(changeset=changeset, base=await mirror.position(), records=tuple(records), at=entries[0].at)

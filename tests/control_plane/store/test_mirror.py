@@ -11,12 +11,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from control_plane.schema import address, runner
-from control_plane.store import Installation, Kind, Position, Shelf, StoredAudit, Transaction
+from control_plane.store import (
+    DocumentRecord,
+    Installation,
+    Kind,
+    Position,
+    Shelf,
+    StoredAudit,
+    StoredVersion,
+    Transaction,
+)
 from control_plane.store.local import LocalStore
 from control_plane.store.mirror.conflicts import Conflict
 from control_plane.store.mirror.identity import Facts, Verdict, judge, same_entry
 from control_plane.store.mirror.lease import Alone
-from control_plane.store.mirror.replay import Replay
+from control_plane.store.mirror.replay import Replay, since
 from control_plane.store.postgres import PostgresStore
 from service.clock import now
 from tests.control_plane.plane import CHAIN
@@ -112,12 +121,8 @@ def test_any_interleaving_keeps_both_changes_or_lists_a_conflict(
 
 async def _interleaved(url: str, folder: Path, order: list[tuple[str, str]], known: set[str]) -> None:
     """Two instances write the same documents in any order, one of them into its outbox; then that one comes back."""
-    primary = PostgresStore(address.parse(url), connections_max=2, chain=CHAIN)
-    mirror = LocalStore(folder / "mirror.db", chain=CHAIN)
-    await primary.open()
-    await mirror.open()
+    primary, mirror = await _pair(url, folder)
     try:
-        await primary.found(OURS_ROW)
         run = folder.name  # the database is shared by all examples, their documents are not
         for name in sorted(known):
             await write(primary, f"{run}-{name}", "before")
@@ -153,6 +158,71 @@ async def _interleaved(url: str, folder: Path, order: list[tuple[str, str]], kno
     finally:
         await primary.close()
         await mirror.close()
+
+
+async def test_documents_of_one_change_that_need_each_other_come_back_together(replay_url: str, tmp_path: Path) -> None:
+    primary, mirror = await _pair(replay_url, tmp_path)
+
+    async def approve(reader: Transaction, kind: Kind, *_: object) -> str:
+        return "" if await reader.find(kind, "pair-second") is not None else "there is no pair-second"
+
+    try:
+        async with mirror.transaction(provisional=True) as transaction:
+            for name in ("pair-first", "pair-second"):
+                await transaction.put(Kind.SEGMENT, name, version_of(name))
+            await transaction.add_audit(entry_of("pair-first", "imported"))
+        waiting = await mirror.outbox()
+        done = await Replay(primary, mirror, approve, now).run(waiting)
+        assert (done.applied, done.conflicts) == (1, 0)
+
+        async def never(*_: object) -> str:
+            return "no"
+
+        await write(Provisionally(mirror), "pair-third")
+        done = await Replay(primary, mirror, never, now).run((await mirror.outbox())[1:])
+        assert (done.applied, done.conflicts) == (0, 1)
+        assert await primary.find(Kind.SEGMENT, "pair-third") is None
+        assert await chain_is_sound(primary)
+    finally:
+        await primary.close()
+        await mirror.close()
+
+
+async def test_a_creation_that_was_undone_stays_undone_where_histories_parted(tmp_path: Path) -> None:
+    mirror = LocalStore(tmp_path / "mirror.db", chain=CHAIN)
+    await mirror.open()
+    try:
+        await write(mirror, "a")
+        async with mirror.transaction() as transaction:
+            await transaction.put(Kind.SEGMENT, "a", version_of("a", 2, action="deleted"), deleted=True)
+            await transaction.add_audit(entry_of("a", "undone", 2))
+        changes = await since(mirror, 0, mirror.records())
+        documents = [record for one in changes for record in one.records if isinstance(record, DocumentRecord)]
+        assert [(one.version.version, one.deleted) for one in documents] == [(1, False), (2, True)]
+    finally:
+        await mirror.close()
+
+
+async def _pair(url: str, folder: Path) -> tuple[PostgresStore, LocalStore]:
+    """A database, and a mirror that is level with it."""
+    primary = PostgresStore(address.parse(url), connections_max=2, chain=CHAIN)
+    mirror = LocalStore(folder / "mirror.db", chain=CHAIN)
+    await primary.open()
+    await mirror.open()
+    await primary.found(OURS_ROW)
+    await mirror.load(primary.records(), (await primary.position()).installation)
+    return primary, mirror
+
+
+def version_of(name: str, number: int = 1, *, action: str = "imported") -> StoredVersion:
+    content = f'{{"id":"{name}"}}'.encode()
+    return StoredVersion(version=number, content=content, action=action, actor="me", reason="", at=NOW)
+
+
+def entry_of(name: str, action: str, after: int = 1) -> StoredAudit:
+    return StoredAudit(
+        at=NOW, actor="me", role="admin", action=action, kind="segment", subject=name, version_after=after
+    )
 
 
 class Provisionally:
