@@ -135,8 +135,8 @@ def _services(settings: ControlPlaneSettings, chain: Chain, by: _Trial, clock: C
     copy = TableCopy(Path(settings.data_dir))
     publishing = Publishing(store, exchange, signer, copy, alerts=alerts, clock=clock, engine=engine())
     telemetry = Telemetry()
-    refill = store.refill if isinstance(store, MirroredStore) else None
-    healer = Healer(stores.schema_of(settings), store, alerts, telemetry, clock=clock, refill=refill)
+    copy_of = store.copy_of if isinstance(store, MirroredStore) else None
+    healer = Healer(stores.schema_of(settings), store, alerts, telemetry, clock=clock, copy_of=copy_of)
     publishing.check_interval_s = lambda: adjustable.current().check_interval_s
     documents = _documents(settings, store, publishing, Gate(by.pages, by.rewriter, by.judge))
     return Services(

@@ -18,7 +18,7 @@ from control_plane.intent import Action
 from control_plane.schema import catalogue, healing, runner
 from control_plane.schema.address import Address
 from control_plane.schema.drift import Drift, Remedy
-from control_plane.schema.healing import Outcome, Refill
+from control_plane.schema.healing import CopyOf, Outcome
 from control_plane.store import Store, StoredAudit, StoreError
 from control_plane.store.postgres.connections import store_errors
 from control_plane.telemetry import Telemetry
@@ -28,6 +28,7 @@ INTERVAL_S = 60.0
 SCHEMA_DRIFT = "schema_drift"
 SCHEMA_REPAIRED = "schema_repaired"
 SCHEMA_MADE_ANEW = "schema_made_anew"
+ROWS_LOST = "rows_lost"
 SYSTEM = Actor("control-plane", Role.ADMIN)
 REASON_CHARACTERS_MAX = 1_000
 SHOWN_MAX = 20
@@ -58,32 +59,20 @@ class Healer:
         telemetry: Telemetry,
         *,
         clock: Callable[[], datetime],
-        refill: Refill | None = None,
+        copy_of: CopyOf | None = None,
     ) -> None:
-        """`address`: None for a store that looks after its own schema. `refill` puts rows back that were lost with their table: what a mirror is for."""
+        """`address`: None for a store that looks after its own schema. `copy_of` gives rows that were lost with their table: what a mirror is for."""
         self._address = address
         self._store = store
         self._alerts = alerts
         self._telemetry = telemetry
         self._clock = clock
-        self._refill = None if refill is None else self._refilled_by(refill)
-        self._lacking: frozenset[str] = frozenset()
-        """Tables that were made again and whose rows are not back yet."""
+        self._copy_of = copy_of
         self._expected = catalogue.committed()
         self._healing = asyncio.Lock()
         self._findings = Findings(items=())
         self._untold: list[Drift] = []
         """Repairs that are not in the audit yet."""
-
-    def _refilled_by(self, refill: Refill) -> Refill:
-        """Rows that could not be put back, because the store went away, are put back the next time."""
-
-        async def refilled(tables: frozenset[str]) -> None:
-            self._lacking |= tables
-            await refill(self._lacking)
-            self._lacking = frozenset()
-
-        return refilled
 
     def findings(self) -> Findings:
         """What the last look found; no I/O."""
@@ -101,6 +90,8 @@ class Healer:
             outcome = await self._outcome()
             if outcome.repaired:
                 self._tell_repaired(outcome.repaired)
+            if outcome.emptied:
+                self._tell_emptied(outcome.emptied)
             self._tell_left(outcome.left)
             return outcome
 
@@ -148,8 +139,6 @@ class Healer:
             return Outcome()
         with store_errors():
             async with runner.connected(self._address) as connection:
-                if self._lacking and self._refill is not None:
-                    await self._refill(self._lacking)
                 try:
                     drifts = await healing.look(connection, self._expected)
                 except runner.SchemaError:
@@ -157,17 +146,17 @@ class Healer:
                     drifts = await healing.look(connection, self._expected)
                 if not any(drift.remedy is Remedy.REPAIR for drift in drifts):
                     return Outcome(left=drifts)
-                return await healing.heal(connection, self._expected, self._refill)
+                return await healing.heal(connection, self._expected, self._copy_of)
 
     async def _make_anew(self) -> None:
-        """The schema is gone, or an older one: brought up to date, and filled from the copy if there is one. Raises SchemaError."""
+        """The schema is gone, or an older one: brought up to date. Where there is a mirror, whoever keeps it finds a database of
+        nobody's and restores it whole. Raises SchemaError."""
         assert self._address is not None, "there is a schema to look at"
         applied = await runner.migrate_there(self._address)
         if not applied or applied[0].number > 1:
             return
-        log.warning("schema_made_anew", refilled=self._refill is not None)
-        if self._refill is not None:
-            await self._refill(healing.REFILLED)
+        log.warning("schema_made_anew", mirrored=self._copy_of is not None)
+        if self._copy_of is not None:
             return
         summary = "The database's schema was gone and was made again, without its rows."
         advice = "Restore the newest backup; visitors keep the table that sidecars have."
@@ -182,6 +171,11 @@ class Healer:
         summary = f"The database's schema was damaged in {len(repaired)} place(s), and was repaired."
         advice = "Find out who changed it: nothing but migrations should. What was replaced or put aside is in layout_mutation.quarantines."
         self._alerts.report(SCHEMA_REPAIRED, Severity.INFO, summary, advice, _listed(repaired))
+
+    def _tell_emptied(self, tables: Sequence[str]) -> None:
+        summary = "Tables of the database were gone and were made again without their rows."
+        advice = "Restore the newest backup: the mirror of this instance has no copy. Visitors keep what they get until somebody changes something."
+        self._alerts.report(ROWS_LOST, Severity.CRITICAL, summary, advice, ", ".join(tables))
 
     def _tell_left(self, left: tuple[Drift, ...]) -> None:
         self._findings = Findings(self._clock(), not left, left)

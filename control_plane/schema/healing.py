@@ -2,13 +2,14 @@
 
 One of all instances repairs: each looks again once it has the lock. A repair that fails takes nothing back of the others, and
 is tried again as long as others bring it further. Rows that fit nowhere any more go to `quarantines`; rows that were lost with their
-table or a column come from whoever gives `refill`, such as a mirror. Works through a transaction pooler.
+table or a column come from a copy, such as a mirror, in the same transaction: nobody ever sees the table without them, and a
+process that is killed in between has changed nothing. Works through a transaction pooler.
 Counterpart: `drift.py` says what differs; `control_plane.healer` decides when to look, and tells people.
 Never: a statement of `Remedy.PERSON`, or a row that is gone for good.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
 import asyncpg
@@ -22,14 +23,15 @@ from control_plane.schema.drift import Drift, Remedy, compare
 from control_plane.schema.reading import Found, read
 from control_plane.schema.runner import LOCK_KEY, SchemaError
 from control_plane.store.postgres import carrying, statements
+from control_plane.store.records import Record
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
 
-Refill = Callable[[frozenset[str]], Awaitable[None]]
-"""Puts the rows of these tables back, from a copy; what is there stays, but for rows whose number of change is lower."""
+CopyOf = Callable[[str], Awaitable[AsyncIterator[Record] | None]]
+"""All that a copy has of the installation with this id; None where there is no copy of it."""
 
 LOCK_TIMEOUT_S = 5  # readers and writers of a table wait no longer for a repair that waits for others
 PASSES_MAX = 6  # what one repair needs of another is there at the next pass
@@ -44,6 +46,7 @@ REFILLED = frozenset(
     )
 )
 """Tables whose rows travel as records, and can come from a mirror."""
+_LOSES_ROWS = ("table_missing", "column_lost")
 
 
 class Outcome(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -54,6 +57,8 @@ class Outcome(Struct, frozen=True, kw_only=True, rename="camel"):
     """What is still different: for a person, or with the problem that a repair had."""
     busy: bool = False
     """Another instance had the lock for too long; it repairs."""
+    emptied: tuple[str, ...] = ()
+    """Tables that were made again without rows, because there is no copy of them."""
 
 
 async def look(connection: "Connection", expected: Catalogue) -> tuple[Drift, ...]:
@@ -63,19 +68,25 @@ async def look(connection: "Connection", expected: Catalogue) -> tuple[Drift, ..
     return compare(expected, found)
 
 
-async def heal(connection: "Connection", expected: Catalogue, refill: Refill | None = None) -> Outcome:
-    """Repair what may be repaired. Raises SchemaError where there is nothing of ours to repair: then migrate first."""
-    healing = _Healing(connection, expected, refill)
+async def heal(connection: "Connection", expected: Catalogue, copy_of: CopyOf | None = None) -> Outcome:
+    """Repair what may be repaired.
+
+    Raises:
+        SchemaError: there is nothing of ours to repair: then migrate first.
+        StoreError: the copy that lost rows come from can't be read; nothing was changed.
+    """
+    healing = _Healing(connection, expected, copy_of)
     try:
         for _ in range(PASSES_MAX):
             if not await healing.once():
                 break
     except asyncpg.LockNotAvailableError:
-        return Outcome(repaired=tuple(healing.done), busy=True)
+        return Outcome(repaired=tuple(healing.done), busy=True, emptied=tuple(sorted(healing.emptied)))
     left = await look(connection, expected)
     problems = healing.problems
     return Outcome(
         repaired=tuple(healing.done),
+        emptied=tuple(sorted(healing.emptied)),
         left=tuple(
             msgspec.structs.replace(drift, problem=problems.get((drift.kind, drift.subject), "")) for drift in left
         ),
@@ -103,13 +114,17 @@ def _check(found: Found, expected: Catalogue) -> None:
 class _Healing:
     """One healing: passes over what differs, each in a transaction of its own."""
 
-    def __init__(self, connection: "Connection", expected: Catalogue, refill: Refill | None) -> None:
+    def __init__(self, connection: "Connection", expected: Catalogue, copy_of: CopyOf | None) -> None:
         self._connection = connection
         self._expected = expected
-        self._refill = refill
+        self._copy_of = copy_of
+        self._copy: AsyncIterator[Record] | None = None
+        self._nobodys = False
+        """Nobody's data: whoever finds that restores them whole, so nothing is put back here."""
         self._found = Found(catalogue=Catalogue())
         self._awaited: set[str] = set()
-        """Tables whose rows are to be put back when the pass has ended."""
+        """Tables whose rows are put back at the end of the pass."""
+        self.emptied: set[str] = set()
         self.done: list[Drift] = []
         self.problems: dict[tuple[str, str], str] = {}
 
@@ -127,12 +142,14 @@ class _Healing:
                 await self._connection.execute(
                     "SELECT FROM layout_mutation.ledger FOR UPDATE"
                 )  # before all tables, as writers do
+            if any(drift.kind in _LOSES_ROWS and drift.table in REFILLED for drift in drifts):
+                await self._find_copy()
             for drift in drifts:
                 await self._try(drift)
             if not self._found.applied:
                 await self._write_down_migrations()
-        if self._awaited and self._refill is not None:
-            await self._put_back(self._refill)
+            if self._awaited and self._copy is not None:
+                await self._put_back(self._copy)
         return len(self.done) > before
 
     async def _try(self, drift: Drift) -> None:
@@ -162,10 +179,20 @@ class _Healing:
             await carrying.settle(self._connection)
         else:
             await self._connection.execute(drift.statement)
-            if drift.kind == "table_missing" and drift.table in REFILLED and self._refill is not None:
-                self._awaited.add(drift.table)
+            if drift.kind == "table_missing" and drift.table in REFILLED:
+                if self._copy is not None:
+                    self._awaited.add(drift.table)
+                elif not self._nobodys:
+                    self.emptied.add(drift.table)
 
     # -- rows
+
+    async def _find_copy(self) -> None:
+        named = None
+        if self._found.catalogue.table("installation") is not None:
+            named = await self._connection.fetchval("SELECT i.id::text FROM layout_mutation.installation AS i")
+        self._nobodys = named is None
+        self._copy = None if named is None or self._copy_of is None else await self._copy_of(named)
 
     async def _bring_back_column(self, drift: Drift) -> None:
         """A column whose values are gone while rows are there: from the copy, if there is one."""
@@ -173,7 +200,7 @@ class _Healing:
         if table is None:
             return
         column = next(one for one in table.columns if one.name == name)
-        if self._refill is None or table.name not in REFILLED:
+        if self._copy is None or table.name not in REFILLED:
             if column.not_null and not column.default:
                 raise _NotNowError("its values are gone and there is no copy of them here; restore the newest backup")
             await self._connection.execute(drift.statement)
@@ -195,18 +222,25 @@ class _Healing:
             f"FROM (SELECT ctid AS at, row_number() OVER () AS place FROM {owner}) AS new WHERE old.ctid = new.at"
         )
 
-    async def _put_back(self, refill: Refill) -> None:
-        tables = frozenset(self._awaited)
+    async def _put_back(self, copy: AsyncIterator[Record]) -> None:
+        """What the copy has and the tables lack; rows there stay, but for those whose number of change is lower."""
+        tables = sorted(self._awaited)
         self._awaited.clear()
-        await refill(tables)
-        async with self._connection.transaction():
-            for name in sorted(tables):
-                table = self._expected.table(name)
-                if table is not None and any(column.name == "change" for column in table.columns):
-                    # What the copy does not have goes on with a number of its own.
-                    await self._connection.execute(
-                        f"UPDATE {table_name(name)} SET change = nextval('layout_mutation.changes') WHERE change < 0 OR change IS NULL"  # noqa: S608
-                    )
+        batch = list[Record]()
+        async for record in copy:
+            batch.append(record)
+            if len(batch) >= carrying.BATCH:
+                await carrying.load(self._connection, batch)
+                batch.clear()
+        await carrying.load(self._connection, batch)
+        await carrying.settle(self._connection)
+        for name in tables:
+            table = self._expected.table(name)
+            if table is not None and any(column.name == "change" for column in table.columns):
+                # What the copy does not have goes on with a number of its own.
+                await self._connection.execute(
+                    f"UPDATE {table_name(name)} SET change = nextval('layout_mutation.changes') WHERE change < 0 OR change IS NULL"  # noqa: S608
+                )
 
     async def _validate(self, drift: Drift) -> None:
         """Look at the rows of before; those that refer to nothing are put aside, unless all do."""

@@ -24,7 +24,6 @@ from control_plane.store.mirror.keeping import MirrorFile
 from control_plane.store.mirror.lease import Lease
 from control_plane.store.mirror.reading import Block, EitherReader
 from control_plane.store.mirror.recovery import ForeignError, Recovery
-from control_plane.store.mirror.settled import settled
 from control_plane.store.mirror.sides import Approve, Primary, Sources
 from control_plane.store.mirror.standing import LEVEL, Standing, State
 from control_plane.store.records import Installation, Kind, Position, Record
@@ -213,6 +212,8 @@ class MirroredStore(EitherReader):
         if time.monotonic() < self._rests_until:
             return False
         await self._primary.probe()
+        async with self._its_turn():
+            await self._file.mend_if_damaged()  # lost tables may come from it
         if self.prepare is not None:
             await self.prepare()
         await self._primary.open()
@@ -400,20 +401,19 @@ class MirroredStore(EitherReader):
             await self._file.fill(self._primary, anew=installation is not None)
             return count
 
-    async def refill(self, tables: frozenset[str]) -> None:
-        """Put the mirror's rows back into tables of the database that were lost and made again; raises StoreError.
+    async def copy_of(self, installation_id: str) -> AsyncIterator[Record] | None:
+        """What the mirror has of an installation that the database has had before; None where it knows nothing of it.
 
-        Nothing where the database is nobody's or another's: whoever finds that restores it whole, or not at all. What waits in the
-        outbox is not among them: it is replayed afterwards.
+        For tables of the database that were lost. What waits in the outbox is not among it: it is replayed afterwards.
         """
-        await self._primary.open()
-        mirror = self._mirror
-        ours, theirs = (await mirror.position()).installation, (await self._primary.position()).installation
-        if ours is None or theirs is None or ours.id != theirs.id:
-            return
-        count = await self._primary.load(settled(mirror))
+        if self._file.broken:
+            return None
+        ours = (await self._mirror.position()).installation
+        if ours is None or ours.id != installation_id:
+            return None
         self._level = None
-        log.warning("tables_refilled", tables=sorted(tables), records=count)
+        log.warning("rows_come_from_the_mirror", installation=installation_id)
+        return self._file.settled()
 
     async def forget_old(self) -> None:
         """Remove what has served its time, where the database is there."""

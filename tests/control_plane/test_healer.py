@@ -6,11 +6,11 @@ import asyncpg
 import pytest
 
 from control_plane.alerts import Alerts, Severity
-from control_plane.healer import SCHEMA_DRIFT, SCHEMA_MADE_ANEW, SCHEMA_REPAIRED, Healer
+from control_plane.healer import ROWS_LOST, SCHEMA_DRIFT, SCHEMA_MADE_ANEW, SCHEMA_REPAIRED, Healer
 from control_plane.intent import Publication
 from control_plane.schema import address, healing
 from control_plane.schema.runner import SchemaError
-from control_plane.store import StoreError
+from control_plane.store import Installation, StoreError
 from control_plane.store.postgres import PostgresStore
 from control_plane.telemetry import Telemetry
 from tests.control_plane.plane import Plane, until
@@ -24,12 +24,11 @@ class Kit:
     def __init__(self, url: str, store: PostgresStore) -> None:
         self.url, self.store = url, store
         self.alerts, self.telemetry = Alerts(), Telemetry()
-        self.refilled: list[frozenset[str]] = []
         self.healer = self.made()
 
-    def made(self, *, refill: healing.Refill | None = None) -> Healer:
+    def made(self, *, copy_of: healing.CopyOf | None = None) -> Healer:
         place = address.parse(self.url)
-        return Healer(place, self.store, self.alerts, self.telemetry, clock=lambda: NOW, refill=refill)
+        return Healer(place, self.store, self.alerts, self.telemetry, clock=lambda: NOW, copy_of=copy_of)
 
     async def run(self, statement: str) -> None:
         connection = await asyncpg.connect(self.url)
@@ -79,18 +78,26 @@ async def test_what_is_for_a_person_is_an_alert_until_it_is_gone(kit: Kit) -> No
 
 
 @pytest.mark.parametrize("with_copy", [True, False])
-async def test_a_schema_that_is_gone_is_made_again_and_filled_from_the_copy(kit: Kit, with_copy: bool) -> None:
-    refilled = []
-
-    async def refill(tables: frozenset[str]) -> None:
-        refilled.append(tables)
-
+async def test_a_schema_that_is_gone_is_made_again_and_whoever_has_a_copy_restores_it(
+    kit: Kit, with_copy: bool
+) -> None:
     await kit.run("DROP SCHEMA layout_mutation CASCADE")
-    outcome = await kit.made(refill=refill if with_copy else None).heal()
+    outcome = await kit.made(copy_of=no_copy if with_copy else None).heal()
     assert outcome.left == ()
-    assert refilled == ([healing.REFILLED] if with_copy else [])
     assert kit.open() == ({} if with_copy else {SCHEMA_MADE_ANEW: Severity.CRITICAL})
     assert (await kit.store.position()).audit_number == 0
+
+
+async def test_rows_that_nobody_has_a_copy_of_are_told_as_lost(kit: Kit) -> None:
+    await kit.store.found(Installation("018f0000-0000-7000-8000-000000000000", 1, NOW))
+    await kit.run("DROP TABLE layout_mutation.toggles CASCADE")
+    outcome = await kit.made(copy_of=no_copy).heal()
+    assert outcome.emptied == ("toggles",)
+    assert kit.open() == {SCHEMA_REPAIRED: Severity.INFO, ROWS_LOST: Severity.CRITICAL}
+
+
+async def no_copy(_: str) -> None:
+    return None
 
 
 async def test_a_newer_schema_is_left_alone(kit: Kit) -> None:

@@ -17,6 +17,7 @@ from control_plane.alerts import Alerts, Severity
 from control_plane.schema.runner import SchemaError
 from control_plane.store.interface import AwayError, StoreError
 from control_plane.store.local import Damaged, LocalStore
+from control_plane.store.mirror.settled import settled
 from control_plane.store.mirror.sides import Primary
 from control_plane.store.records import Record
 
@@ -107,6 +108,15 @@ class MirrorFile:
             except Damaged as error:
                 self._fell_behind(error)
         await self._put_aside(None)
+
+    async def settled(self) -> AsyncIterator[Record]:
+        """What the file has that the database has had before; raises StoreError, and knows a damaged file from then on."""
+        try:
+            async for record in settled(self.store):
+                yield record
+        except Damaged as error:
+            self._fell_behind(error)
+            raise
 
     async def _fill(self, primary: Primary) -> None:
         with suppress(AwayError):  # whoever follows next begins again

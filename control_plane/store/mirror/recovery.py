@@ -152,7 +152,7 @@ class Recovery:
         newer = theirs_too is not None and theirs_too.id == ours.id and theirs_too.epoch > ours.epoch
         named = _next_epoch(theirs_too if newer and theirs_too is not None else ours)
         after = None
-        if behind is not None:
+        if behind is not None and theirs_too is not None:  # who lost its name may have lost anything else
             theirs = behind.theirs
             after = Position(None, behind.newest, theirs.audit_number, theirs.audit_hash, theirs.table_version)
         count = await self._primary.load(mirror.records(after), named, onto=facts.theirs)

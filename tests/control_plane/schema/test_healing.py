@@ -220,9 +220,9 @@ LOST = {
 async def test_rows_that_were_lost_come_from_the_copy(
     lost: str, connection: Connection, filled_url: str, fresh_lines: list[str]
 ) -> None:
-    async with kept(filled_url) as (copy, refill):
+    async with kept(filled_url) as (copy, copy_of):
         await connection.execute(LOST[lost])
-        outcome = await heal(connection, EXPECTED, refill)
+        outcome = await heal(connection, EXPECTED, copy_of)
         assert outcome.left == ()
         assert await described(filled_url) == fresh_lines
         assert await everything(filled_url) == copy
@@ -240,24 +240,41 @@ async def test_without_a_copy_what_is_lost_is_told_and_nothing_more_is_lost(
 
 
 @asynccontextmanager
-async def kept(url: str) -> AsyncIterator[tuple[list[Record], healing.Refill]]:
-    """All records as of now, and a hook that writes them back, as a mirror's would."""
+async def kept(url: str) -> AsyncIterator[tuple[list[Record], healing.CopyOf]]:
+    """All records as of now, and who gives them, as a mirror would."""
     copy = await everything(url)
 
     async def records() -> AsyncIterator[Record]:
         for record in copy:
             yield record
 
-    async def refill(tables: frozenset[str]) -> None:
-        assert tables <= healing.REFILLED
-        store = store_of(url)
-        await store.open()
-        try:
-            await store.load(records())
-        finally:
-            await store.close()
+    async def copy_of(_: str) -> AsyncIterator[Record]:
+        return records()
 
-    yield copy, refill
+    yield copy, copy_of
+
+
+async def test_whoever_is_killed_before_the_rows_are_back_has_changed_nothing(
+    connection: Connection, filled_url: str
+) -> None:
+    """Otherwise the next look would find a table that is as it should be, but for its rows."""
+    async with kept(filled_url) as (copy, copy_of):
+        await connection.execute(LOST["a table"])
+
+        async def dying(_: str) -> AsyncIterator[Record]:
+            async def some() -> AsyncIterator[Record]:
+                yield copy[1]
+                await killer.execute("SELECT pg_terminate_backend($1)", connection.get_server_pid())
+                yield copy[2]
+
+            return some()
+
+        killer = await asyncpg.connect(filled_url)
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)):
+            await heal(connection, EXPECTED, dying)
+        assert (await heal(killer, EXPECTED, copy_of)).left == ()
+        assert await everything(filled_url) == copy
+        await killer.close()
 
 
 async def everything(url: str) -> list[Record]:

@@ -271,6 +271,32 @@ async def test_an_audit_that_lost_its_rows_is_no_other_history(database_url: str
         assert await chain_is_sound(one.primary)
 
 
+async def test_a_database_that_lost_its_name_and_tables_gets_all_of_them_back(
+    database_url: str, tmp_path: Path
+) -> None:
+    """Its newest change says nothing of what older ones are missing."""
+    async with instance(database_url, tmp_path / "one") as one:
+        await write(one.store, "a", "before")
+        async with one.store.transaction() as transaction:
+            await transaction.keep(Shelf.SETTING, "newer", b"{}", NOW)
+        known = (await one.store.position()).installation
+        assert known is not None
+        copy = await one.store.copy_of(known.id)
+        assert copy is not None
+        assert sum([1 async for _ in copy]) > 3
+        assert await one.store.copy_of("another one") is None
+    await execute(
+        database_url,
+        "ALTER TABLE layout_mutation.segment_versions DISABLE TRIGGER USER",
+        "TRUNCATE layout_mutation.segments, layout_mutation.segment_versions, layout_mutation.installation",
+        "ALTER TABLE layout_mutation.segment_versions ENABLE TRIGGER USER",
+    )
+    async with instance(database_url, tmp_path / "one") as one:
+        assert set(await segments(one.primary)) == {"a"}
+        found = (await one.primary.position()).installation
+        assert found == msgspec.structs.replace(known, epoch=2)
+
+
 async def test_another_database_that_is_empty_is_filled(one: Instance, postgres_server: str) -> None:
     await write(one.store, "a", "before")
     folder = one.folder
