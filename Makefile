@@ -6,6 +6,7 @@ ADMIN_PORT ?=
 TESTS ?=
 SOAK_SECONDS ?= 600
 FAULT_SECONDS ?= 20
+CHAOS_SECONDS ?= 30
 
 BIN := .venv/bin
 SOURCES := rules sidecar control_plane service layout_mutation demo benchmarks deploy requirements tests
@@ -17,7 +18,7 @@ NO_PYTHON := Python 3.11 or newer is needed and was not found. On Debian and Ubu
 SET_UP = @python="$(PYTHON)"; [ -n "$$python" ] || { echo "$(NO_PYTHON)" >&2; exit 3; }; "$$python" -ES -m requirements.install
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults soak check bench fmt lock env image-check clean
+.PHONY: help run test faults chaos soak check bench fmt lock env image-check clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +45,10 @@ test: check ## Everything that CI runs: the checks, then all tests on real serve
 faults: ## Provoke every failure while 200 visitors browse, and print what they saw (FAULT_SECONDS=20 for each)
 	$(SET_UP) dev
 	@$(BIN)/python -m pytest --soak $(FAULT_SECONDS) tests/end_to_end/faults
+
+chaos: ## Take the control plane's database, schema, disk, clock and mirror away while a client writes, and print what was lost (CHAOS_SECONDS=30)
+	$(SET_UP) dev
+	@$(BIN)/python -m pytest --soak $(CHAOS_SECONDS) tests/end_to_end/chaos
 
 soak: ## What takes long: fuzzers and the proxy for ten minutes each, 100,000 pages, every verb on every real page (SOAK_SECONDS=60)
 	$(SET_UP) dev

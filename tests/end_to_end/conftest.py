@@ -14,6 +14,10 @@ LOG_CHARACTERS_SHOWN = 6_000
 
 FAULT = "fault"
 """The property of a test that holds a line of the fault matrix, as JSON."""
+CHAOS = "catastrophe"
+"""The same, of the catastrophes."""
+WORDS = "the operator sees"
+"""The column of such a line that is too long for a column."""
 
 
 @pytest.fixture
@@ -54,23 +58,27 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [report for report in terminalreporter.getreports("passed") if "tests/end_to_end/" in report.nodeid]
     measured = [(report.head_line, name, value) for report in reports for name, value in report.user_properties]
     for test, name, value in measured:
-        if name != FAULT:
+        if name not in (FAULT, CHAOS):
             terminalreporter.write_line(f"{test}: {name}: {value}")
     played = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
-    faults = [value for report in played for name, value in report.user_properties if name == FAULT]
-    for line in matrix([msgspec.json.decode(value) for value in faults]):
-        terminalreporter.write_line(line)
+    for table in (FAULT, CHAOS):
+        told = [value for report in played for name, value in report.user_properties if name == table]
+        for line in matrix([msgspec.json.decode(value) for value in told]):
+            terminalreporter.write_line(line)
 
 
 def matrix(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """Lines of a table whose columns are named by the first row's keys."""
+    """Lines of a table whose columns are named by the first row's keys; words are put below the figures of their row."""
     if not rows:
         return
+    words = [row.pop(WORDS, "") for row in rows]
     cells = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
+    for row, below in zip(cells, ["", *words], strict=True):
         name, *figures = (
             cell.ljust(width) if at == 0 else cell.rjust(width)
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         yield "  ".join([name, *figures])
+        if below:
+            yield f"    {below}"
