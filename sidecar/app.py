@@ -74,8 +74,8 @@ class Application:
     ) -> None:
         self._settings = settings
         self._close_tracing: Callable[[], Awaitable[None]] = _nothing
-        self.sites = Sites(settings, entropy=random.Random())  # noqa: S311 - jitter
         self.telemetry = Telemetry()
+        self.sites = Sites(settings, entropy=random.Random(), answered=self.telemetry.answered_by)  # noqa: S311 - jitter
         self.telemetry.registry.register(StatusCollector(tables.status, rewriting.status))
         self.telemetry.registry.register(OriginCollector(self.sites.status))
         self.telemetry.registry.register(OpinionCollector(verification.status, verification.opinions))

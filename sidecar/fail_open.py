@@ -161,6 +161,13 @@ TABLE: tuple[Row, ...] = (
         metrics=("layout_mutation_worker_restarts_total",),
     ),
     Row(
+        key="supervisor_hangs",
+        failure="The supervisor stands still",
+        visitor=f"{LAST_TABLE}: its workers serve until those of another one do",
+        logs=("supervisor_hung", "restarted"),
+        metrics=('layout_mutation_supervisor_restarts_total{reason="hung"}',),
+    ),
+    Row(
         key="rewriter_crash",
         failure="The page rewriter is killed, or a page crashes it",
         visitor=f"{ORIGINS_PAGE}, at once; a page that did it passes from then on",

@@ -20,6 +20,8 @@ from rules.reasons import Reason
 from service.opinions import Verdict
 
 _MILLISECONDS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+_WAITS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Origins take longer than what is done here."""
 QUIET_S = 1.0
 """A failure of one kind is logged at most this often."""
 
@@ -67,6 +69,12 @@ class Telemetry:
         )
         self.decide_s = self._histogram("decide_seconds", "Time to decide one visit")
         self.rewrite_s = self._histogram("rewrite_seconds", "Time to rewrite one page, waiting and memo included")
+        self._first_byte_s = self._histogram(
+            "upstream_first_byte_seconds",
+            "Time from a request without a body to the head of the origin's response, connecting included",
+            "origin",
+            buckets=_WAITS,
+        )
         self._shadowed = self._counter(
             "shadow_responses", "Pages that shadow mode tried, by what would have become of them", "reason"
         )
@@ -114,8 +122,9 @@ class Telemetry:
         self._labels[f"layout_mutation_{name}"] = labels
         return Gauge(f"layout_mutation_{name}", about, labels, registry=self.registry)
 
-    def _histogram(self, name: str, about: str) -> Histogram:
-        return Histogram(f"layout_mutation_{name}", about, buckets=_MILLISECONDS, registry=self.registry)
+    def _histogram(self, name: str, about: str, *labels: str, buckets: tuple[float, ...] = _MILLISECONDS) -> Histogram:
+        self._labels[f"layout_mutation_{name}"] = labels
+        return Histogram(f"layout_mutation_{name}", about, labels, buckets=buckets, registry=self.registry)
 
     def responded(self, reason: str, status: int, sent_bytes: int) -> None:
         """Count one response; `reason` is a `Reason`, or a `Trouble` of the origin."""
@@ -125,6 +134,11 @@ class Telemetry:
             child = self._response_children[key] = self._responses.labels(reason, str(status))
         child.inc()
         self._sent.inc(sent_bytes)
+
+    def answered_by(self, origin: str) -> Callable[[float], None]:
+        """What is told how long that origin took to answer a request, in seconds."""
+        observe: Callable[[float], None] = self._first_byte_s.labels(origin).observe
+        return observe
 
     def previewed(self, outcome: str, detail: str = "", path: str = "") -> None:
         """Count a preview link; of a draft that can't be used also say why, for whoever made the link."""

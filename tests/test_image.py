@@ -16,6 +16,7 @@ from control_plane.settings import ControlPlaneSettings
 from deploy.compose_env import fresh
 from deploy.dockerfile import Ignore, assignments, stages
 from service.settings import variables
+from sidecar.processes.slots import KILL_MARGIN_S
 from sidecar.settings import SidecarSettings
 
 CLONE = Path(__file__).resolve().parent.parent
@@ -69,6 +70,13 @@ def test_every_service_is_confined(compose: dict[str, dict[str, dict[str, object
         assert isinstance(ports, list)
         for port in ports:
             assert str(port).startswith("127.0.0.1:"), f"{name} publishes {port} to the network"
+
+
+def test_who_finishes_what_is_in_progress_is_not_killed_before(compose: dict[str, dict[str, dict[str, object]]]) -> None:
+    """A container engine waits ten seconds, unless it is told otherwise."""
+    defaults = SidecarSettings(upstream="http://127.0.0.1:1")
+    needed_s = defaults.unready_s + defaults.drain_s + KILL_MARGIN_S
+    assert int(str(compose["services"]["sidecar"]["stop_grace_period"]).removesuffix("s")) > needed_s
 
 
 def test_every_variable_is_a_setting(compose: dict[str, dict[str, dict[str, object]]]) -> None:

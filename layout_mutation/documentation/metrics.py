@@ -11,10 +11,12 @@ import time
 from collections.abc import Mapping
 
 from msgspec import Struct
+from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.app import Application, outbox_of, rewriting_of, tables_of
 from sidecar.processes.admin import exposition
+from sidecar.processes.supervisor import NOBODY_LOST
 from sidecar.rewriting.guard import Guard
 from sidecar.rewriting.quarantine import MutationQuarantine, PageQuarantine
 from sidecar.rewriting.verification import Verification
@@ -86,12 +88,17 @@ def documented() -> list[Documented]:
         for family in families
         if family.name.startswith("layout_mutation_")  # `process_*` depend on the system
     }
-    shown = exposition({}, []).decode()
+    shown = exposition({}, [], NOBODY_LOST).decode()
     supervisors = {
-        family.name: Documented(_queried(family.name, family.type), family.type, ("worker",), family.documentation)
+        family.name: Documented(_queried(family.name, family.type), family.type, _labels(family), family.documentation)
         for family in text_string_to_metric_families(shown)
     }
     return sorted({**workers, **supervisors}.values(), key=lambda one: one.name)
+
+
+def _labels(family: Metric) -> tuple[str, ...]:
+    """Those of the supervisor's samples; what has none is about workers."""
+    return tuple(dict.fromkeys(name for sample in family.samples for name in sample.labels)) or ("worker",)
 
 
 def _described(family: Family, labels: tuple[str, ...]) -> Documented:

@@ -7,6 +7,7 @@ Never: a request that chooses its origin; and nothing another worker knows, sinc
 import random
 from collections import Counter
 from collections.abc import Callable
+from time import perf_counter
 
 import structlog
 
@@ -35,6 +36,9 @@ PASSED, FAILED = "passed", "failed"
 _ABOUT_ONE_PAGE = frozenset({Trouble.HEAD_TOO_LARGE})
 """What says nothing of whether the origin is up."""
 
+Answered = Callable[[float], None]
+"""Told how long an origin took to answer, in seconds."""
+
 _log = structlog.get_logger("sidecar.origin")
 
 
@@ -50,8 +54,10 @@ class Origin:
         *,
         now: Callable[[], float],
         entropy: random.Random,
+        answered: Answered,
     ) -> None:
         self.address = address
+        self._answered = answered
         self.label = address.label
         self.host = host
         self._trial_s = min(TRIAL_RESPONSE_S_MAX, settings.upstream_response_s)
@@ -87,6 +93,7 @@ class Origin:
         """Send a request once, and remember what came of it; `trial` tells whether the origin is up again."""
         self.requests += 1
         response_s = self._trial_s if trial else None
+        began = perf_counter()
         try:
             response = await self.connections.send(method, head, upload, inform, fresh=fresh, response_s=response_s)
         except UpstreamError as error:
@@ -97,6 +104,8 @@ class Origin:
             if trial:
                 self.breaker.gave_up()
             raise
+        if upload is None:  # else most of it is the visitor's time
+            self._answered(perf_counter() - began)
         if response.status in UNAVAILABLE:
             self.failures[UNAVAILABLE_REASON] += 1
             self.breaker.failed(trial=trial)
@@ -145,3 +154,8 @@ class Origin:
             "lastResort": self.last_resort,
             "checks": {outcome: self.checks[outcome] for outcome in (PASSED, FAILED)},
         }
+
+
+def unheard(_label: str) -> Answered:
+    """Nobody hears how long origins take."""
+    return lambda _seconds: None

@@ -9,12 +9,12 @@ Never: a request repeated that the settings of HTTP do not let be repeated (RFC 
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import count
 
 from sidecar.origin.checks import Check, Checks
-from sidecar.origin.origins import Origin
+from sidecar.origin.origins import Answered, Origin, unheard
 from sidecar.origin.upstream import (
     REPEATABLE,
     Inform,
@@ -99,8 +99,12 @@ class Site:
 class Sites:
     """All sites of one worker. Made and used on one event loop."""
 
-    def __init__(self, settings: SidecarSettings, *, entropy: random.Random) -> None:
+    def __init__(
+        self, settings: SidecarSettings, *, entropy: random.Random, answered: Callable[[str], Answered] = unheard
+    ) -> None:
         self._settings = settings
+        self._answered = answered
+        """Label of an origin -> who hears how long it took to answer."""
         self._entropy = entropy
         declared = settings.site_origins
         secure = any(address.scheme == "https" for site in declared for address in site.origins)
@@ -155,7 +159,15 @@ class Sites:
             settings = self._settings
             connections = self._connections(address, settings.upstream_connections, settings.upstream_idle_s)
             now = asyncio.get_running_loop().time
-            self._origins[address] = Origin(address, host, settings, connections, now=now, entropy=self._entropy)
+            self._origins[address] = Origin(
+                address,
+                host,
+                settings,
+                connections,
+                now=now,
+                entropy=self._entropy,
+                answered=self._answered(address.label),
+            )
         return self._origins[address]
 
     def _connections(self, address: OriginAddress, connections_max: int, idle_s: float) -> OriginConnections:

@@ -5,7 +5,7 @@ Never: reachable for visitors; it listens on loopback unless told otherwise.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -83,7 +83,8 @@ class Admin:
             if answer is not None
         }
         return web.Response(
-            body=exposition(by_worker, self._supervisor.slots), headers={"Content-Type": CONTENT_TYPE_LATEST}
+            body=exposition(by_worker, self._supervisor.slots, self._supervisor.lost),
+            headers={"Content-Type": CONTENT_TYPE_LATEST},
         )
 
     async def _statuses(self) -> list[dict[str, Any]]:
@@ -108,8 +109,8 @@ class Admin:
         return None
 
 
-def exposition(by_worker: dict[str, list[Family]], slots: Iterable[Slot]) -> bytes:
-    """One Prometheus exposition of all workers' metrics, told apart by the label `worker`."""
+def exposition(by_worker: dict[str, list[Family]], slots: Iterable[Slot], lost: Mapping[str, int]) -> bytes:
+    """One Prometheus exposition of all workers' metrics, told apart by the label `worker`; `lost` are supervisors, by why."""
     merged: dict[str, Metric] = {}
     for worker, families in sorted(by_worker.items()):
         for family in families:
@@ -136,8 +137,15 @@ def exposition(by_worker: dict[str, list[Family]], slots: Iterable[Slot]) -> byt
         memory.add_metric([str(slot.number)], float(slot.memory_bytes))
         for reason, count in slot.replacements.items():
             replacements.add_metric([str(slot.number), reason], float(count))
+    supervisors = CounterMetricFamily(
+        "layout_mutation_supervisor_restarts",
+        "Times that the supervisor was replaced without anybody asking: it had ended, or stood still",
+        labels=["reason"],
+    )
+    for reason, count in lost.items():
+        supervisors.add_metric([reason], float(count))
     registry = CollectorRegistry()
-    registry.register(_Given([*merged.values(), serving, restarts, replacements, memory]))
+    registry.register(_Given([*merged.values(), serving, restarts, replacements, memory, supervisors]))
     return generate_latest(registry)
 
 

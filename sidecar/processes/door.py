@@ -2,7 +2,8 @@
 
 A generation is a supervisor with its workers, a process of its own. SIGHUP starts another one, from the program and the
 settings as they are now; only when all its workers serve is the present one told to leave. One that does not come up
-changes nothing. A supervisor that dies is followed by another, and whoever connects meanwhile waits in the kernel's queue.
+changes nothing. A supervisor that dies is followed by another, and whoever connects meanwhile waits in the kernel's queue. One
+that stands still is replaced like one that is told to leave: its workers serve until another generation's do.
 Counterpart: `supervision`, at the other end of the wire. Never: a setting, a visitor or an event loop; what it does not do
 can't go wrong, and need not be upgraded.
 """
@@ -24,11 +25,17 @@ from sidecar.processes.heard import HEARD
 
 STOP, LEAVE, KILL, OFF, ON = b"stop\n", b"leave\n", b"kill\n", b"off\n", b"on\n"
 """What a generation is told: to stop, that another one serves already, to end at once; that everything is off, or not."""
+BEAT = b"\n"
+"""What a generation says again and again, so that its silence means something."""
 VISITORS, OPERATORS = "visitors", "operators"
 """The two sockets, also as systemd's FileDescriptorName= may name them."""
 
 SUCCESSION_S_MAX = 120.0
 """A generation that has not come up by then does not come up."""
+SILENCE_S_MAX = 10.0
+"""A generation that says nothing for so long stands still. Nobody waits for it: its workers serve meanwhile."""
+AWAY_S = 1.0
+"""So much later than it wanted this process wakes up only where it stood still itself, which says nothing of others."""
 SETTLED_S = 10.0
 BACK_OFF_S_MIN = 0.1
 BACK_OFF_S_MAX = 10.0
@@ -42,15 +49,23 @@ Kept = dict[str, tuple[str, socket.socket]]
 class Generation:
     """One supervisor, from its start to its end."""
 
-    def __init__(self, kept: Kept, *, successor: bool, off: bool) -> None:
-        self.started = time.monotonic()
+    def __init__(self, kept: Kept, *, successor: bool, off: bool, lost: Mapping[str, int]) -> None:
+        self.started = self.heard = time.monotonic()
+        """When it was started, and when it said something last."""
         self.ready = False
+        self.is_hung = False
+        """It said nothing for too long, and nothing since."""
         self.kept: Kept = {}
         """The sockets it listens on, once it says so."""
         self.end, theirs = socket.socketpair()
         self.end.setblocking(False)
         given = json.dumps({name: (address, listening.fileno()) for name, (address, listening) in kept.items()})
-        flags = [*(["--successor"] if successor else []), *(["--switched-off"] if off else [])]
+        flags = [
+            *(["--successor"] if successor else []),
+            *(["--switched-off"] if off else []),
+            "--lost",
+            json.dumps(lost),
+        ]
         command = [sys.executable, "-m", "sidecar.processes.supervision", "--door-fd", str(theirs.fileno())]
         # Signals that come before it can hear them wait, instead of ending it: the mask is inherited.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
@@ -84,7 +99,10 @@ class Generation:
             return False
         if not said:
             return False
-        addresses = json.loads(said)
+        self.heard, self.is_hung = time.monotonic(), False
+        if not (named := said.strip(BEAT)):
+            return True
+        addresses = json.loads(named)
         sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
         self.kept = {name: (address, one) for (name, address), one in zip(addresses.items(), sockets, strict=True)}
         self.ready = True
@@ -118,6 +136,8 @@ class Door:
         self._stopping = False
         self._code: int | None = None
         self._off = False
+        self._lost_by = {"ended": 0, "hung": 0}
+        """Generations that were replaced without anybody asking, by why."""
         self._failures = 0
         self._start_at: float | None = None
         self._notify = environ.get("NOTIFY_SOCKET", "")
@@ -138,7 +158,11 @@ class Door:
             self._selector.register(heard, selectors.EVENT_READ)
             self._present = self._start(successor=False)
             while self._code is None:
-                for key, _ in self._selector.select(self._patience_s()):
+                patience_s, asleep = self._patience_s(), time.monotonic()
+                ready = self._selector.select(patience_s)
+                if patience_s is not None and time.monotonic() - asleep > patience_s + AWAY_S:
+                    self._was_away()
+                for key, _ in ready:
                     if isinstance(key.data, Generation):
                         self._listen(key.data)
                     else:
@@ -165,6 +189,8 @@ class Door:
             self._tell_manager("STOPPING=1")
             for generation in self._all():
                 generation.tell(word)
+                if generation.is_hung:
+                    generation.kill()
             self._close(self._kept)
             self._end_where_nobody_is_left()
 
@@ -186,7 +212,7 @@ class Door:
         return [generation for generation in (self._present, self._next, *self._leaving) if generation is not None]
 
     def _start(self, *, successor: bool) -> Generation:
-        generation = Generation(self._kept, successor=successor, off=self._off)
+        generation = Generation(self._kept, successor=successor, off=self._off, lost=self._lost_by)
         self._selector.register(generation.end, selectors.EVENT_READ, generation)
         return generation
 
@@ -208,6 +234,8 @@ class Door:
             before, self._present, self._next = self._present, generation, None
             if before is not None:
                 before.tell(LEAVE)
+                if before.is_hung:
+                    before.kill()  # it would not hear that
                 self._leaving.append(before)
             self._log.info("restarted", pid=generation.pid)
         self._tell_manager("READY=1")
@@ -244,6 +272,7 @@ class Door:
         self._failures = 0 if settled else self._failures + 1
         delay_s = min(BACK_OFF_S_MAX, BACK_OFF_S_MIN * 2.0 ** min(self._failures, 16))
         self._log.error("supervisor_ended", code=code, restart_in_s=delay_s)
+        self._lost_by["ended"] += 1
         self._start_at = time.monotonic() + delay_s
 
     def _end_where_nobody_is_left(self, code: int = 0) -> None:
@@ -257,6 +286,7 @@ class Door:
         times = [] if self._start_at is None else [self._start_at]
         if self._next is not None:
             times.append(self._next.started + SUCCESSION_S_MAX)
+        times += [one.heard + SILENCE_S_MAX for one in self._all() if one.ready]
         return max(0.0, min(times) - time.monotonic()) if times else None
 
     def _look_at_the_clock(self) -> None:
@@ -267,6 +297,28 @@ class Door:
                 self._present = self._start(successor=False)
         if self._next is not None and now >= self._next.started + SUCCESSION_S_MAX:
             self._next.kill()
+        for generation in self._all():
+            if generation.ready and now >= generation.heard + SILENCE_S_MAX:
+                self._is_silent(generation, now)
+
+    def _is_silent(self, generation: Generation, now: float) -> None:
+        """A generation stands still: another one takes its place, and if that does not come up, it is tried again as late."""
+        waited_s, generation.heard = round(now - generation.heard, 1), now
+        if generation is not self._present or self._stopping:
+            self._log.error("supervisor_hung", pid=generation.pid, silent_s=waited_s, fix="it is killed")
+            generation.kill()
+            return
+        if not generation.is_hung:
+            self._log.error("supervisor_hung", pid=generation.pid, silent_s=waited_s, fix="another one takes its place")
+            self._lost_by["hung"] += 1
+        generation.is_hung = True
+        if self._next is None:
+            self._renew()
+
+    def _was_away(self) -> None:
+        """This process stood still, or all of the machine: whoever was silent meanwhile may have had no chance to speak."""
+        for generation in self._all():
+            generation.heard = time.monotonic()
 
     def _close(self, kept: Kept) -> None:
         for _, listening in kept.values():

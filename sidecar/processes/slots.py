@@ -27,6 +27,8 @@ PING_EVERY_S = 1.0
 PING_PATIENCE_S = 5.0
 """A worker that answers nothing for this long is hung; pages are never parsed on its event loop, so nothing else is. With
 the pause between two questions, one is noticed within six seconds."""
+AWAY_S = 1.0
+"""So much later than it wanted this process notices only where it stood still itself, which says nothing of a worker."""
 START_PATIENCE_S = 30.0
 SETTLED_S = 10.0
 """A worker that lived this long did not fail because it started."""
@@ -268,13 +270,25 @@ class Slot:
                 await worker.asker.greeted.wait()
             self.first_start.set()
             while True:
-                await worker.asker.ask("ping", PING_PATIENCE_S)
+                await self._hear(worker)
                 self._weigh(worker)
                 await asyncio.sleep(PING_EVERY_S)
         except TimeoutError:
             _log.error("worker_hung", worker=self.number, pid=worker.process.pid)
             worker.is_hung = True
             worker.kill()
+
+    async def _hear(self, worker: Worker) -> None:
+        """Wait for a word of the worker. TimeoutError: it had all of its time, and said nothing."""
+        loop = asyncio.get_running_loop()
+        while True:
+            asked = loop.time()
+            try:
+                await worker.asker.ask("ping", PING_PATIENCE_S)
+                return
+            except TimeoutError:
+                if loop.time() - asked < PING_PATIENCE_S + AWAY_S:
+                    raise
 
     def _weigh(self, worker: Worker) -> None:
         """Look at what the worker and its children hold."""

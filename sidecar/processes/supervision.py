@@ -8,12 +8,13 @@ SIGTERM, which a service manager may send to everybody.
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 from aiohttp import web
@@ -21,10 +22,12 @@ from aiohttp import web
 from service import logs
 from service.settings import SettingsError, environment, load
 from sidecar.processes.admin import Admin
-from sidecar.processes.door import KILL, LEAVE, OFF, ON, OPERATORS, STOP, VISITORS
+from sidecar.processes.door import BEAT, KILL, LEAVE, OFF, ON, OPERATORS, STOP, VISITORS
 from sidecar.processes.supervisor import Supervisor
 from sidecar.settings import SidecarSettings, address
 
+BEAT_S = 1.0
+"""How often the door hears that this process goes on."""
 BACKLOG = 4096
 """Connections that wait to be accepted; the kernel may allow less."""
 
@@ -48,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         sys.stderr.write(f"sidecar: {error}\n")
         return 3
-    generation = Generation(settings, visitors, operators, door, switched_off=options.switched_off)
+    lost = json.loads(options.lost)
+    generation = Generation(settings, visitors, operators, door, switched_off=options.switched_off, lost=lost)
     return asyncio.run(generation.run(successor=options.successor))
 
 
@@ -91,12 +95,13 @@ class Generation:
         door: socket.socket,
         *,
         switched_off: bool,
+        lost: Mapping[str, int],
     ) -> None:
         self._settings = settings
         self._visitors = visitors
         self._operators = operators
         self._door = door
-        self._supervisor = Supervisor(settings, visitors, switched_off=switched_off)
+        self._supervisor = Supervisor(settings, visitors, switched_off=switched_off, lost=lost)
         self._admin = web.AppRunner(Admin(self._supervisor).application, access_log=None)
         self._told = asyncio.Event()
         self._succeeded = False
@@ -108,7 +113,7 @@ class Generation:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._obey, STOP)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-        listening = loop.create_task(self._listen())
+        listening, beating = loop.create_task(self._listen()), loop.create_task(self._beat())
         await self._admin.setup()
         if not successor:
             await web.SockSite(self._admin, self._operators).start()
@@ -124,6 +129,7 @@ class Generation:
         await self._supervisor.stop(unready_s=0.0 if self._succeeded or code else self._settings.unready_s)
         await self._admin.cleanup()
         listening.cancel()
+        beating.cancel()
         self._log.info("stopped", succeeded=self._succeeded)
         return code
 
@@ -147,6 +153,13 @@ class Generation:
         if not self._told.is_set():
             self._log.error("door_gone", fix="this sidecar ends; start it again")
             self._obey(STOP)
+
+    async def _beat(self) -> None:
+        """Let the door hear that this event loop goes round; a door that takes nothing at the moment misses nothing."""
+        while True:
+            with contextlib.suppress(OSError):
+                self._door.send(BEAT, socket.MSG_DONTWAIT)
+            await asyncio.sleep(BEAT_S)
 
     def _obey(self, word: bytes) -> None:
         match word:
@@ -185,6 +198,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--successor", action="store_true", help="another generation serves at the moment")
     parser.add_argument("--switched-off", action="store_true", help="a signal has switched everything off")
+    parser.add_argument("--lost", default="{}", help='supervisors before this one that were lost: {"hung": 1, …}')
     return parser.parse_args(arguments)
 
 

@@ -7,6 +7,7 @@ Never: a page, a visitor's request, or a table; it must outlive whatever those d
 import asyncio
 import contextlib
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
@@ -16,13 +17,24 @@ from sidecar.processes.slots import KILL_MARGIN_S, Slot
 from sidecar.rewriting.quarantine import Held
 from sidecar.settings import SidecarSettings
 
+NOBODY_LOST = {"ended": 0, "hung": 0}
+
 _log = structlog.get_logger("sidecar.processes.supervisor")
 
 
 class Supervisor:
     """All workers of one sidecar. `listening` is the socket they share."""
 
-    def __init__(self, settings: SidecarSettings, listening: socket.socket, *, switched_off: bool = False) -> None:
+    def __init__(
+        self,
+        settings: SidecarSettings,
+        listening: socket.socket,
+        *,
+        switched_off: bool = False,
+        lost: Mapping[str, int] = NOBODY_LOST,
+    ) -> None:
+        self.lost = {**NOBODY_LOST, **lost}
+        """Supervisors before this one that were replaced without anybody asking, by why."""
         self.knowledge = Knowledge(Path(settings.snapshot_dir) if settings.snapshot_dir else None)
         self.slots = [
             Slot(number, settings, listening, self._spread, knowledge=self.knowledge)

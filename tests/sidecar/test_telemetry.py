@@ -34,6 +34,16 @@ def test_responses_and_bytes() -> None:
     assert values(telemetry, "layout_mutation_sent_bytes") == {"{}": 112.0}
 
 
+def test_how_long_each_origin_took_to_answer() -> None:
+    telemetry = Telemetry()
+    for origin, seconds in (("http://a", 0.004), ("http://a", 2.0), ("http://b", 40.0)):
+        telemetry.answered_by(origin)(seconds)
+    [family] = [one for one in telemetry.families() if one.name == "layout_mutation_upstream_first_byte_seconds"]
+    found = {(sample.name[44:], *sample.labels.values()): sample.value for sample in family.samples}
+    assert [found["bucket", "http://a", le] for le in ("0.0025", "0.005", "1.0", "2.5", "+Inf")] == [0, 1, 1, 2, 2]
+    assert (found["bucket", "http://b", "30.0"], found["count", "http://b"], found["sum", "http://b"]) == (0, 1, 40.0)
+
+
 def test_a_storm_of_failures_is_one_line_and_a_count(capsys: pytest.CaptureFixture[str]) -> None:
     telemetry = Telemetry()
     for _ in range(100):

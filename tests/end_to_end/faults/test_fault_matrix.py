@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
 import pytest
 
 from layout_mutation.embedded.ports import free_port
@@ -350,6 +351,23 @@ def test_worker_hangs(play: Play) -> None:
         until(partial(gone, victim["pid"]), what="the end of a worker that hangs")
         killed.append(time.monotonic())
         play.stage.settle()
+    play.saw_only("changed", "origin")
+
+
+@pytest.mark.soak
+def test_supervisor_hangs(play: Play) -> None:
+    """One of the row's own; what it says afterwards is said by its successor."""
+    with started(play.sidecar(), play.stage.sealed()) as sidecar:
+        [supervisor] = psutil.Process(sidecar.pid).children()
+        workers = sidecar.pids()
+        with play.browsing(sidecar, fresh=True):
+            supervisor.suspend()
+            play.stage.crowd.wait_for(500)
+            assert sidecar.events("supervisor_hung") == []
+            until(lambda: bool(sidecar.events("restarted")), 60, what="another supervisor")
+            until(partial(gone, supervisor.pid), what="the end of the one that stands still")
+            for worker in workers:
+                until(partial(gone, worker), 30, what="the end of its workers")
     play.saw_only("changed", "origin")
 
 

@@ -5,7 +5,7 @@ import random
 from typing import Any
 
 from sidecar.origin.checks import Check, Checks
-from sidecar.origin.origins import Origin
+from sidecar.origin.origins import Origin, unheard
 from sidecar.origin.upstream import OriginConnections
 from sidecar.settings import SidecarSettings
 from sidecar.site_origins import OriginAddress
@@ -27,7 +27,8 @@ def check_of(replica: Replica) -> Check:
     address = OriginAddress("http", "127.0.0.1", replica.port, "127.0.0.1")
     connections = OriginConnections(address, settings, tls=None, connections_max=1, idle_s=0)
     now = asyncio.get_running_loop().time
-    origin = Origin(address, b"shop.example", settings, connections, now=now, entropy=random.Random(1))
+    dice, answered = random.Random(1), unheard("")
+    origin = Origin(address, b"shop.example", settings, connections, now=now, entropy=dice, answered=answered)
     return Check(origin, connections, settings)
 
 

@@ -3,12 +3,14 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
+from aiohttp import StreamReader
 from structlog.testing import capture_logs
 
 from sidecar.origin.origins import Origin
-from sidecar.origin.upstream import OriginConnections, UpstreamError
+from sidecar.origin.upstream import OriginConnections, Upload, UpstreamError
 from sidecar.settings import SidecarSettings
 from sidecar.site_origins import OriginAddress
 from tests.sidecar.replicas import Replica, replicas
@@ -23,14 +25,21 @@ async def replica() -> AsyncIterator[Replica]:
 
 
 @pytest.fixture
-async def origin(replica: Replica) -> AsyncIterator[Origin]:
+def answered() -> list[float]:
+    """How long the origin took to answer, each time."""
+    return []
+
+
+@pytest.fixture
+async def origin(replica: Replica, answered: list[float]) -> AsyncIterator[Origin]:
     settings = SidecarSettings(
         upstream=replica.url, upstream_breaker_failures=2, upstream_response_s=0.1, upstream_fields_max=16
     )
     address = OriginAddress("http", "127.0.0.1", replica.port, "127.0.0.1")
     connections = OriginConnections(address, settings, tls=None, connections_max=10, idle_s=4.0)
     now = asyncio.get_running_loop().time
-    yield Origin(address, b"shop.example", settings, connections, now=now, entropy=random.Random(1))
+    dice, told = random.Random(1), answered.append
+    yield Origin(address, b"shop.example", settings, connections, now=now, entropy=dice, answered=told)
     await connections.close()
 
 
@@ -114,3 +123,33 @@ async def test_what_is_shown_of_it(replica: Replica, origin: Origin) -> None:
     await asked(origin)
     shown = origin.status()
     assert (shown["origin"], shown["up"], shown["breaker"], shown["requests"]) == (replica.url, True, "closed", 1)
+
+
+async def test_how_long_it_takes_to_answer_is_told_of_answers_alone(
+    replica: Replica, origin: Origin, answered: list[float]
+) -> None:
+    assert await asked(origin) == "200"
+    replica.says = b""
+    assert await asked(origin) == "disconnected"
+    assert len(answered) == 1
+    assert 0 < answered[0] < 5
+
+
+class Pieces:
+    """The body of a request, as much as an upload asks of it."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = [*pieces, b""]
+
+    async def readany(self) -> bytes:
+        return self._pieces.pop(0)
+
+
+async def test_what_takes_the_visitors_time_is_not_the_origins(
+    replica: Replica, origin: Origin, answered: list[float]
+) -> None:
+    upload = Upload(cast(StreamReader, Pieces(b"pay")), length=3, invite=None, stall_s=5)
+    head = b"POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 3\r\n\r\n"
+    response = await origin.send("POST", head, upload, lambda _: None)
+    response.close()
+    assert (response.status, answered) == (200, [])

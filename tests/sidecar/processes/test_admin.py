@@ -34,6 +34,7 @@ class Places:
     def __init__(self, *slots: Place) -> None:
         self.slots = list(slots)
         self.leaving = False
+        self.lost = {"ended": 0, "hung": 2}
 
 
 def worker(number: int, version: int | None = None) -> Place:
@@ -97,6 +98,8 @@ async def test_metrics_of_all_workers_are_one_valid_exposition() -> None:
     assert [(sample.labels["worker"], sample.value) for sample in responses.samples] == [("0", 1.0), ("1", 1.0)]
     up = {sample.labels["worker"]: sample.value for sample in families["layout_mutation_worker_up"].samples}
     assert up == {"0": 1.0, "1": 1.0, "2": 0.0}
+    lost = families["layout_mutation_supervisor_restarts"].samples
+    assert [(sample.labels, sample.value) for sample in lost] == [({"reason": "ended"}, 0.0), ({"reason": "hung"}, 2.0)]
     assert text.count("# TYPE layout_mutation_responses_total") == 1
 
 

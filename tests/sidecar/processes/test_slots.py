@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any, cast
 
 import msgspec
@@ -89,3 +91,32 @@ async def test_a_worker_may_ask_for_its_successor(listening: socket.socket) -> N
 
 def test_a_hung_worker_is_noticed_within_the_time_that_the_documents_say() -> None:
     assert slots.PING_EVERY_S + slots.PING_PATIENCE_S == 6.0
+
+
+class Answering:
+    """A worker that answers only when it is asked for the second time, and an asker that was away meanwhile."""
+
+    def __init__(self, away_s: float) -> None:
+        self.asker = self
+        self.asked = 0
+        self._away_s = away_s
+
+    async def ask(self, _: str, within_s: float) -> str:
+        self.asked += 1
+        if self.asked == 1:
+            async with asyncio.timeout(within_s):
+                time.sleep(self._away_s)  # noqa: ASYNC251 - the whole process stands still
+                await asyncio.Event().wait()
+        return "pong"
+
+
+@pytest.mark.parametrize(("away_s", "late_s", "asked"), [(0.0, 60.0, 1), (0.1, 0.05, 2)], ids=["here", "away"])
+async def test_who_stood_still_itself_does_not_take_a_worker_for_hung(
+    listening: socket.socket, monkeypatch: pytest.MonkeyPatch, away_s: float, late_s: float, asked: int
+) -> None:
+    monkeypatch.setattr(slots, "PING_PATIENCE_S", 0.01)
+    monkeypatch.setattr(slots, "AWAY_S", late_s)
+    worker = Answering(away_s)
+    with nullcontext() if away_s else pytest.raises(TimeoutError):
+        await Slot(0, SETTINGS, listening)._hear(cast(Worker, worker))
+    assert worker.asked == asked
