@@ -244,8 +244,8 @@ def _store(
 
 def _source(settings: ControlPlaneSettings, chain: Chain) -> Source | None:
     """The store that the data is to come from: the one that is named, or the one that was in use before `store` was changed."""
-    local = settings.store is StoreName.LOCAL
-    other = settings.database_url if local else f"{LOCAL_PREFIX}{settings.local_file}"
+    in_database = settings.store is StoreName.POSTGRES
+    other = f"{LOCAL_PREFIX}{settings.local_file}" if in_database else settings.database_url
     text, given = (settings.move_from, True) if settings.move_from else (other, False)
     return Source(place_of(text), lambda: opened(text, chain), given) if text else None
 

@@ -102,6 +102,15 @@ class Index:
             followed = _Followed(SCHEMA, ours.id, ours.epoch, position.change)
             await self._run(lambda: self._remember(followed))
 
+    async def fill_up(self, store: Store) -> None:
+        """Derive everything anew where it has not as many documents as the store that it followed; raises StoreError."""
+        there = 0
+        for kind in Kind:
+            there += len(await store.ids(kind))
+        if await self._run(lambda: self._opened().count()) != there:
+            await self._run(self._empty)
+            await self.follow(store)
+
     async def near(self, kind: Kind, text: str, limit: int) -> list[Near]:
         """The documents of a kind that are nearest to a text, the nearest first; raises StoreError."""
         await self.open()

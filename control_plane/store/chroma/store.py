@@ -36,6 +36,7 @@ class ChromaStore(LocalStore):
         try:
             await self.index.open()
             await self.index.follow(self)
+            await self.index.fill_up(self)
         except BaseException:
             await self.close()
             raise

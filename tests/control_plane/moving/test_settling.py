@@ -19,7 +19,8 @@ from control_plane.moving.settling import Settling, Source
 from control_plane.moving.standing import is_empty
 from control_plane.moving.whereabouts import Known, Whereabouts
 from control_plane.settings import ControlPlaneSettings, StoreName
-from control_plane.store import Store, StoreError
+from control_plane.store import Kind, Store, StoreError
+from control_plane.store.chroma import ChromaStore
 from control_plane.store.postgres import PostgresStore
 from tests.control_plane.moving.stores import SOMEBODY, fill, note, postgres
 from tests.control_plane.plane import CHAIN, Plane, headline, running, until
@@ -144,22 +145,39 @@ async def test_a_start_with_another_address_serves_what_there_was(
     assert json.loads((tmp_path / "after").read_bytes())["event"] == "after"
 
 
-async def test_changing_the_kind_of_store_and_back_moves_everything(settings: ControlPlaneSettings) -> None:
+KINDS_IN_TURN = [
+    (StoreName.CHROMA, StoreName.LOCAL, StoreName.POSTGRES),
+    pytest.param((StoreName.LOCAL, StoreName.CHROMA, StoreName.POSTGRES), marks=pytest.mark.soak),
+]
+"""From PostgreSQL on; both together have each change from one of three to another."""
+
+
+@pytest.mark.parametrize("in_turn", KINDS_IN_TURN)
+async def test_changing_the_kind_of_store_and_back_moves_everything(
+    settings: ControlPlaneSettings, in_turn: tuple[StoreName, ...]
+) -> None:
     """Nothing names the old store: it is the one that the service ran on."""
-    small = msgspec.structs.replace(settings, store=StoreName.LOCAL)
+    made = ["postgres"]
     async with running(settings) as plane:
-        await plane.create(headline("One", name="One"))
-    async with running(small) as plane:
-        assert await names(plane) == ["One"]
-        assert {alert.id for alert in plane.services.alerts.open()} >= {"data_moved"}
-        await plane.create(headline("Two", name="Two"))
-        assert (await plane.ask("GET", "health")).json()["ready"]
+        await plane.create(headline("postgres", name="postgres"))
         exported = (await plane.ask("GET", "export")).body
-    async with running(settings) as plane:
-        assert await names(plane) == ["Two", "One"]
-        assert (await plane.ask("GET", "export")).body == exported
-        report = (await plane.ask("GET", "health/migration")).json()
-        assert (report["fine"], report["source"]["place"]) == (True, f"local {settings.local_file}")
+    for before, kind in zip((StoreName.POSTGRES, *in_turn), in_turn, strict=False):
+        async with running(msgspec.structs.replace(settings, store=kind)) as plane:
+            assert await names(plane) == made
+            assert (await plane.ask("GET", "export")).body == exported
+            moved = "data_moved" in {alert.id for alert in plane.services.alerts.open()}
+            assert moved is (StoreName.POSTGRES in (before, kind)), kind  # the other two share a file
+            made = [f"{kind} after {before}", *made]
+            await plane.create(headline(made[0], name=made[0]))
+            exported = (await plane.ask("GET", "export")).body
+            store = plane.services.store
+            if isinstance(store, ChromaStore):
+                assert {near.id for near in await store.index.near(Kind.MUTATION, "postgres", 9)} == set(
+                    await store.ids(Kind.MUTATION)
+                )
+            if kind is StoreName.POSTGRES:
+                report = (await plane.ask("GET", "health/migration")).json()
+                assert (report["fine"], report["source"]["place"]) == (True, f"local {settings.local_file}")
 
 
 async def test_a_small_installation_needs_no_database(settings: ControlPlaneSettings) -> None:
