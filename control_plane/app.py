@@ -296,6 +296,7 @@ async def _work(services: Services, begin: Beginning) -> None:
         asyncio.create_task(services.publishing.keep_published(), name="keep-published"),
         asyncio.create_task(Conditions(services.health, services.alerts).watch(), name="watch-conditions"),
         asyncio.create_task(services.kept_alerts.keep(), name="keep-alerts"),
+        asyncio.create_task(services.conflicts.keep(), name="keep-conflicts"),
         asyncio.create_task(services.schedules.keep(), name="keep-schedules"),
         asyncio.create_task(services.adjustable.keep(), name="keep-settings"),
     ]

@@ -11,6 +11,7 @@ TOGGLES = f"{PREFIX}/toggles"
 ACTIVITY = f"{PREFIX}/activity"
 SETTINGS = f"{PREFIX}/settings"
 ALERTS = f"{PREFIX}/alerts"
+CONFLICTS = f"{PREFIX}/conflicts"
 MIGRATION = f"{PREFIX}/migration"
 SCHEMA = f"{PREFIX}/schema"
 
@@ -32,6 +33,11 @@ def toggle(toggle_id: str, verb: str) -> str:
 def alert(alert_id: str) -> str:
     """The address that acknowledges an alert."""
     return f"{ALERTS}/{quote(alert_id, safe='')}/acknowledge"
+
+
+def conflict(conflict_id: str) -> str:
+    """The address that settles a conflict."""
+    return f"{CONFLICTS}/{quote(conflict_id, safe='')}"
 
 
 def own(address: str) -> str:

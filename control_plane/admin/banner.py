@@ -9,10 +9,18 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from control_plane.admin import addresses
 from control_plane.alerts import Alert, Severity
 
 TONES = {Severity.CRITICAL: "bad", Severity.WARNING: "warn", Severity.INFO: "test"}
 WORDS = {Severity.CRITICAL: "act now", Severity.WARNING: "look today", Severity.INFO: "for you to know"}
+
+PAGES = {
+    "conflicts_open": (addresses.CONFLICTS, "Look at both sides, and choose"),
+    "histories_parted": (addresses.CONFLICTS, "Conflicts that came of it"),
+    "schema_drift": (addresses.SCHEMA, "The schema, and what differs"),
+}
+"""Where a person acts on a condition, and what the link there says."""
 
 
 class Shown(Struct, frozen=True):
@@ -28,6 +36,11 @@ class Shown(Struct, frozen=True):
     def tone(self) -> str:
         """The class of its colours."""
         return TONES[self.alert.severity]
+
+    @property
+    def page(self) -> tuple[str, str] | None:
+        """Address and words of the page where a person acts on it; None where it takes something else."""
+        return PAGES.get(self.alert.id)
 
     @property
     def word(self) -> str:

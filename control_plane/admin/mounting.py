@@ -9,6 +9,7 @@ from aiohttp import web
 from control_plane.admin import (
     activity,
     alerts,
+    conflicts,
     error_pages,
     guard,
     history,
@@ -24,7 +25,7 @@ from control_plane.admin import (
     switching,
     toggles,
 )
-from control_plane.admin.addresses import ACTIVITY, ALERTS, MIGRATION, PREFIX, SCHEMA, SETTINGS, TOGGLES
+from control_plane.admin.addresses import ACTIVITY, ALERTS, CONFLICTS, MIGRATION, PREFIX, SCHEMA, SETTINGS, TOGGLES
 from control_plane.admin.rendering import TEMPLATES, templates
 from control_plane.services import Services
 
@@ -64,6 +65,8 @@ def routes(app: web.Application, services: Services) -> None:
     app.router.add_post(SETTINGS, settings.save)
     app.router.add_get(ALERTS, alerts.show)
     app.router.add_post(f"{ALERTS}/{{id}}/acknowledge", alerts.acknowledge)
+    app.router.add_get(CONFLICTS, conflicts.show)
+    app.router.add_post(f"{CONFLICTS}/{{id}}", conflicts.settle)
     app.router.add_get(MIGRATION, migration.show)
     app.router.add_post(MIGRATION, migration.mend)
     app.router.add_get(SCHEMA, schema.show)

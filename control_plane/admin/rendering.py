@@ -13,6 +13,7 @@ from aiohttp import web
 
 from control_plane.admin import addresses, wording
 from control_plane.admin.banner import shown
+from control_plane.admin.navigation import navigation
 from control_plane.admin.static_files import StaticFiles
 from control_plane.admin.visitor import session_of
 from control_plane.services import SERVICES
@@ -45,6 +46,8 @@ def templates(files: StaticFiles, *, public_url: str) -> jinja2.Environment:
         settings_address=addresses.SETTINGS,
         alerts_address=addresses.ALERTS,
         alert_address=addresses.alert,
+        conflicts_address=addresses.CONFLICTS,
+        conflict_address=addresses.conflict,
         static=files.address,
         words=wording,
         public_url=public_url,
@@ -57,15 +60,16 @@ def page(request: web.Request, template: str, *, status: int = 200, **values: An
     their forms, and the alerts that are open."""
     session = session_of(request)
     services = request.app[SERVICES]
-    tokens = services.tokens
+    tokens, may = services.tokens, _may(request)
     text = (
         request.app[TEMPLATES]
         .get_template(template)
         .render(
             actor=None if session is None else session.actor,
             csrf="" if session is None else tokens.csrf(session),
-            may=_may(request),
+            may=may,
             here=request.path,
+            navigation=navigation(request.path, may),
             alerts=() if session is None else shown(services.kept_alerts.open()),
             **values,
         )

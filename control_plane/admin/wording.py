@@ -337,6 +337,8 @@ DONE = {
     "settings": "Saved. Every instance goes by it within seconds.",
     "acknowledged": "Acknowledged. A notice is over with that; anything else stays until it is no longer so.",
     "mended": "What was certain is saved.",
+    "settled_ours": "Settled: the change that waited is in force, as a new version.",
+    "settled_theirs": "Settled: what stands stays in force. The audit keeps that there was another side.",
 }
 """What a button did, by the word in the address of the page that follows."""
 
@@ -446,6 +448,14 @@ def path_label(path: str) -> str:
         return path
     number = place.partition("]")[0]
     return f"{LABELS[field][0]}, entry {int(number) + 1}" if bracket and number.isdecimal() else LABELS[field][0]
+
+
+def field_label(kind: str, path: str) -> str:
+    """The same for a document of any kind: mutations and toggles have forms, the others are labelled by their own names."""
+    if kind == "toggle":
+        return _LABELS.get(f"toggle.{path}", (SERVICE_LABELS.get(path) or _spaced(path), ""))[0]
+    found = path_label(path)
+    return _spaced(path) if found == path and path.isalnum() else found
 
 
 def _spaced(name: str) -> str:

@@ -20,6 +20,8 @@ class ConflictChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     choice: Choice
     """`ours`: what was written while the database was away, as a new version. `theirs`: what the database has."""
     reason: str
+    seen: tuple[int, ...] | None = None
+    """Present versions of its documents, in their order and 0 for none, as you saw them; 412 where one is another by now."""
 
 
 class ConflictsAnswer(msgspec.Struct, frozen=True):
@@ -38,4 +40,5 @@ async def settle(request: web.Request, services: Services, actor: Actor) -> web.
     body = await read_json(request)
     asked = decode(body, ConflictChoice)
     intent = intent_of(request, actor, body, reason=asked.reason)
-    return json_answer(await services.conflicts.settle(request.match_info["id"], asked.choice, intent))
+    settled = await services.conflicts.settle(request.match_info["id"], asked.choice, intent, seen=asked.seen)
+    return json_answer(settled)

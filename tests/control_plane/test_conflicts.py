@@ -9,6 +9,7 @@ import pytest
 
 from control_plane.settings import ControlPlaneSettings
 from control_plane.store import Kind
+from control_plane.store.mirror.conflicts import CONFLICTS
 from tests.control_plane.plane import Plane, headline, running, until
 from tests.control_plane.store.outages import Wire
 
@@ -92,12 +93,16 @@ async def test_a_conflict_is_listed_with_both_sides_and_settled_by_a_person(
         (document,) = conflict["documents"]
         assert (document["kind"], document["id"]) == ("mutation", "title")
         assert (text_of(document["ours"]["content"]), text_of(document["theirs"]["content"])) == ("Mine", "Theirs")
+        assert document["present"] == document["theirs"], "nobody touched it since"
         assert "at version 2" in conflict["problem"]
         path = f"conflicts/{conflict['id']}"
         assert (await other.ask("POST", path, {"choice": choice, "reason": "r"}, role="editor")).status == 403
         assert (await other.ask("POST", path, {"choice": choice, "reason": ""})).status == 422
         assert (await other.ask("POST", path, {"choice": "both", "reason": "r"})).status == 422
-        settled = await other.ask("POST", path, {"choice": choice, "reason": "as agreed"})
+        blind = await other.ask("POST", path, {"choice": choice, "reason": "r", "seen": [1]})
+        assert (blind.status, "is at version 2 now, you saw 1" in blind.json()["detail"]) == (412, True)
+        assert CONFLICTS in {alert.id for alert in cut_off.services.alerts.open()}
+        settled = await other.ask("POST", path, {"choice": choice, "reason": "as agreed", "seen": [2]})
         assert (settled.status, settled.json()["choice"]) == (200, choice)
         assert (await other.ask("POST", path, {"choice": choice, "reason": "again"})).status == 404
         assert (await other.ask("GET", "conflicts")).json()["items"] == []
@@ -105,6 +110,12 @@ async def test_a_conflict_is_listed_with_both_sides_and_settled_by_a_person(
         assert (text_of(title), title["version"]) == (text, version)
         entries = (await other.ask("GET", "audit")).json()["items"]
         assert {"conflict_kept", "conflict_settled"} <= {entry["action"] for entry in entries}
+
+        async def is_over() -> bool:
+            told = [*cut_off.services.alerts.open(), *other.services.alerts.open()]
+            return CONFLICTS not in {alert.id for alert in told}
+
+        await until(is_over)  # also on the instance that found it
 
 
 async def test_a_change_that_no_longer_fits_the_others_is_a_conflict(

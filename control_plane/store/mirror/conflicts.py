@@ -8,7 +8,10 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
+from control_plane.alerts import Alerts, Severity
 from control_plane.store.records import DocumentRecord, Kind, Record, StoredVersion
+
+CONFLICTS = "conflicts_open"
 
 
 class Side(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -32,6 +35,13 @@ class ConflictDocument(Struct, frozen=True, kw_only=True, rename="camel"):
     """As it was written while the database was away."""
     theirs: Side | None
     """As the database has it; null where it has none."""
+
+
+class Met(ConflictDocument, frozen=True, kw_only=True, rename="camel"):
+    """The same, with what became of it since."""
+
+    present: Side | None
+    """As it stands now; null where it does not."""
 
 
 class Conflict(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -67,3 +77,18 @@ def side(version: StoredVersion, *, deleted: bool) -> Side:
 def ours(record: DocumentRecord) -> Side:
     """Our side of a document."""
     return side(record.version, deleted=record.deleted)
+
+
+def tell(alerts: Alerts, count: int) -> None:
+    """Let people know that so many are open; 0: none is any more."""
+    if not count:
+        alerts.settle(CONFLICTS)
+        return
+    alerts.report(
+        CONFLICTS,
+        Severity.WARNING,
+        "Changes made while the database was away met others.",
+        "Neither side is lost, and what the database has is in force. Settle each on the admin page Conflicts, or by "
+        "POST /api/layout-mutation/conflicts/{id}: `ours` takes the change that was made meanwhile, `theirs` keeps what stands.",
+        "1 waits for a person" if count == 1 else f"{count} wait for a person",
+    )

@@ -16,16 +16,16 @@ from control_plane.alerts import Alerts, Severity
 from control_plane.intent import Action
 from control_plane.store.interface import MovedError, Reader, StoreError
 from control_plane.store.local import LocalStore, Provisional
+from control_plane.store.mirror.conflicts import tell
 from control_plane.store.mirror.identity import Facts, Verdict, judge, same_entry
 from control_plane.store.mirror.replay import Replay, since, system_entry
 from control_plane.store.mirror.settled import settled
 from control_plane.store.mirror.sides import Approve, Primary, Sources, entry
-from control_plane.store.records import Installation, Position, Record
+from control_plane.store.records import Installation, Position, Record, Shelf
 
 TRIES = 5  # another instance may be faster each time; then there is nothing left to do
 FOREIGN = "foreign_database"
 RESTORED, SET_BACK, PARTED = "database_restored", "database_set_back", "histories_parted"
-CONFLICTS = "conflicts_open"
 
 log = structlog.get_logger("mirror")
 
@@ -191,7 +191,7 @@ class Recovery:
         done = await replay.run(waiting)
         log.info("outbox_rebased", applied=done.applied, known=done.known, conflicts=done.conflicts)
         if done.conflicts:
-            self._tell_conflicts(done.conflicts)
+            tell(self._alerts, len(await self._primary.shelf(Shelf.CONFLICT)))
 
     async def _parted(self, facts: Facts, mirror: LocalStore) -> None:
         """The database stays as it is; what only the mirror has fits onto it or becomes conflicts."""
@@ -205,11 +205,11 @@ class Recovery:
             Severity.WARNING,
             f"The database and the mirror had different histories after audit entry {fork}.",
             "The database's stays in force. Changes that only the mirror had were added where they fit; the others are "
-            "conflicts, to be settled at /api/layout-mutation/conflicts. The mirror as it was is kept in a file.",
+            "conflicts, to be settled on the admin page Conflicts. The mirror as it was is kept in a file.",
             f"Added: {done.applied}; conflicts: {done.conflicts}; kept: {kept}",
         )
         if done.conflicts:
-            self._tell_conflicts(done.conflicts)
+            tell(self._alerts, len(await self._primary.shelf(Shelf.CONFLICT)))
 
     async def _copy_of(self, mirror: LocalStore) -> str:
         target = mirror.path.with_name(f"{mirror.path.name}.parted-{self._clock():%Y%m%dT%H%M%S}")
@@ -218,16 +218,6 @@ class Recovery:
             if await asyncio.to_thread(source.exists):
                 await asyncio.to_thread(shutil.copy2, source, target.with_name(target.name + suffix))
         return str(target)
-
-    def _tell_conflicts(self, count: int) -> None:
-        self._alerts.report(
-            CONFLICTS,
-            Severity.WARNING,
-            "Changes made while the database was away met others.",
-            "GET /api/layout-mutation/conflicts lists them; settle each by POST /api/layout-mutation/conflicts/{id}: `ours` takes "
-            "the change that was made meanwhile, `theirs` keeps what the database has.",
-            f"{count} found just now",
-        )
 
     def _refuse(self, facts: Facts, mirror: LocalStore) -> None:
         ours, theirs = facts.ours.installation, facts.theirs.installation
