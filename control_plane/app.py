@@ -18,12 +18,13 @@ from typing import NamedTuple
 import structlog
 from aiohttp import web
 
-from control_plane import admin, api, stores
+from control_plane import admin, anchors, api, stores
 from control_plane.alerts import Alerts
 from control_plane.attributes import Attributes, SavedGroups, Toggles
 from control_plane.audit import Audit
+from control_plane.auditing.checkpoints import Checkpoints
 from control_plane.backups.backups import Backups, before_migration
-from control_plane.backups.configured import Configured, kept_by
+from control_plane.backups.configured import Configured, interval, kept_by
 from control_plane.backups.rescue import Rescue
 from control_plane.beginning import Beginning
 from control_plane.conditions import Conditions
@@ -162,7 +163,15 @@ def _services(settings: ControlPlaneSettings, chain: Chain, by: _Trial, clock: C
         rescue=rescue,
         before_migration=before_migration(database, kept, chain, clock, pooled=settings.database_pooled),
         try_backup=partial(backups.verify, url=database, chain=chain, pooled=settings.database_pooled),
-        audit=Audit(store, chain, alerts, clock=clock),
+        audit=Audit(
+            store,
+            chain,
+            alerts,
+            clock=clock,
+            anchors=partial(anchors.of_service, store, kept),
+            checkpoints=Checkpoints(Path(settings.data_dir)),
+            telemetry=telemetry,
+        ),
         publishing=publishing,
         preview=Preview(store, publishing, by.pages, by.rewriter, by.judge, clock=clock),
         preview_links=PreviewLinks(store, signer, site_urls=settings.site_urls, clock=clock),
@@ -206,6 +215,9 @@ def _schedule(services: Services, chain: Chain) -> None:
     services.schedules.every("make_event_partitions", timedelta(hours=6), make_room)
     services.schedules.every("forget_events", timedelta(hours=1), forget_events)
     backups, settings = services.backups, services.settings
+    verify_every = interval(settings.audit_verify_every, "CONTROL_PLANE_AUDIT_VERIFY_EVERY")
+    if verify_every is not None:
+        services.schedules.every("verify_audit", verify_every, services.audit.verify_regularly)
     if backups.every is not None:
         database = "" if stores.schema_of(settings) is None else settings.database_url
         trial = partial(backups.try_latest, database, chain, pooled=settings.database_pooled)
@@ -299,6 +311,7 @@ async def _work(services: Services, begin: Beginning) -> None:
         asyncio.create_task(services.conflicts.keep(), name="keep-conflicts"),
         asyncio.create_task(services.schedules.keep(), name="keep-schedules"),
         asyncio.create_task(services.adjustable.keep(), name="keep-settings"),
+        asyncio.create_task(services.audit.keep(), name="keep-audit-verified"),
     ]
     if not isinstance(services.events, NoEvents):  # else they stay where they are
         tasks.append(asyncio.create_task(ingestion.keep(), name="take-events"))

@@ -98,6 +98,14 @@ class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
             extra=SECRET,
         ),
     ] = ""
+    audit_verify_every: Annotated[
+        str,
+        Meta(
+            pattern=r"^([1-9]\d{0,3}[mhd]|off)$",
+            description="How often one of all instances looks whether the audit and the history are what they were: a number with m, h or d, "
+            "or off. Of a large audit it looks at what is new, and once a week at everything.",
+        ),
+    ] = "1d"
     jwt_secret: Annotated[
         str, Meta(description="Secret of the bearer tokens (HS256), at least 32 characters.", extra=SECRET)
     ]

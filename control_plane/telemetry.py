@@ -70,6 +70,7 @@ class Telemetry:
             "How many differences of the database's schema wait for a person.",
             registry=self._registry,
         )
+        self._of_audit()
         self._told = Counter(
             "control_plane_events",
             "Events that sidecars told: new, a repetition of one that is kept, or not understood.",
@@ -82,6 +83,18 @@ class Telemetry:
             registry=self._registry,
         )
 
+    def _of_audit(self) -> None:
+        self._audit_faults = Gauge(
+            "control_plane_audit_faults",
+            "What the last look of this instance at the audit found; 0 where it is sound.",
+            registry=self._registry,
+        )
+        self._audit_verified = Gauge(
+            "control_plane_audit_verified_timestamp_seconds",
+            "When this instance looked at the audit last; 0 where it has not yet.",
+            registry=self._registry,
+        )
+
     def repaired(self, kind: str) -> None:
         """Count a repair of the schema; `kind` is of the closed list in `control_plane.schema.drift`."""
         self._repairs.labels(kind).inc()
@@ -89,6 +102,11 @@ class Telemetry:
     def drifted(self, count: int) -> None:
         """Keep how many differences the last look at the schema left."""
         self._drift.set(count)
+
+    def verified(self, faults: int, at_s: float) -> None:
+        """Keep what a look at the audit found, and when (seconds since 1970)."""
+        self._audit_faults.set(faults)
+        self._audit_verified.set(at_s)
 
     def told(self, new: int, repeated: int) -> None:
         """Count events that were kept, and those that had come before."""

@@ -1,16 +1,19 @@
 """The whole check: the chain, the anchors, and every version against the entry that sealed it.
 
-Counterpart: `control_plane.app` checks the keys when the service starts; the API and the command `audit` ask for the rest.
+Counterpart: `control_plane.app` checks the keys when the service starts; the API and the command `audit` ask for the rest;
+`recent.py` looks at what is new alone.
 It reads records, so that every kind of store is checked by the same code. Never: a change, or memory that grows with the store.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from hashlib import sha256
+from typing import NamedTuple
 
 from control_plane.auditing.contents import Balance, Name, bucket_of, mark_of
 from control_plane.auditing.following import Following
-from control_plane.auditing.report import Anchor, AuditReport, Faults, What
+from control_plane.auditing.report import Anchor, AuditReport, Checkpoint, Faults, Known, What
 from control_plane.store import AuditRecord, Chain, DocumentRecord, Kind, Position, Store, StoredAudit
 
 END = 2**62
@@ -40,27 +43,47 @@ async def check_keys(store: Store, chain: Chain) -> None:
         )
 
 
-async def verify(store: Store, chain: Chain, anchors: Sequence[Anchor] = ()) -> AuditReport:
-    """Look at everything; raises StoreError. `anchors`: heads of the audit that are known outside this store."""
+class Looked(NamedTuple):
+    """What was found, and from where the next look may go on; None unless all is well and there is a chain."""
+
+    report: AuditReport
+    checkpoint: Checkpoint | None
+
+
+async def verify(store: Store, chain: Chain, anchors: Sequence[Anchor] = (), away: Sequence[str] = ()) -> AuditReport:
+    """Look at everything; raises StoreError. `anchors`: heads of the audit that are known outside this store; `away`: who was not asked."""
+    return (await looked_at(store, chain, Known(tuple(anchors), tuple(away)), at=datetime.now(UTC))).report
+
+
+async def looked_at(store: Store, chain: Chain, known: Known, *, at: datetime) -> Looked:
+    """Look at everything; raises StoreError."""
     faults, contents = Faults(), _Contents(store)
     position = await store.position()
-    known = (Anchor("the ledger", position.audit_number, position.audit_hash), *anchors)
-    following = Following(chain, known, faults)
-    async for entry in _entries(store):
+    following = Following(chain, (ledger(position), *known.anchors), faults)
+    async for entry in entries(store):
         following.add(entry)
         contents.entry(entry)
     following.end()
     await contents.compare(faults)
-    return AuditReport(
+    report = AuditReport(
         sound=not faults.total,
         entries=following.count,
         versions=contents.versions,
         chained_since=following.chained_since,
         given_up=following.given_up,
         contents_unsealed=contents.unsealed,
+        anchors=len(known.anchors),
+        anchors_superseded=following.superseded,
+        anchors_away=known.away,
         faults=tuple(faults.kept),
         faults_total=faults.total,
     )
+    return Looked(report, following.checkpoint(position, at=at, whole_at=at) if report.sound else None)
+
+
+def ledger(position: Position) -> Anchor:
+    """The head that the store itself names."""
+    return Anchor("the ledger", position.audit_number, position.audit_hash)
 
 
 class _Contents:
@@ -75,12 +98,12 @@ class _Contents:
 
     def entry(self, entry: StoredAudit) -> None:
         """What an entry says of a version."""
-        name = _name_of(entry)
+        name = name_of(entry)
         if name is None:
             return
         self._there.take(name)
         if entry.digest is not None:
-            self._content.take(name, _raw(entry.digest))
+            self._content.take(name, raw(entry.digest))
         elif len(self._legacy) < UNSEALED_MAX:
             self._legacy.add(mark_of(name))
 
@@ -112,18 +135,18 @@ class _Contents:
         async for record in _versions(self._store):
             if bucket_of(name := _name(record)) in buckets:
                 versions[name] = sha256(record.version.content).digest()
-        async for entry in _entries(self._store):
-            name_ = _name_of(entry)
+        async for entry in entries(self._store):
+            name_ = name_of(entry)
             if name_ is None or bucket_of(name_) not in buckets:
                 continue
             digest = versions.pop(name_, None)
             if digest is None:
                 if await self._store.version(*name_) is None:
-                    faults.add(What.NO_VERSION, entry.number, f"{_shown(name_)} is gone")
-            elif entry.digest is not None and digest != _raw(entry.digest):
-                faults.add(What.CONTENT, entry.number, f"{_shown(name_)} has another content than this entry sealed")
+                    faults.add(What.NO_VERSION, entry.number, f"{shown(name_)} is gone")
+            elif entry.digest is not None and digest != raw(entry.digest):
+                faults.add(What.CONTENT, entry.number, f"{shown(name_)} has another content than this entry sealed")
         for name in versions:
-            faults.add(What.NO_ENTRY, None, f"{_shown(name)} has no audit entry")
+            faults.add(What.NO_ENTRY, None, f"{shown(name)} has no audit entry")
 
     async def _search_heads(self, buckets: frozenset[int], faults: Faults) -> None:
         if not buckets:
@@ -133,7 +156,7 @@ class _Contents:
                 continue
             version = await self._store.version(*name)
             if version is None or sha256(version.content).digest() != digest:
-                faults.add(What.HEAD, None, f"the present content of {_shown(name)} is not that of this version")
+                faults.add(What.HEAD, None, f"the present content of {shown(name)} is not that of this version")
 
     async def _present(self) -> AsyncIterator[tuple[Name, bytes]]:
         for kind in Kind:
@@ -144,9 +167,9 @@ class _Contents:
                 before = found[-1].change
 
 
-async def _entries(store: Store) -> AsyncIterator[StoredAudit]:
-    """All entries by ascending number, as of one moment."""
-    async for record in _gently(store, Position(None, END, 0, b"", END)):
+async def entries(store: Store, after: int = 0) -> AsyncIterator[StoredAudit]:
+    """All entries with numbers above `after` by ascending number, as of one moment."""
+    async for record in _gently(store, Position(None, END, after, b"", END)):
         if isinstance(record, AuditRecord):
             yield record.entry
 
@@ -171,14 +194,14 @@ def _name(record: DocumentRecord) -> Name:
     return record.kind, record.id, record.version.version
 
 
-def _name_of(entry: StoredAudit) -> Name | None:
+def name_of(entry: StoredAudit) -> Name | None:
     """The version that an entry is about; None for what is no document."""
     if entry.kind not in _KINDS or entry.version_after is None:
         return None
     return Kind(entry.kind), entry.subject, entry.version_after
 
 
-def _raw(digest: str) -> bytes:
+def raw(digest: str) -> bytes:
     """A digest's bytes; what is none fits nothing."""
     try:
         return bytes.fromhex(digest)
@@ -186,6 +209,7 @@ def _raw(digest: str) -> bytes:
         return digest.encode()
 
 
-def _shown(name: Name) -> str:
+def shown(name: Name) -> str:
+    """A version in words."""
     kind, document_id, version = name
     return f"version {version} of the {kind.noun} {document_id}"

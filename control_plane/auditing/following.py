@@ -5,13 +5,18 @@ Counterpart: `control_plane.store.chain` makes the seals. Pure. Never: more than
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 
-from control_plane.auditing.report import Anchor, Faults, What
-from control_plane.store import Chain, StoredAudit
+from control_plane.auditing.report import Anchor, Checkpoint, Faults, Restore, What
+from control_plane.intent import Action
+from control_plane.store import Chain, Position, StoredAudit
 from control_plane.store.chain import Unchained
 
+RESTORES = frozenset({Action.RESTORED_BACKUP.value, Action.DATABASE_RESTORED.value})
+RESTORES_KEPT = 1_000
+ANCHORS_TOLD = 5
 MOVED_MAX = 100
 """How far away an entry's own number is looked for, where its seal does not fit the number it has."""
 
@@ -19,8 +24,13 @@ MOVED_MAX = 100
 class Following:
     """One way along the chain. Entries are added by ascending number."""
 
-    def __init__(self, chain: Chain, anchors: Sequence[Anchor], faults: Faults) -> None:
-        self.chained_since: int | None = None
+    def __init__(
+        self, chain: Chain, anchors: Sequence[Anchor], faults: Faults, since: Checkpoint | None = None
+    ) -> None:
+        """`since`: where to go on from; then entries after it are added, and anchors are later ones too."""
+        self.chained_since: int | None = None if since is None else since.chained_since
+        self.superseded = 0
+        self.restores: list[Restore] = [] if since is None else list(since.restores)
         self.given_up = 0
         self.count = 0
         self._chain = chain
@@ -29,8 +39,8 @@ class Following:
         self._anchors = defaultdict[int, list[Anchor]](list)
         for anchor in anchors:
             self._anchors[anchor.number].append(anchor)
-        self._last = 0
-        self._last_hash: bytes | None = b""
+        self._last = 0 if since is None else since.number
+        self._last_hash: bytes | None = b"" if since is None else since.hash
         """None where nothing can be said of the entry before."""
         self._unknown = defaultdict[str, list[int]](list)
         """Id of a key that is not known -> first, last and count of the entries that have it."""
@@ -47,24 +57,51 @@ class Following:
             self._faults.add(What.MISSING, self._last + 1, f"{gone} gone, and later entries are there")
             self._last_hash = None
         self._last = number
-        for anchor in self._anchors.pop(number, ()):
-            if anchor.hash and anchor.hash != entry.hash:
-                self._faults.add(What.REWRITTEN, number, f"{anchor.where} knows another entry under this number")
+        differing = [one for one in self._anchors.pop(number, ()) if not (entry.hash or b"").startswith(one.hash)]
         if entry.hash is None or entry.previous_hash is None:
             self._without_seal(entry)
         else:
             self._sealed(entry, entry.hash, entry.previous_hash)
+        if told := self._told(differing):
+            self._faults.add(What.REWRITTEN, number, f"another entry is known under this number by {told}")
 
     def end(self) -> None:
         """There are no more entries."""
-        for number, anchors in sorted(self._anchors.items()):
-            if number > self._last:
-                detail = f"the audit ends at entry {self._last}, and {anchors[0].where} knows entry {number}"
-                self._faults.add(What.TRUNCATED, self._last + 1, detail)
+        later = [anchor for _, anchors in sorted(self._anchors.items()) for anchor in anchors]
+        if told := self._told([anchor for anchor in later if anchor.number > self._last], numbered=True):
+            self._faults.add(What.TRUNCATED, self._last + 1, f"the audit ends at entry {self._last}, and {told}")
         for key, (first, last, count) in self._unknown.items():
             where = f"{count} entries from {first} to {last} are" if count > 1 else f"entry {first} is"
             detail = f"{where} sealed with the key {key}, which CONTROL_PLANE_AUDIT_KEYS does not name"
             self._faults.add(What.UNKNOWN_KEY, first, detail)
+
+    def checkpoint(self, position: Position, *, at: datetime, whole_at: datetime) -> Checkpoint | None:
+        """Where the next way may begin, if this one found nothing; `position`: of the store before it. None before there is a chain."""
+        if position.installation is None or self.chained_since is None or not self._last_hash:
+            return None
+        return Checkpoint(
+            installation=position.installation.id,
+            number=self._last,
+            hash=self._last_hash,
+            change=position.change,
+            at=at,
+            whole_at=whole_at,
+            chained_since=self.chained_since,
+            restores=tuple(self.restores),
+        )
+
+    def _told(self, anchors: Sequence[Anchor], *, numbered: bool = False) -> str:
+        """Those that no restore explains, in words; empty where there are none."""
+        left = [anchor for anchor in anchors if not self.explains(anchor)]
+        self.superseded += len(anchors) - len(left)
+        told = [f"{one.where} knows entry {one.number}" if numbered else one.where for one in left[:ANCHORS_TOLD]]
+        return " and ".join([*told, *([f"{len(left) - ANCHORS_TOLD} more"] if len(left) > ANCHORS_TOLD else [])])
+
+    def explains(self, anchor: Anchor) -> bool:
+        """Whether it is from before a restore that went back behind it: without the key nobody writes that one."""
+        return anchor.at is not None and any(
+            one.number <= anchor.number and anchor.at <= one.at for one in self.restores
+        )
 
     def _without_seal(self, entry: StoredAudit) -> None:
         if self.chained_since is None:
@@ -85,6 +122,8 @@ class Following:
             self._without_key(entry.number, entry.key_id or "")
         elif not sound:
             self._unsound(entry)
+        elif entry.action in RESTORES:
+            self.restores = [*self.restores, Restore(entry.number, entry.at)][-RESTORES_KEPT:]
         self._last_hash = None if sound is False else hash_
 
     def _check_first(self, entry: StoredAudit, previous: bytes, *, sound: bool | None) -> None:

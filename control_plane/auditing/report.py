@@ -3,6 +3,7 @@
 Counterpart: `following.py` and `contents.py` find faults. Never: a value of a document.
 """
 
+from datetime import datetime
 from enum import StrEnum
 
 from msgspec import Struct
@@ -56,10 +57,43 @@ class Anchor(Struct, frozen=True):
     """An entry that something outside the store knows: the head of the audit as of some moment."""
 
     where: str
-    """What knows it, for people: `the mirror`, `backup 2026-11-27`."""
+    """What knows it, for people: `the mirror`, `the backup NAME`."""
     number: int
     hash: bytes
-    """Empty where the chain had not begun."""
+    """Its hash, or the first bytes of it; empty where the chain had not begun."""
+    at: datetime | None = None
+    """When that was; None where nobody knows. One from before a restore that the audit tells of may differ."""
+
+
+class Known(Struct, frozen=True):
+    """What is known outside the store of its audit."""
+
+    anchors: tuple[Anchor, ...] = ()
+    away: tuple[str, ...] = ()
+    """What has anchors and could not be asked, with the reason."""
+
+
+class Restore(Struct, frozen=True):
+    """A sealed entry which says that the history was set back to an earlier state, on purpose or by the service itself."""
+
+    number: int
+    at: datetime
+
+
+class Checkpoint(Struct, frozen=True, kw_only=True):
+    """Up to where the audit was found sound."""
+
+    installation: str
+    number: int
+    hash: bytes
+    change: int
+    """Number of the newest change of that moment."""
+    at: datetime
+    whole_at: datetime
+    """When everything was looked at last, and not only what is new."""
+    chained_since: int
+    restores: tuple[Restore, ...] = ()
+    """All until then, so that what they explain needs no look at everything."""
 
 
 class AuditReport(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -75,6 +109,14 @@ class AuditReport(Struct, frozen=True, kw_only=True, rename="camel"):
     """Entries whose key was given up as lost."""
     contents_unsealed: int = 0
     """Versions from before the chain, whose content no entry sealed."""
+    since: int = 0
+    """Number of the entry after which it was looked at, as all before was sound a while ago; 0 where all was looked at."""
+    anchors: int = 0
+    """Heads of the audit, known outside the store, that it was compared with."""
+    anchors_superseded: int = 0
+    """Those of them that differ because of a restore, of which the audit tells."""
+    anchors_away: tuple[str, ...] = ()
+    """What has anchors and could not be asked."""
     faults: tuple[Fault, ...] = ()
     """The first ones that were found."""
     faults_total: int = 0

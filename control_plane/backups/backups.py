@@ -26,6 +26,7 @@ from control_plane.schema import address
 from control_plane.schema import files as migrations
 from control_plane.schema.runner import SchemaError
 from control_plane.store import Chain, Shelf, Store, StoreError
+from control_plane.store.mirrored import standing_of
 from control_plane.store.postgres import PostgresStore
 from service.engine import engine
 
@@ -77,7 +78,7 @@ async def make(store: Store, kept: Configured, *, occasion: str, at: datetime, s
         position=position,
     )
     encrypted = bool(kept.keys.recipients)
-    path = kept.folder.path / name_of(header, encrypted=encrypted)
+    path = kept.folder.path / name_of(header, encrypted=encrypted, provisional=standing_of(store).outbox > 0)
     try:
         trailer = await files.write(path, header, store.records(), kept.keys)
     except OSError as error:

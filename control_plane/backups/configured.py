@@ -40,15 +40,16 @@ def kept_by(environ: Mapping[str, str], data_dir: Path) -> Configured:
         folder=Folder(Path(of("DIR")) if of("DIR") else data_dir / FOLDER_NAME),
         remote=Bucket(of("URL"), of("ENDPOINT")) if of("URL") else None,
         keys=keys(of("RECIPIENTS"), of("IDENTITY")),
-        every=_interval(of("EVERY") or DEFAULT_EVERY),
+        every=interval(of("EVERY") or DEFAULT_EVERY, "CONTROL_PLANE_BACKUP_EVERY"),
         keep=keep_of(of("KEEP") or DEFAULT_KEEP),
     )
 
 
-def _interval(text: str) -> timedelta | None:
+def interval(text: str, name: str) -> timedelta | None:
+    """How often something is done, None for `off`; raises ValueError that names the variable."""
     if text == "off":
         return None
     number, unit = text[:-1], text[-1:]
     if not number.isdecimal() or not 0 < int(number[:5]) < 10_000 or unit not in _SECONDS:
-        raise ValueError(f"CONTROL_PLANE_BACKUP_EVERY must be a number with m, h or d, or off (got {text[:20]!r})")
+        raise ValueError(f"{name} must be a number with m, h or d, or off (got {text[:20]!r})")
     return timedelta(seconds=int(number) * _SECONDS[unit])

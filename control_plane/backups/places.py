@@ -27,7 +27,10 @@ T = TypeVar("T")
 REMOTE_TIMEOUT = "120s"  # for one request; a part of a large file is one
 REMOTE_RETRIES_S = 20.0
 UNNAMED = "unknown"
-_NAME = re.compile(r"^layout-mutation-(\d{8}T\d{6}Z)-([0-9a-f]{8}|unknown)-(\d+)\.backup(\.age)?$")
+_NAME = re.compile(
+    r"^layout-mutation-(\d{8}T\d{6}Z)-([0-9a-f]{8}|unknown)-(\d+)(?:-(\d+)-([0-9a-f]{16}))?\.backup(\.age)?$"
+)
+HASH_BYTES = 8  # of the audit's head, in a name: nobody without the key makes another entry with the same
 
 
 class Found(Struct, frozen=True):
@@ -39,6 +42,10 @@ class Found(Struct, frozen=True):
     installation: str
     """First eight digits of its id."""
     change: int
+    audit_number: int = 0
+    """Number of the audit's newest entry when it was made; 0 where the name says nothing of it."""
+    audit_hash: bytes = b""
+    """The first bytes of that entry's hash."""
 
 
 class Place(Protocol):
@@ -61,11 +68,18 @@ class Place(Protocol):
         """Let go of a file; nothing happens where it is not there."""
 
 
-def name_of(header: Header, *, encrypted: bool) -> str:
-    """What the file of a backup is called: when, whose and how far, so that a listing says all."""
+def name_of(header: Header, *, encrypted: bool, provisional: bool = False) -> str:
+    """What the file of a backup is called: when, whose and how far, so that a listing says all.
+
+    The audit's head is in it, so that also a listing of encrypted files far away tells an audit that was cut off or rewritten;
+    not that of `provisional` data, whose entries get other numbers.
+    """
     whose = UNNAMED if header.installation is None else header.installation.id[:8]
     at = header.made_at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-    return f"layout-mutation-{at}-{whose}-{header.position.change}.backup{'.age' if encrypted else ''}"
+    position = header.position
+    anchored = bool(position.audit_hash) and not provisional
+    head = f"-{position.audit_number}-{position.audit_hash[:HASH_BYTES].hex()}" if anchored else ""
+    return f"layout-mutation-{at}-{whose}-{position.change}{head}.backup{'.age' if encrypted else ''}"
 
 
 def named(name: str, size: int) -> Found | None:
@@ -77,7 +91,7 @@ def named(name: str, size: int) -> Found | None:
         at = datetime.strptime(match[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError:
         return None
-    return Found(name, size, at, match[2], int(match[3]))
+    return Found(name, size, at, match[2], int(match[3]), int(match[4] or 0), bytes.fromhex(match[5] or ""))
 
 
 class Folder:

@@ -107,6 +107,11 @@ class MirroredStore(EitherReader):
         return self._state is not State.PRIMARY
 
     @property
+    def beside(self) -> LocalStore | None:
+        """The mirror, where it has what the database has had; None while it answers itself, or is to be filled anew."""
+        return None if self.provisional or self._file.broken else self._mirror
+
+    @property
     def primary(self) -> Primary:
         """The database itself, for what is done before it is used."""
         return self._primary

@@ -2,7 +2,7 @@
 
 import asyncpg
 
-from control_plane.audit import AUDIT_TAMPERED
+from control_plane.audit import AUDIT_CHAIN_BROKEN
 from control_plane.intent import Action
 from control_plane.settings import ControlPlaneSettings
 from control_plane.tokens import Actor, Role
@@ -50,6 +50,8 @@ async def test_an_administrator_has_the_chain_verified(plane: Plane) -> None:
     await plane.create(id="welcome")
     answer = (await plane.ask("GET", "audit/verify")).json()
     assert (answer["sound"], answer["chainedSince"], answer["faults"]) == (True, 1, [])
+    assert answer["anchors"] == 1, "the mirror"
+    assert (await plane.ask("GET", "audit/verify")).json()["anchors"] == 2, "and the last look"
     assert plane.services.audit.verified is not None
     assert (await plane.ask("GET", "audit/verify", role="publisher")).status == 403
 
@@ -58,7 +60,7 @@ async def test_what_is_found_is_an_alert_until_it_is_mended(plane: Plane, settin
     connection = await asyncpg.connect(settings.database_url)
     await connection.execute("UPDATE layout_mutation.ledger SET audit_number = audit_number + 1")
     assert not (await plane.services.audit.verify()).sound
-    assert [alert.id for alert in plane.services.alerts.open()] == [AUDIT_TAMPERED]
+    assert [alert.id for alert in plane.services.alerts.open()] == [AUDIT_CHAIN_BROKEN]
     await connection.execute("UPDATE layout_mutation.ledger SET audit_number = audit_number - 1")
     await connection.close()
     await plane.services.audit.verify()

@@ -1,16 +1,15 @@
 """What was tampered with is found, and named: in the chain, at its ends, and in what entries sealed."""
 
 import asyncio
-import secrets
 import sqlite3
+import stat
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import msgspec
@@ -18,10 +17,13 @@ import pytest
 
 from control_plane import auditing
 from control_plane.auditing import Anchor, AuditReport, What, check, contents, report
+from control_plane.auditing.check import Looked, looked_at
+from control_plane.auditing.checkpoints import Checkpoints
 from control_plane.auditing.following import Following
-from control_plane.auditing.report import FAULTS_KEPT, Faults
+from control_plane.auditing.recent import looked_at_recent, of_checkpoint
+from control_plane.auditing.report import FAULTS_KEPT, Checkpoint, Faults, Known, Restore
 from control_plane.schema import address, runner
-from control_plane.store import Chain, Kind, Store, StoredAudit, StoredVersion
+from control_plane.store import Chain, Installation, Kind, Store, StoredAudit, StoredVersion
 from control_plane.store.chain import Unchained
 from control_plane.store.local import LocalStore
 from control_plane.store.postgres import PostgresStore
@@ -76,13 +78,19 @@ def sealed(postgres_server: str) -> Iterator[str]:
         yield url
 
 
+TABLES = ("audit_entries", "ledger", "segment_versions", "segments")
+
+
 @pytest.fixture
-async def url(sealed: str, postgres_server: str) -> AsyncIterator[str]:
-    """A copy of it."""
-    name = f"test_{secrets.token_hex(6)}"
-    await execute(postgres_server, f"CREATE DATABASE {name} TEMPLATE {urlsplit(sealed).path[1:]}")
-    yield urlunsplit(urlsplit(sealed)._replace(path=f"/{name}"))
-    await execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+async def url(sealed: str) -> AsyncIterator[str]:
+    """The database as it was filled, which it is again afterwards."""
+    keep = [f"CREATE TABLE IF NOT EXISTS kept.{name} AS TABLE layout_mutation.{name}" for name in TABLES]
+    await execute(sealed, "; ".join(["CREATE SCHEMA IF NOT EXISTS kept", *keep]))
+    yield sealed
+    back = [
+        f"DELETE FROM layout_mutation.{name}; INSERT INTO layout_mutation.{name} TABLE kept.{name}" for name in TABLES
+    ]
+    await execute(sealed, UNTRIGGERED + "; ".join(back))
 
 
 async def execute(url: str, statement: str) -> None:
@@ -106,7 +114,7 @@ async def test_what_was_not_tampered_with_is_sound(url: str) -> None:
     async with opened(url) as store:
         head = await store.position()
     seen = await verified(url, Anchor("a backup", head.audit_number, head.audit_hash))
-    assert seen == AuditReport(sound=True, entries=ENTRIES, versions=ENTRIES, chained_since=1)
+    assert seen == AuditReport(sound=True, entries=ENTRIES, versions=ENTRIES, chained_since=1, anchors=1)
 
 
 @pytest.mark.parametrize(
@@ -177,6 +185,11 @@ async def test_a_history_that_was_cut_off_cleanly_is_told_by_what_others_know(ur
     seen = await verified(url, anchor)
     assert found(seen) == [(What.TRUNCATED, 7)]
     assert "the mirror knows entry 8" in seen.faults[0].detail
+    beginning = Anchor("the backup x", head.audit_number, head.audit_hash[:8], NOW)
+    assert (
+        "the mirror knows entry 8 and the backup x knows entry 8"
+        in (await verified(url, anchor, beginning)).faults[0].detail
+    )
     async with opened(url) as store:  # somebody went on from there
         await write(store, 7)
         await write(store, 8)
@@ -221,7 +234,7 @@ def test_many_faults_are_counted_and_few_are_kept() -> None:
     faults = Faults()
     following = Following(CHAIN, (), faults)
     entries, hash_ = [], b""
-    for number in range(1, 4 * FAULTS_KEPT):
+    for number in range(1, FAULTS_KEPT + 20):
         entries.append(CHAIN.sealed(msgspec.structs.replace(entry(1, b""), number=number), hash_))
         hash_ = entries[-1].hash or b""
     for one in entries:
@@ -269,27 +282,203 @@ def test_nothing_before_the_chain_is_no_digest() -> None:
     assert report.FAULTS_KEPT > 0 < check.BREATH
 
 
-async def test_a_store_in_one_file_is_checked_by_the_same_code(tmp_path: Path) -> None:
-    path = tmp_path / "store.sqlite"
+# ---------------------------------------------------------------- restores, and what anchors from before them say
+
+
+def restored(at: datetime = NOW + timedelta(hours=1)) -> StoredAudit:
+    return StoredAudit(at=at, actor="me", role="admin", action="restored_backup", kind="backup", subject="b")
+
+
+def chained(*given: StoredAudit) -> list[StoredAudit]:
+    sealed, hash_ = list[StoredAudit](), b""
+    for number, one in enumerate(given, 1):
+        sealed.append(CHAIN.sealed(msgspec.structs.replace(one, number=number), hash_))
+        hash_ = sealed[-1].hash or b""
+    return sealed
+
+
+@pytest.mark.parametrize(
+    ("number", "at", "faults"),
+    [
+        (3, NOW, []),
+        (9, NOW, []),
+        (2, NOW, [(What.REWRITTEN, 2)]),  # from before where the restore went back to
+        (3, NOW + timedelta(hours=2), [(What.REWRITTEN, 3)]),
+        (9, NOW + timedelta(hours=2), [(What.TRUNCATED, 5)]),
+        (9, None, [(What.TRUNCATED, 5)]),
+    ],
+)
+def test_a_restore_explains_what_was_known_before_it(
+    number: int, at: datetime | None, faults: list[tuple[What, int]]
+) -> None:
+    kept, anchor = Faults(), Anchor("a backup", number, b"12345678", at)
+    following = Following(CHAIN, [anchor], kept)
+    for one in chained(entry(1, b""), entry(2, b""), restored(), entry(3, b"")):
+        following.add(one)
+    following.end()
+    assert [(fault.what, fault.number) for fault in kept.kept] == faults
+    assert following.superseded == (not faults)
+
+
+def test_a_restore_that_nobody_sealed_explains_nothing() -> None:
+    kept = Faults()
+    following = Following(CHAIN, [Anchor("a backup", 9, b"12345678", NOW)], kept)
+    first, second = chained(entry(1, b""), entry(2, b""))
+    following.add(first)
+    following.add(msgspec.structs.replace(second, action="restored_backup", at=NOW + timedelta(hours=1)))
+    following.end()
+    assert [fault.what for fault in kept.kept] == [What.CHANGED, What.TRUNCATED]
+
+
+# ---------------------------------------------------------------- what is new alone
+
+
+CUT = (
+    "DELETE FROM audit_entries WHERE number > 6; DELETE FROM document_versions WHERE version > 6; "
+    "UPDATE ledger SET audit_number = 6, audit_hash = (SELECT hash FROM audit_entries WHERE number = 6); UPDATE documents "
+    "SET version = 6, content = (SELECT content FROM document_versions WHERE version = 6)"
+)
+
+
+async def recent(store: Store, since: Checkpoint, *anchors: Anchor) -> Looked:
+    return await looked_at_recent(store, CHAIN, Known(anchors), since, at=NOW)
+
+
+async def whole(store: Store) -> Checkpoint:
+    checkpoint = (await looked_at(store, CHAIN, Known(), at=NOW)).checkpoint
+    assert checkpoint is not None
+    return checkpoint
+
+
+async def test_a_look_goes_on_from_where_all_was_sound(filled_file: Path) -> None:
+    async with in_file(filled_file) as store:
+        since = await whole(store)
+        for version in (ENTRIES + 1, ENTRIES + 2):
+            await write(store, version)
+        report, checkpoint = await recent(store, since, of_checkpoint(since))
+        assert (report.sound, report.since, report.entries, report.versions) == (True, ENTRIES, 2, 2)
+        head = await store.position()
+        assert checkpoint is not None
+        assert (checkpoint.number, checkpoint.hash, checkpoint.change) == (10, head.audit_hash, head.change)
+        assert (await recent(store, checkpoint)).report.entries == 0
+
+
+@pytest.mark.parametrize(
+    ("tampering", "faults"),
+    [
+        ("UPDATE audit_entries SET actor = 'her' WHERE number = 9", [(What.CHANGED, 9)]),
+        ("DELETE FROM audit_entries WHERE number = 9", [(What.MISSING, 9), (What.NO_ENTRY, None)]),
+        ("DELETE FROM audit_entries WHERE number = 10", [(What.TRUNCATED, 10)]),
+        (CUT, [(What.MISSING, 8)]),
+        ("UPDATE audit_entries SET hash = zeroblob(32) WHERE number = 8", [(What.REWRITTEN, 8)]),
+        ("UPDATE document_versions SET content = '{}' WHERE version = 9", [(What.CONTENT, 9), (What.HEAD, None)]),
+        ("UPDATE documents SET content = '{}'", [(What.HEAD, None)]),
+        ("DELETE FROM document_versions WHERE version = 9", [(What.NO_VERSION, 9), (What.HEAD, None)]),
+    ],
+)
+async def test_what_is_new_is_looked_at_as_closely(
+    filled_file: Path, tampering: str, faults: list[tuple[What, int | None]]
+) -> None:
+    async with in_file(filled_file) as store:
+        since = await whole(store)
+        await write(store, ENTRIES + 1)
+        async with store.transaction() as transaction:
+            await transaction.add_audit(entry(1, b"", kind="session"))
+    tamper(filled_file, tampering)
+    async with in_file(filled_file) as store:
+        looked = await recent(store, since, of_checkpoint(since))
+    assert (found(looked.report), looked.checkpoint) == (faults, None)
+
+
+async def test_what_a_restore_explained_stays_explained(filled_file: Path) -> None:
+    anchor = Anchor("a backup", ENTRIES + 3, b"12345678", NOW)
+    async with in_file(filled_file) as store:
+        async with store.transaction() as transaction:
+            await transaction.add_audit(restored())
+        since = await whole(store)
+        assert (await recent(store, since, anchor)).report.anchors_superseded == 1
+        later = msgspec.structs.replace(anchor, at=NOW + timedelta(hours=2))
+        assert found((await recent(store, since, later)).report) == [(What.TRUNCATED, ENTRIES + 2)]
+
+
+def test_a_checkpoint_is_kept_and_a_file_that_is_none_is_no_checkpoint(tmp_path: Path) -> None:
+    kept = Checkpoints(tmp_path / "data")
+    assert kept.read() is None
+    checkpoint = Checkpoint(
+        installation="i",
+        number=1,
+        hash=b"h",
+        change=1,
+        at=NOW,
+        whole_at=NOW,
+        chained_since=1,
+        restores=(Restore(1, NOW),),
+    )
+    kept.write(checkpoint)
+    assert kept.read() == checkpoint
+    assert stat.S_IMODE(kept.path.stat().st_mode) == 0o600
+    kept.path.write_text("{")
+    assert kept.read() is None
+    Checkpoints(kept.path).write(checkpoint)  # no folder: it is only told
+
+
+# ---------------------------------------------------------------- a store in one file
+
+
+@asynccontextmanager
+async def in_file(path: Path) -> AsyncIterator[LocalStore]:
     store = LocalStore(path, chain=CHAIN)
     await store.open()
-    for version in range(1, 5):
-        await write(store, version)
-    assert (await auditing.verify(store, CHAIN)).sound
-    await store.close()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def tamper(path: Path, statements: str) -> None:
+    """As somebody would who has the file: without the triggers that are in the way."""
     with closing(sqlite3.connect(path)) as connection, connection:
-        for name in ("audit_entries_are_immutable", "audit_entries_are_not_removed", "document_versions_are_immutable"):
+        for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
             connection.execute(f"DROP TRIGGER {name}")
-        connection.execute("UPDATE audit_entries SET actor = 'her' WHERE number = 2")
-        connection.execute("DELETE FROM audit_entries WHERE number = 3")
-        connection.execute("UPDATE document_versions SET content = '{}' WHERE version = 4")
-    await store.open()
-    seen = await auditing.verify(store, CHAIN)
-    await store.close()
-    assert found(seen) == [
-        (What.CHANGED, 2),
-        (What.MISSING, 3),
-        (What.CONTENT, 4),
-        (What.NO_ENTRY, None),
-        (What.HEAD, None),
-    ]
+        connection.executescript(statements)
+
+
+@pytest.fixture
+async def filled_file(tmp_path: Path) -> Path:
+    path = tmp_path / "store.sqlite"
+    async with in_file(path) as store:
+        await store.found(Installation("0193f0a0-0000-7000-8000-000000000001", 1, NOW))
+        for version in range(1, ENTRIES + 1):
+            await write(store, version)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("tampering", "faults"),
+    [
+        ("UPDATE audit_entries SET actor = 'her' WHERE number = 3", [(What.CHANGED, 3)]),
+        ("DELETE FROM audit_entries WHERE number = 3", [(What.MISSING, 3), (What.NO_ENTRY, None)]),
+        (
+            (
+                "UPDATE audit_entries SET number = 100 WHERE number = 3; UPDATE audit_entries SET number = 3 WHERE number = 4; "
+                "UPDATE audit_entries SET number = 4 WHERE number = 100"
+            ),
+            [(What.REORDERED, 3), (What.REORDERED, 4)],
+        ),
+        ("DELETE FROM audit_entries WHERE number > 7", [(What.TRUNCATED, 8), (What.NO_ENTRY, None)]),
+        (CUT, [(What.TRUNCATED, 7)]),
+        ("UPDATE document_versions SET content = '{}' WHERE version = 4", [(What.CONTENT, 4)]),
+        ("UPDATE documents SET content = '{}'", [(What.HEAD, None)]),
+    ],
+)
+async def test_a_store_in_one_file_is_checked_by_the_same_code(
+    filled_file: Path, tampering: str, faults: list[tuple[What, int | None]]
+) -> None:
+    async with in_file(filled_file) as store:
+        head = await store.position()
+        anchor = Anchor("the backup x", head.audit_number, head.audit_hash[:8], NOW)
+        assert (await auditing.verify(store, CHAIN, [anchor])).sound
+    tamper(filled_file, tampering)
+    async with in_file(filled_file) as store:
+        assert found(await auditing.verify(store, CHAIN, [anchor])) == faults
+        assert (await auditing.verify(store, CHAIN)).sound == (tampering == CUT), "inside the store nothing tells of it"

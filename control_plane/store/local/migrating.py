@@ -11,12 +11,13 @@ from pathlib import Path
 
 from control_plane.schema import files
 from control_plane.schema.files import Migration
-from control_plane.schema.runner import SchemaError
+from control_plane.schema.runner import Plan, SchemaError, Step
 from control_plane.store.local.connections import Damaged
 
 FOLDER = Path(__file__).parent / "migrations"
 APPLICATION_ID = int.from_bytes(b"lmut")
 """What SQLite files of ours carry in their head."""
+LOCKS = "writes to the whole file"
 
 _BOOTSTRAP = """CREATE TABLE schema_migrations (
     number INTEGER NOT NULL,
@@ -32,24 +33,40 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
     found = [row[0] for row in connection.execute("PRAGMA quick_check(3)").fetchall()]
     if found != ["ok"]:
         raise Damaged(f"{path} is damaged: {' '.join(' '.join(found).split())[:300]}; put it aside and restore it")
+    check_owner(connection, path)
+
+
+def check_owner(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises SchemaError for a file of another program."""
     owner = connection.execute("PRAGMA application_id").fetchone()[0]
     if owner != APPLICATION_ID and (owner or connection.execute("SELECT 1 FROM sqlite_schema").fetchall()):
         raise SchemaError(f"{path} belongs to another program. Nothing was changed; choose another file.")
+
+
+def plan(there: dict[int, tuple[str, str]], path: Path, *, exists: bool = True) -> Plan:
+    """What `migrate` would do to a file with these migrations; never raises."""
+    migrations, current = files.read(FOLDER), max(there, default=0)
+    try:
+        pending, problem = _pending(migrations, there, path), ""
+    except SchemaError as error:
+        pending, problem = (), str(error)
+    steps = [Step(one.number, one.name, one.header["What"], (LOCKS,), _duration(one)) for one in pending]
+    return Plan(str(path), exists, current, len(migrations), tuple(steps), problem)
 
 
 def migrate(connection: sqlite3.Connection, path: Path, folder: Path = FOLDER) -> None:
     """Apply what is pending; raises SchemaError, sqlite3.Error."""
     migrations = files.read(folder)
     connection.execute("PRAGMA journal_mode = WAL")
-    if not _pending(migrations, _applied(connection), path):
+    if not _pending(migrations, applied(connection), path):
         return  # most starts need not wait for a lock
     connection.execute("BEGIN IMMEDIATE")
     try:
-        applied = _applied(connection)
-        if not applied:
+        there = applied(connection)
+        if not there:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(_BOOTSTRAP)
-        for migration in _pending(migrations, applied, path):
+        for migration in _pending(migrations, there, path):
             _apply(connection, migration, path)
         connection.execute("COMMIT")
     finally:
@@ -71,6 +88,13 @@ def _apply(connection: sqlite3.Connection, migration: Migration, path: Path) -> 
     )
 
 
+def _duration(migration: Migration) -> str:
+    """The word that `Step.duration` has: an index, and rows that are written, take their time."""
+    text = migration.sql.upper()
+    by_rows = any(word in text for word in ("CREATE INDEX", "CREATE UNIQUE INDEX", "UPDATE ", "INSERT "))
+    return "by rows" if by_rows and migration.number > 1 else "instant"
+
+
 def _statements(sql: str) -> Iterator[str]:
     """The statements of a file one by one: `executescript` would commit first."""
     begun = ""
@@ -81,7 +105,7 @@ def _statements(sql: str) -> Iterator[str]:
             begun = ""
 
 
-def _applied(connection: sqlite3.Connection) -> dict[int, tuple[str, str]]:
+def applied(connection: sqlite3.Connection) -> dict[int, tuple[str, str]]:
     """Number -> name and checksum of what the file says was applied."""
     if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'schema_migrations'").fetchall():
         return {}

@@ -25,7 +25,7 @@ SEALED = keys(str(IDENTITY.to_public()), str(IDENTITY))
 
 def header(**more: object) -> Header:
     given = {"format": FORMAT, "program": "0.1.0", "schema": 11, "made_at": NOW, "occasion": "by_hand"}
-    position = Position(WHOSE, 7, 1, b"\0", 4)
+    position = Position(WHOSE, 7, 1, bytes(32), 4)
     return Header(**{**given, "installation": WHOSE, "position": position, **more})  # type: ignore[arg-type]
 
 
