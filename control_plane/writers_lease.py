@@ -13,6 +13,7 @@ from control_plane.exchange import Exchange, ExchangeError
 LEASE_S = 10.0
 MARGIN_S = 2.0  # clocks run apart, and an answer takes its time: we stop believing in it before Redis does
 RENEW_AFTER_S = 2.0
+UNREACHABLE = "Redis, which says which instance takes changes meanwhile, can't be reached either"
 
 _RENEW = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('PEXPIRE', KEYS[1], ARGV[2]) or 0"
 _RELEASE = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0"
@@ -68,8 +69,18 @@ class WritersLease:
         try:
             holder = await self._asked()
         except ExchangeError:
-            return "Redis, which says which instance takes changes meanwhile, can't be reached either"
+            return UNREACHABLE
         return f"{holder} takes changes meanwhile" if holder else "no instance has begun to take changes; send it again"
+
+    async def refusal(self) -> str:
+        """Why it could not be had here now, as `holder` says it; empty where it could. Takes nothing, and never raises."""
+        if self.held:
+            return ""
+        try:
+            holder = await self._asked()
+        except ExchangeError:
+            return UNREACHABLE
+        return "" if holder in ("", self._instance) else f"{holder} takes changes meanwhile"
 
     async def _holder(self) -> str:
         try:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from control_plane.admin import addresses
 from control_plane.admin.banner import WORDS, shown
+from control_plane.admin.origins import origin
 from control_plane.admin.rendering import page
 from control_plane.admin.visitor import require
 from control_plane.alerts import Alert
@@ -33,7 +34,7 @@ async def acknowledge(request: web.Request) -> web.StreamResponse:
     reason = str((await request.post()).get("reason", "")).strip()
     try:
         await request.app[SERVICES].kept_alerts.acknowledge(
-            request.match_info["id"], Intent(actor=actor, reason=reason)
+            request.match_info["id"], Intent(actor=actor, origin=origin(request), reason=reason)
         )
     except Refused as refused:
         status = 422 if refused.refusal is Refusal.REASON_REQUIRED else 404
@@ -44,11 +45,11 @@ async def acknowledge(request: web.Request) -> web.StreamResponse:
 async def _page(request: web.Request, *, problem: str = "", status: int = 200) -> web.Response:
     kept = request.app[SERVICES].kept_alerts
     cursor = request.query.get("cursor") or None
-    away, found = "", Page[Alert](())
+    unread, found = "", Page[Alert](())
     try:
         found = await kept.page(cursor=cursor, limit=ROWS)
     except StoreError:
-        away = "The history can’t be read while the database is away."
+        unread = "The history can’t be read while the database is away."
     return page(
         request,
         "alerts.html",
@@ -58,7 +59,7 @@ async def _page(request: web.Request, *, problem: str = "", status: int = 200) -
         severities=WORDS,
         cursor=cursor,
         next_cursor=found.next_cursor,
-        away=away,
+        unread=unread,
         problem=problem,
         done=request.query.get("done", ""),
     )

@@ -12,9 +12,11 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from control_plane.admin.rendering import page
+from control_plane.admin.resending import Why, resend
 from control_plane.admin.response_headers import is_ours
+from control_plane.admin.visitor import session_of
 from control_plane.refusals import Refusal, Refused
-from control_plane.store import StoreError
+from control_plane.store import OutcomeUnknownError, ReadOnlyError, StoreError
 
 log = structlog.get_logger("control_plane.admin")
 
@@ -66,10 +68,33 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
         return _page(request, STATUSES.get(refused.refusal, 409), refused.detail)
     except StoreError as error:
         log.warning("admin_store_away", path=request.path, detail=str(error))
-        return _page(request, 503, "")
+        if request.method == "POST" and session_of(request) is not None:
+            return await resend(request, signed_in=True, why=_why(error), status=503)
+        return _page(request, 503, _sentence(error) if isinstance(error, ReadOnlyError) else "")
     except Exception:  # the last stop before a person; the log has it all
         log.exception("admin_failed", path=request.path, method=request.method)
         return _page(request, 500, "")
+
+
+def _why(error: StoreError) -> Why:
+    """What became of a change that the store could not take."""
+    if isinstance(error, OutcomeUnknownError):
+        return Why(
+            "It is not known whether that was saved",
+            f"{_sentence(error)} Look whether it is there before you send it again; what you typed is kept here meanwhile.",
+            look_first=True,
+        )
+    if isinstance(error, ReadOnlyError):
+        return Why(
+            "Not saved: here one can only read",
+            f"{_sentence(error)} What you typed is kept here: leave this page open, and send it again when changes are taken.",
+        )
+    return Why("Not saved: the database is away", f"{WORDS[503]} What you typed is kept here.")
+
+
+def _sentence(error: StoreError) -> str:
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _page(request: web.Request, status: int, detail: str) -> web.Response:

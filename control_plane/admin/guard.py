@@ -11,14 +11,15 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from control_plane.admin import away
 from control_plane.admin.addresses import PREFIX
 from control_plane.admin.rendering import page
+from control_plane.admin.resending import CSRF_FIELD, resend
 from control_plane.admin.response_headers import is_ours
 from control_plane.admin.visitor import COOKIE, SESSION
 from control_plane.services import SERVICES
 from control_plane.tokens import Permission, Session, TokenError
 
-CSRF_FIELD = "csrf"
 CSRF_HEADER = "X-CSRF"
 """htmx sends the word here; a form has it in `CSRF_FIELD`."""
 
@@ -39,11 +40,12 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
     if _is_open(request.path):
         return await handler(request)
     if session is None:
-        return _sign_in_first(request) if safe else await _resend(request, signed_in=False)
+        return _sign_in_first(request) if safe else await resend(request, signed_in=False)
     if not session.actor.may(Permission.READ):
         raise web.HTTPForbidden(text=f"The role “{session.actor.role}” has no pages here; it is for programs.")
+    await away.look(request)
     if not safe and not await _carries_word(request, session):
-        return await _resend(request, signed_in=True)
+        return await resend(request, signed_in=True)
     return await handler(request)
 
 
@@ -92,12 +94,3 @@ async def _carries_word(request: web.Request, session: Session) -> bool:
     if given is None:
         given = str((await request.post()).get(CSRF_FIELD, ""))
     return request.app[SERVICES].tokens.csrf_matches(session, given)
-
-
-async def _resend(request: web.Request, *, signed_in: bool) -> web.Response:
-    """What was typed, kept in a page that can send it again."""
-    posted = await request.post()
-    kept = [(name, value) for name, value in posted.items() if isinstance(value, str) and name != CSRF_FIELD]
-    return page(
-        request, "resend.html", status=403 if signed_in else 401, kept=kept, action=request.path, signed_in=signed_in
-    )

@@ -6,6 +6,7 @@ Counterpart: `control_plane.moving.mending` looks and saves. Never: a change tha
 from aiohttp import web
 
 from control_plane.admin import addresses
+from control_plane.admin.origins import origin
 from control_plane.admin.rendering import page
 from control_plane.admin.visitor import require
 from control_plane.intent import Intent
@@ -24,7 +25,7 @@ async def mend(request: web.Request) -> web.StreamResponse:
     """Save what is certain."""
     actor = require(request, Permission.ADMINISTER)
     posted = await request.post()
-    intent = Intent(actor=actor, reason=str(posted.get("reason", "")).strip())
+    intent = Intent(actor=actor, origin=origin(request), reason=str(posted.get("reason", "")).strip())
     try:
         await request.app[SERVICES].migration.mend(intent)
     except Refused as refused:

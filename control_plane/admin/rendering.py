@@ -12,10 +12,12 @@ import jinja2
 from aiohttp import web
 
 from control_plane.admin import addresses, wording
+from control_plane.admin.away import away
 from control_plane.admin.banner import shown
 from control_plane.admin.navigation import navigation
 from control_plane.admin.static_files import StaticFiles
 from control_plane.admin.visitor import session_of
+from control_plane.conditions import DATABASE_AWAY
 from control_plane.services import SERVICES
 from control_plane.tokens import Permission
 
@@ -61,6 +63,8 @@ def page(request: web.Request, template: str, *, status: int = 200, **values: An
     session = session_of(request)
     services = request.app[SERVICES]
     tokens, may = services.tokens, _may(request)
+    told = () if session is None else shown(services.kept_alerts.open())
+    gone = None if session is None else away(request)
     text = (
         request.app[TEMPLATES]
         .get_template(template)
@@ -70,7 +74,9 @@ def page(request: web.Request, template: str, *, status: int = 200, **values: An
             may=may,
             here=request.path,
             navigation=navigation(request.path, may),
-            alerts=() if session is None else shown(services.kept_alerts.open()),
+            alerts=told,
+            away=gone,
+            banner=[one for one in told if gone is None or one.alert.id != DATABASE_AWAY],
             **values,
         )
     )

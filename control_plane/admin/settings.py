@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 
 from control_plane.admin import addresses
+from control_plane.admin.origins import origin
 from control_plane.admin.rendering import page
 from control_plane.admin.switching import whole
 from control_plane.admin.visitor import require
@@ -37,7 +38,7 @@ async def save(request: web.Request) -> web.StreamResponse:
     if problems:
         return await _page(request, typed, problems, reason, status=422)
     settings = msgspec.convert({name: _number(text) for name, text in typed.items()}, InstallationSettings)
-    intent = Intent(actor=actor, reason=reason, expected_version=whole(posted.get("change")))
+    intent = Intent(actor=actor, origin=origin(request), reason=reason, expected_version=whole(posted.get("change")))
     try:
         await request.app[SERVICES].adjustable.put(settings, intent)
     except Refused as refused:

@@ -18,13 +18,13 @@ import structlog
 from control_plane.alerts import Alerts
 from control_plane.store.events import EventStore
 from control_plane.store.interface import AwayError, OutcomeUnknownError, ReadOnlyError, Store, StoreError, Transaction
-from control_plane.store.local import LocalStore
+from control_plane.store.local import LocalStore, Provisional
 from control_plane.store.mirror.identity import Verdict
 from control_plane.store.mirror.keeping import MirrorFile
 from control_plane.store.mirror.lease import Lease
 from control_plane.store.mirror.reading import Block, EitherReader
 from control_plane.store.mirror.recovery import ForeignError, Recovery
-from control_plane.store.mirror.sides import Approve, Primary, Sources
+from control_plane.store.mirror.sides import Approve, Primary, Sources, nothing_wrong
 from control_plane.store.mirror.standing import LEVEL, Standing, State
 from control_plane.store.records import Installation, Kind, Position, Record
 
@@ -45,10 +45,6 @@ log = structlog.get_logger("mirror")
 def standing_of(store: Store) -> Standing:
     """How a store and its mirror stand to each other."""
     return store.standing() if isinstance(store, MirroredStore) else LEVEL
-
-
-async def _nothing_wrong(*_: object) -> str:
-    return ""
 
 
 class MirroredStore(EitherReader):
@@ -74,7 +70,7 @@ class MirroredStore(EitherReader):
         self._lease = lease
         self._alerts = alerts
         self.prepare = prepare
-        self.approve: Approve = _nothing_wrong
+        self.approve: Approve = nothing_wrong
         """Asked of each document that is replayed onto a database that has gone on."""
 
         async def approve(transaction: Transaction, kind: Kind, document_id: str, content: bytes, deleted: bool) -> str:
@@ -127,6 +123,14 @@ class MirroredStore(EitherReader):
         age = 0.0 if level else time.monotonic() - self._level_at
         behind = self._state is State.PRIMARY and self._file.behind
         return Standing(self._state, self._outbox, behind, round(age, 1), self._problem)
+
+    async def refusal(self) -> str:
+        """Why nothing can be changed here while the mirror answers; empty where it can. Never raises."""
+        return self._barred or await self._lease.refusal()
+
+    async def waiting(self) -> list[Provisional]:
+        """What the database has not got yet, in order."""
+        return await self._mirror.outbox() if self._outbox else []
 
     async def usable(self) -> None:
         """Wait until somebody can answer; where the mirror can, the database is not waited for longer than a moment."""

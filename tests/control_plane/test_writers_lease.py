@@ -35,10 +35,12 @@ async def test_one_of_two_has_it_and_the_other_says_who(exchange: Exchange, keys
     assert not other.held
     assert await other.elsewhere()
     assert not await one.elsewhere()
-    assert await other.holder() == "one:1 takes changes meanwhile"
+    assert await other.holder() == await other.refusal() == "one:1 takes changes meanwhile"
+    assert await one.refusal() == ""
     await other.release()
     assert not await other.hold(), "nobody ends what another one holds"
     await one.release()
+    assert await other.refusal() == "", "it could have it"
     assert await other.hold()
     assert not await one.hold()
 

@@ -25,6 +25,9 @@ class Lease(Protocol):
     async def holder(self) -> str:
         """Who has it, as the end of a sentence for people; never raises."""
 
+    async def refusal(self) -> str:
+        """Why it could not be had here now, as `holder` says it; empty where it could. Takes nothing, and never raises."""
+
 
 class Alone:
     """There is no other instance: nobody has to be asked."""
@@ -45,3 +48,7 @@ class Alone:
     async def holder(self) -> str:
         """This one."""
         return "this instance takes changes"
+
+    async def refusal(self) -> str:
+        """Nothing stands in the way."""
+        return ""

@@ -56,6 +56,9 @@ class Elsewhere:
     async def holder(self) -> str:
         return "alpha:8081 takes changes meanwhile"
 
+    async def refusal(self) -> str:
+        return await self.holder()
+
 
 @pytest.fixture
 async def wire(database_url: str) -> AsyncIterator[Wire]:
