@@ -146,9 +146,9 @@ class MirroredStore(EitherReader):
     async def open(self) -> None:
         """Open the mirror; what it has can be read at once. The database is `keep`'s affair."""
         await self._file.open()
+        self._outbox = len(await self._mirror.outbox())
         if (await self._mirror.position()).installation is not None:
             self._state = State.MIRROR
-            self._outbox = len(await self._mirror.outbox())
 
     async def close(self) -> None:
         """Let go of both."""

@@ -5,6 +5,7 @@ Counterpart: `store.py` is what the rest of the service sees. Never: SQL anywher
 
 from control_plane.store.local.connections import Damaged
 from control_plane.store.local.outbox import Provisional
+from control_plane.store.local.salvage import Salvaged
 from control_plane.store.local.store import LocalStore
 
-__all__ = ["Damaged", "LocalStore", "Provisional"]
+__all__ = ["Damaged", "LocalStore", "Provisional", "Salvaged"]

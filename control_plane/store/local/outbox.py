@@ -28,25 +28,32 @@ class Provisional(Struct, frozen=True, kw_only=True):
 
 def add(connection: sqlite3.Connection, changeset: str, base: Position, records: Sequence[Record]) -> None:
     """Put a changeset at the end, within the transaction that wrote it."""
-    values = (changeset, msgspec.json.encode(base).decode(), msgspec.json.encode(records).decode())
+    put(connection, Provisional(changeset=changeset, base=base, records=tuple(records), at=datetime.now(UTC)))
+
+
+def put(connection: sqlite3.Connection, one: Provisional) -> None:
+    """Put a changeset at the end as it is; nothing happens where it waits already."""
+    values = (one.changeset, msgspec.json.encode(one.base).decode(), msgspec.json.encode(one.records).decode())
     connection.execute(
-        "INSERT INTO outbox (changeset, base, records, at) VALUES (?, ?, ?, ?)",
-        (*values, statements.instant(datetime.now(UTC))),
+        "INSERT INTO outbox (changeset, base, records, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (*values, statements.instant(one.at)),
     )
 
 
 def waiting(connection: sqlite3.Connection) -> list[Provisional]:
     """What waits, in the order in which it was written."""
     rows = connection.execute("SELECT changeset, base, records, at FROM outbox ORDER BY number").fetchall()
-    return [
-        Provisional(
-            changeset=row["changeset"],
-            base=msgspec.json.decode(row["base"], type=Position),
-            records=msgspec.json.decode(row["records"], type=tuple[Record, ...]),
-            at=datetime.fromisoformat(row["at"]),
-        )
-        for row in rows
-    ]
+    return [provisional(row) for row in rows]
+
+
+def provisional(row: sqlite3.Row) -> Provisional:
+    """A changeset; raises ValueError, MsgspecError for what nobody wrote like that."""
+    return Provisional(
+        changeset=row["changeset"],
+        base=msgspec.json.decode(row["base"], type=Position),
+        records=msgspec.json.decode(row["records"], type=tuple[Record, ...]),
+        at=datetime.fromisoformat(row["at"]),
+    )
 
 
 def remove(connection: sqlite3.Connection, changeset: str) -> None:

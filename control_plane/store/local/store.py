@@ -19,10 +19,11 @@ import uuid_utils
 
 from control_plane.store.chain import Chain
 from control_plane.store.interface import StoreError
-from control_plane.store.local import carrying, migrating, outbox, statements
+from control_plane.store.local import carrying, migrating, outbox, salvage, statements
 from control_plane.store.local.connections import WAIT_S, Connection, create_file, store_errors
 from control_plane.store.local.outbox import Provisional
 from control_plane.store.local.reader import LocalReader, Run
+from control_plane.store.local.salvage import Salvaged
 from control_plane.store.local.transaction import LocalTransaction, next_change
 from control_plane.store.records import Installation, Position, Record, SignInRecord
 
@@ -131,6 +132,18 @@ class LocalStore(LocalReader):
     async def outbox(self) -> list[Provisional]:
         """What was written provisionally and is not settled, in order."""
         return await self._read(outbox.waiting)
+
+    async def salvage(self, damaged: Path) -> Salvaged:
+        """Let what can be read of another file's outbox wait in this one's; raises StoreError."""
+        found = await asyncio.to_thread(salvage.read, damaged, self._chain)
+
+        def work(connection: sqlite3.Connection) -> None:
+            for one in found.changesets:
+                outbox.put(connection, one)
+
+        async with self._alone() as writer:
+            await writer.run(work)
+        return found
 
     async def settled(self, changeset: str) -> None:
         """Take a changeset out of the outbox: the other store has it, or keeps it as a conflict. Harmless again."""

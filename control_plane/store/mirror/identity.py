@@ -59,6 +59,13 @@ def judge(facts: Facts) -> Verdict:
     theirs, ours, base = facts.theirs, facts.ours, facts.base
     empty = theirs.audit_number == 0 and facts.newest == 0
     if ours.installation is None:
+        # What waits was salvaged from a damaged file; it says whose it is.
+        if (
+            base.installation is not None
+            and theirs.installation is not None
+            and theirs.installation.id != base.installation.id
+        ):
+            return Verdict.FOREIGN
         return Verdict.FOUND if empty and theirs.installation is None else Verdict.ADOPT
     if empty and (base.audit_number or base.change or facts.waiting):
         return Verdict.RESTORE

@@ -16,7 +16,7 @@ import structlog
 from control_plane.alerts import Alerts, Severity
 from control_plane.schema.runner import SchemaError
 from control_plane.store.interface import AwayError, StoreError
-from control_plane.store.local import Damaged, LocalStore
+from control_plane.store.local import Damaged, LocalStore, Salvaged
 from control_plane.store.mirror.settled import settled
 from control_plane.store.mirror.sides import Primary
 from control_plane.store.records import Record
@@ -25,6 +25,8 @@ FILE_NAME = "mirror.db"
 FILLED_AT_ONCE = 20_000  # changes; a larger mirror is filled beside the work, and writers don't wait for it
 UNWRITABLE, DAMAGED = "mirror_unwritable", "mirror_damaged"
 SUFFIXES = ("", "-wal", "-shm")
+UNREAD = ".unread"
+"""At the end of the name of a damaged file whose outbox was not looked for yet."""
 
 log = structlog.get_logger("mirror")
 
@@ -66,6 +68,7 @@ class MirrorFile:
             self._path = Path(await asyncio.to_thread(tempfile.mkdtemp)) / FILE_NAME
             self.store = self._make(self._path)
             await self.store.open()
+        await self._salvage()  # who put one aside may have been killed before
 
     async def close(self) -> None:
         """Let go of it."""
@@ -160,22 +163,47 @@ class MirrorFile:
 
     async def _put_aside(self, error: StoreError | None) -> None:
         await self.store.close()
-        aside = self._path.with_name(f"{self._path.name}.damaged-{self._clock():%Y%m%dT%H%M%S}")
-        for suffix in SUFFIXES:
-            with suppress(FileNotFoundError):
-                source = self._path.with_name(self._path.name + suffix)
-                await asyncio.to_thread(source.replace, aside.with_name(aside.name + suffix))
-        self._alerts.report(
-            DAMAGED,
-            Severity.WARNING,
-            "The mirror's file was damaged. It was put aside, and a new one is filled from the database.",
-            "See whether the disk of CONTROL_PLANE_DATA_DIR is sound. The damaged file can be deleted, unless changes were "
-            "made while the database was away: keep it then for whoever can read SQLite.",
-            f"{aside}{'' if error is None else f': {error}'}",
+        await self._rename(
+            self._path, self._path.with_name(f"{self._path.name}.damaged-{self._clock():%Y%m%dT%H%M%S}{UNREAD}")
         )
         self.store = self._make(self._path)
         await self.store.open()
         self._damaged, self._anew, self.behind = False, True, True
+        await self._salvage("" if error is None else str(error))
+
+    async def _salvage(self, problem: str = "") -> None:
+        """Let changes that wait in files that were put aside wait in the new one, and tell of the files."""
+        for unread in sorted(self._path.parent.glob(f"{self._path.name}.damaged-*{UNREAD}")):
+            found = await self.store.salvage(unread)
+            aside = unread.with_name(unread.name.removesuffix(UNREAD))
+            await self._rename(unread, aside)
+            log.warning("mirror_put_aside", file=str(aside), salvaged=len(found.changesets), lost=found.lost)
+            self._tell_damaged(aside, found, problem)
+
+    async def _rename(self, one: Path, other: Path) -> None:
+        """The file last: as long as it has its name, the rest has to be there."""
+        for suffix in reversed(SUFFIXES):
+            with suppress(FileNotFoundError):
+                source = one.with_name(one.name + suffix)
+                await asyncio.to_thread(source.replace, other.with_name(other.name + suffix))
+
+    def _tell_damaged(self, aside: Path, found: Salvaged, problem: str) -> None:
+        lost = "; ".join(found.lost)
+        self._alerts.report(
+            DAMAGED,
+            Severity.CRITICAL if lost else Severity.WARNING,
+            "The mirror's file was damaged. It was put aside, and a new one is filled from the database."
+            + (" Changes that waited in it could not be read." if lost else ""),
+            "See whether the disk of CONTROL_PLANE_DATA_DIR is sound. "
+            + (
+                "If changes were made while the database was away, compare with the audit that you remember, and keep the file for "
+                "whoever can read SQLite (`sqlite3 FILE .recover`)."
+                if lost
+                else "Nothing that waited in it is missing: the file can be deleted."
+            ),
+            f"{aside}{problem and ': '}{problem}; {len(found.changesets)} changes that waited were read"
+            + (f"; not read: {lost}" if lost else ""),
+        )
 
 
 async def _each(records: Sequence[Record]) -> AsyncIterator[Record]:

@@ -114,8 +114,10 @@ class Recovery:
     async def _act(self, verdict: Verdict, facts: Facts, mirror: LocalStore, waiting: Sequence[Provisional]) -> None:
         if verdict is Verdict.FOUND:
             await self._found(facts)
+            await self._take_up(waiting)
         elif verdict is Verdict.ADOPT:
             await self._primary.found(self._new_installation())
+            await self._take_up(waiting)
         elif verdict is Verdict.FOLLOW:
             await mirror.load(self._primary.records(facts.ours), facts.theirs.installation)
         elif verdict is Verdict.REPLAY:
@@ -141,7 +143,13 @@ class Recovery:
                 await self._primary.load(source.records(), _next_epoch(source.installation), onto=facts.theirs)
                 await self._tell_restored(source.name, "The database and its mirror were empty.")
                 return
-        await self._primary.found(self._new_installation())
+        known = facts.base.installation
+        await self._primary.found(self._new_installation() if known is None else _next_epoch(known))
+
+    async def _take_up(self, salvaged: Sequence[Provisional]) -> None:
+        """What waited in a damaged mirror: there is nothing left of what it was made from but the database itself."""
+        if salvaged:
+            await self._rebase(self._primary, salvaged)
 
     async def _bring(self, facts: Facts, mirror: LocalStore, behind: Facts | None) -> None:
         """Write what the mirror has into the database, all of it or what came after where it is."""
@@ -186,7 +194,7 @@ class Recovery:
             f"epoch {0 if known is None else known.epoch}.",
         )
 
-    async def _rebase(self, mirror: LocalStore, waiting: Sequence[Provisional]) -> None:
+    async def _rebase(self, mirror: Reader, waiting: Sequence[Provisional]) -> None:
         replay = Replay(self._primary, mirror, self._approve, self._clock)
         done = await replay.run(waiting)
         log.info("outbox_rebased", applied=done.applied, known=done.known, conflicts=done.conflicts)
@@ -220,7 +228,7 @@ class Recovery:
         return str(target)
 
     def _refuse(self, facts: Facts, mirror: LocalStore) -> None:
-        ours, theirs = facts.ours.installation, facts.theirs.installation
+        ours, theirs = facts.ours.installation or facts.base.installation, facts.theirs.installation
         theirs_id = "nobody's" if theirs is None else theirs.id
         self._alerts.report(
             FOREIGN,

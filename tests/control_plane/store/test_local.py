@@ -4,6 +4,7 @@ Counterpart: `test_stores.py` has what every store does.
 """
 
 import asyncio
+import base64
 import signal
 import sqlite3
 import stat
@@ -11,15 +12,17 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime
+from hashlib import sha256
 from operator import methodcaller
 from pathlib import Path
 from typing import cast
 
+import msgspec
 import pytest
 
 from control_plane.schema.runner import SchemaError
 from control_plane.store import Installation, Kind, Record, Shelf, StoredAudit, StoredVersion, StoreError
-from control_plane.store.local import Damaged, LocalStore
+from control_plane.store.local import Damaged, LocalStore, salvage
 from control_plane.store.local.migrating import migrate
 from tests.control_plane.plane import CHAIN
 
@@ -305,3 +308,56 @@ async def test_all_but_the_outbox_is_replaced_or_nothing(store: LocalStore, tmp_
     assert await store.position() == await primary.position()
     assert len(await store.outbox()) == 1
     await primary.close()
+
+
+# ---------------------------------------------------------------- what a damaged file's outbox still says
+
+
+async def _provisionally(store: LocalStore, names: str) -> None:
+    for name in names:
+        content = f'{{"id":"{name}","note":"{name * 9_000}"}}'.encode()  # a change has pages of its own
+        async with store.transaction(provisional=True) as transaction:
+            await transaction.put(Kind.SEGMENT, name, version(1, content))
+            digest = sha256(content).hexdigest()
+            await transaction.add_audit(msgspec.structs.replace(ENTRY, subject=name, version_after=1, digest=digest))
+
+
+def _root_page(file: Path, table: str) -> int:
+    with closing(sqlite3.connect(file)) as connection:
+        row = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+    return int(row[0])
+
+
+async def test_what_waited_in_a_damaged_file_is_read_change_by_change(file: Path, tmp_path: Path) -> None:
+    damaged, other = LocalStore(file, chain=CHAIN), LocalStore(tmp_path / "other", chain=CHAIN)
+    await damaged.open()
+    await damaged.found(OURS)
+    await _provisionally(damaged, "abc")
+    written = await damaged.outbox()
+    await damaged.close()
+    content = file.read_bytes().replace(base64.b64encode(b"b" * 300), base64.b64encode(b"b" * 299 + b"x"))
+    file.write_bytes(content)
+    with file.open("r+b") as edited:
+        edited.seek((_root_page(file, "audit_entries") - 1) * 4096)
+        edited.write(b"x" * 4096)
+    with pytest.raises(Damaged):
+        await damaged.open()
+    await other.open()
+    found = await other.salvage(file)
+    assert list(found.changesets) == [written[0], written[2]]
+    assert found.lost == ("change 2: the segment b is not what was saved",)
+    assert (await other.salvage(file)).changesets == found.changesets
+    assert await other.outbox() == [written[0], written[2]], "once"
+    await other.close()
+
+
+@pytest.mark.parametrize("bytes_kept", [0, 100, 4096 * 3])
+async def test_a_file_that_nothing_can_be_read_of_is_said_to_be_one(file: Path, bytes_kept: int) -> None:
+    store = LocalStore(file, chain=CHAIN)
+    await store.open()
+    await _provisionally(store, "a")
+    await store.close()
+    file.write_bytes(file.read_bytes()[:bytes_kept] + b"x" * 9_000)
+    found = salvage.read(file, CHAIN)
+    assert found.changesets == ()
+    assert found.lost != ()

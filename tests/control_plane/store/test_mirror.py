@@ -74,6 +74,9 @@ def facts(theirs: Position, ours: Position, *, base: Position | None = None, **m
         (facts(at(4), at(3), base_in_theirs=False), Verdict.PARTED),
         (facts(at(3), at(3), theirs_in_base=False, base_in_theirs=False), Verdict.PARTED),
         (facts(at(3, whose=OTHER), at(3)), Verdict.FOREIGN),
+        (facts(at(3), NOWHERE, base=at(3)), Verdict.ADOPT),
+        (facts(NOWHERE, NOWHERE, base=at(3)), Verdict.FOUND),
+        (facts(at(3, whose=OTHER), NOWHERE, base=at(3)), Verdict.FOREIGN),
         (facts(at(3, whose=None), at(3), theirs_in_base=False), Verdict.FOREIGN),
     ],
 )
