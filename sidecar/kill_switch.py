@@ -60,7 +60,7 @@ class KillSwitch:
     async def _look(self) -> None:
         try:
             self.by_file = await asyncio.to_thread(_is_there, self._file)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:  # the last one: the system has no thread to spare
             if self._readable:
                 _log.error("kill_switch_unreadable", file=self._file, error=str(error), stays=self.by_file)
             self._readable = False

@@ -1,12 +1,15 @@
 """Everything off: by a file, by the supervisor's word, and what a visitor gets then."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sidecar.kill_switch import KillSwitch
+from sidecar.kill_switch import LOOK_EVERY_S, KillSwitch
 from tests.sidecar.one_headline import NEW, PAGE, counted, variant, weighing
 from tests.sidecar.waiting import until
 from tests.sidecar.wire import answering, client, headline, html, origin, response, serving, table
@@ -18,8 +21,8 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 @asynccontextmanager
-async def watching(file: Path | str) -> AsyncIterator[KillSwitch]:
-    switch = KillSwitch(str(file), every_s=0.01)
+async def watching(file: Path | str, every_s: float = 0.01) -> AsyncIterator[KillSwitch]:
+    switch = KillSwitch(str(file), every_s=every_s)
     await switch.start()
     try:
         yield switch
@@ -89,6 +92,44 @@ async def test_a_file_in_a_folder_that_is_not_there_is_not_there(tmp_path: Path)
     for file in (tmp_path / "no" / "off", tmp_path / "plain" / "off"):
         async with watching(file) as switch:
             assert (switch.off, switch._readable) == (False, True)
+
+
+class Pool(ThreadPoolExecutor):
+    """Threads, and how often one was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.asked = 0
+
+    def submit(self, *work: Any, **more: Any) -> Any:
+        self.asked += 1
+        return super().submit(*work, **more)
+
+
+async def test_a_system_without_a_thread_to_spare_ends_no_watch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loop, none_left = asyncio.get_running_loop(), ThreadPoolExecutor(1)
+    none_left.shutdown()  # which refuses as the system does: RuntimeError
+    async with watching(tmp_path / "off") as switch:
+        loop.set_default_executor(none_left)
+        await until(lambda: switch._readable is False)
+        loop.set_default_executor(Pool())
+        (tmp_path / "off").touch()
+        await until(lambda: switch.off)
+    assert capsys.readouterr().out.count("kill_switch_unreadable") == 1
+
+
+async def test_the_file_is_looked_at_once_a_second_and_no_more_after_the_end(tmp_path: Path) -> None:
+    assert LOOK_EVERY_S == 1.0, "so the documents say"
+    pool = Pool()
+    asyncio.get_running_loop().set_default_executor(pool)
+    async with watching(tmp_path / "off", every_s=3600) as switch:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert pool.asked == 1
+    assert switch._watching is not None
+    assert switch._watching.done()
 
 
 VARIANT = variant()
