@@ -19,7 +19,7 @@ from control_plane.store.local import outbox
 from control_plane.store.local.outbox import Provisional
 from control_plane.store.records import AuditRecord, DocumentRecord
 
-STEPS_MAX = 10_000  # numbers that are tried where nobody knows the last one
+STEPS_MAX = 10_000  # numbers that are tried in vain
 _NEXT = "SELECT number, changeset, base, records, at FROM outbox WHERE number > ? ORDER BY number LIMIT 1"
 
 
@@ -52,7 +52,7 @@ def _read(connection: sqlite3.Connection, chain: Chain, found: list[Provisional]
         except sqlite3.Error as error:
             after += 1
             unread.append(after)
-            if last is None and len(unread) > STEPS_MAX:
+            if len(unread) > STEPS_MAX:  # the last one may be damaged too
                 raise sqlite3.DatabaseError(f"nothing of it can be read ({error})") from error
             continue
         if row is None:
