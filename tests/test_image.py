@@ -72,7 +72,9 @@ def test_every_service_is_confined(compose: dict[str, dict[str, dict[str, object
             assert str(port).startswith("127.0.0.1:"), f"{name} publishes {port} to the network"
 
 
-def test_who_finishes_what_is_in_progress_is_not_killed_before(compose: dict[str, dict[str, dict[str, object]]]) -> None:
+def test_who_finishes_what_is_in_progress_is_not_killed_before(
+    compose: dict[str, dict[str, dict[str, object]]],
+) -> None:
     """A container engine waits ten seconds, unless it is told otherwise."""
     defaults = SidecarSettings(upstream="http://127.0.0.1:1")
     needed_s = defaults.unready_s + defaults.drain_s + KILL_MARGIN_S

@@ -22,6 +22,7 @@ from control_plane.store.local import LocalStore, Provisional
 from control_plane.store.mirror.identity import Verdict
 from control_plane.store.mirror.keeping import MirrorFile
 from control_plane.store.mirror.lease import Lease
+from control_plane.store.mirror.patience import Patience, unheard
 from control_plane.store.mirror.reading import Block, EitherReader
 from control_plane.store.mirror.recovery import ForeignError, Recovery
 from control_plane.store.mirror.sides import Approve, Primary, Sources, nothing_wrong
@@ -30,7 +31,6 @@ from control_plane.store.records import Installation, Kind, Position, Record
 
 T = TypeVar("T")
 
-PATIENCE_S = 1.0  # an answer that takes longer makes us ask whether the server is there at all
 TURN_S = 25.0  # a writer of this instance waits no longer for the one before it
 LOOK_INTERVAL_S = 1.0
 RETRY_INTERVAL_S = 0.5  # between looks for a database that is away
@@ -66,6 +66,7 @@ class MirroredStore(EitherReader):
         Whatever it raises as StoreError means that the database is away; ReadOnlyError, that nothing may be written.
         """
         self._primary = primary
+        self._patiently = Patience(primary)
         self._file = mirror
         self._lease = lease
         self._alerts = alerts
@@ -321,7 +322,7 @@ class MirroredStore(EitherReader):
     async def _surely(self, mirrored: Coroutine[None, None, None]) -> None:
         """Let the mirror have what the database just saved, even if nobody waits; not acknowledged if the database is gone."""
         task = asyncio.create_task(mirrored)
-        task.add_done_callback(_unheard)
+        task.add_done_callback(unheard)
         try:
             await asyncio.shield(task)
         except AwayError as error:
@@ -468,20 +469,6 @@ class MirroredStore(EitherReader):
                 await self._lost(error)
         return await question(self._fallback())
 
-    async def _patiently(self, answer: Awaitable[T]) -> T:
-        """An answer; where it takes long, AwayError unless the server still greets a new connection."""
-        task = asyncio.ensure_future(answer)
-        try:
-            done, _ = await asyncio.wait({task}, timeout=PATIENCE_S)
-            if not done:
-                await self._primary.probe()
-            return await task
-        except BaseException:
-            if not task.done():
-                task.add_done_callback(_unheard)
-                task.cancel()
-            raise
-
     @asynccontextmanager
     async def _its_turn(self) -> AsyncIterator[None]:
         """One writer of this instance at a time: it holds one connection, and the mirror hears of changes in their order."""
@@ -494,9 +481,3 @@ class MirroredStore(EitherReader):
             yield
         finally:
             self._turn.release()
-
-
-def _unheard(task: "asyncio.Task[object]") -> None:
-    """Nobody waits for it any more."""
-    if not task.cancelled():
-        task.exception()

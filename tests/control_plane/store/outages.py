@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit, urlunsplit
 
+import asyncpg
+
 from control_plane.alerts import Alerts
 from control_plane.schema import address, runner
 from control_plane.store import Kind, Stored, StoredAudit, StoredVersion, StoreError, Transaction
@@ -206,3 +208,14 @@ async def chain_is_sound(store: MirroredStore | PostgresStore | LocalStore) -> b
 def stored(found: Stored | None) -> Stored:
     assert found is not None
     return found
+
+
+async def execute(url: str, *statements: str) -> None:
+    connection = await asyncpg.connect(url)
+    for statement in statements:
+        await connection.execute(statement)
+    await connection.close()
+
+
+async def mirror_of(made: Instance) -> LocalStore:
+    return made.store._mirror
