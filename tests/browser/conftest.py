@@ -93,7 +93,7 @@ async def plane(
     )
     plane = application.create(settings)
     async with application.serving(plane, "127.0.0.1", 0) as port:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while plane[SERVICES].health.starting:
                 await asyncio.sleep(0.01)
         yield plane, f"http://127.0.0.1:{port}"

@@ -20,7 +20,7 @@ from control_plane.store import Chain
 from control_plane.tokens import Role
 
 API = "/api/layout-mutation"
-DEADLINE_S = 60.0
+DEADLINE_S = 90.0
 CHAIN = Chain([b"k" * 32])
 
 

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Self
 
-START_S_MAX = 10.0
+START_S_MAX = 40.0
 
 Response = bytes | Callable[[], bytes]
 """A whole response, head and body; a function for one that differs each time."""

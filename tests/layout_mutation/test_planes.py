@@ -18,7 +18,7 @@ from layout_mutation.embedded.ports import free_port
 from tests.layout_mutation.running_up import ROOT, wait_for
 from tests.layout_mutation.typed import FOREIGN
 
-DEADLINE_S = 30
+DEADLINE_S = 90
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ async def test_stopping_lets_a_request_in_progress_finish() -> None:
 
     async with origin(script) as site, serving(site.url, drain_s=5) as sidecar, client(sidecar.port) as visitor:
         await visitor.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not site.heads:
                 await asyncio.sleep(0.01)
         closing = asyncio.create_task(sidecar.application.close())
@@ -72,7 +72,7 @@ async def test_stopping_does_not_wait_for_ever() -> None:
 
     async with origin(script) as site, serving(site.url, drain_s=0.1) as sidecar, client(sidecar.port) as visitor:
         await visitor.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not site.heads:
                 await asyncio.sleep(0.01)
         await asyncio.wait_for(sidecar.application.close(), 5)

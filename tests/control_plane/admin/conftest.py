@@ -81,7 +81,7 @@ async def plane(settings: ControlPlaneSettings) -> AsyncIterator[tuple[web.Appli
 async def running(plane: web.Application) -> AsyncIterator[int]:
     """Serve it, once its database is up to date; the port."""
     async with application.serving(plane, "127.0.0.1", 0) as port:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while plane[SERVICES].health.starting:
                 await asyncio.sleep(0.01)
         yield port

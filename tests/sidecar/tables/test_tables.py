@@ -22,7 +22,7 @@ from tests.sidecar.waiting import until
 
 
 async def subscribed(publisher: Publisher, count: int = 1) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (await publisher.redis.pubsub_numsub(publisher.keys.tables))[0][1] < count:
             await asyncio.sleep(0.005)
 
@@ -414,7 +414,7 @@ async def test_the_fleet_hears_of_acceptance_and_refusal_and_of_leaving(follow: 
         return {} if found is None else msgspec.json.decode(found)
 
     async def reported(**expected: object) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not expected.items() <= (await entry()).items():
                 await asyncio.sleep(0.005)
 

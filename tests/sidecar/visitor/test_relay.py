@@ -248,6 +248,6 @@ async def test_a_visitor_who_takes_nothing_is_given_up() -> None:
                 await loop.sock_connect(receiver, ("127.0.0.1", sidecar.port))
                 await loop.sock_sendall(receiver, f"GET {target} HTTP/1.1\r\nHost: shop.example\r\n\r\n".encode())
                 assert await loop.sock_recv(receiver, 100)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     while sidecar.application.server.connections:
                         await asyncio.sleep(0.02)
