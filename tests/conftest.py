@@ -10,6 +10,8 @@ Counterpart: `.ci/run` installs the packages; `tests/servers.py` and `tests/cont
 
 import os
 import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TypeVar
@@ -29,8 +31,32 @@ FIGURES = pytest.StashKey[list[str]]()
 
 SLOW = tuple(Path(__file__).parent / name for name in ("end_to_end/faults", "end_to_end", "browser", "deploy"))
 
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES_MIN = 4 * 1024**3
+"""Several times what all servers of a run write."""
+
 BEYOND_PATH = ("/usr/sbin", "/usr/local/sbin", "/usr/lib/postgresql/15/bin")
 """Where Debian puts servers, and an ordinary user's PATH does not look."""
+
+
+def pytest_configure() -> None:
+    """What tests write again and again stays in memory, and programs that they start are compiled once.
+
+    A database is hundreds of files: on a disk, making and removing one costs ten times what it does in memory. `TMPDIR`
+    says otherwise, as does a small or locked /dev/shm, which is what containers have.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+    if "TMPDIR" not in os.environ and _has_room(MEMORY):
+        os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+
+
+def _has_room(folder: Path) -> bool:
+    """Whether servers may run in a folder, with their data and their programs."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return False
+    there = os.statvfs(folder)
+    return there.f_bavail * there.f_frsize >= MEMORY_BYTES_MIN and not there.f_flag & os.ST_NOEXEC
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

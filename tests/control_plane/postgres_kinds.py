@@ -34,7 +34,13 @@ KINDS = ("postgres-18", "postgres-16", "postgres-15", "supabase", "pgbouncer", "
 USER = "layout_mutation"
 START_S_MAX = 60.0
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
-THROW_AWAY = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=100")
+THROW_AWAY = (
+    "fsync=off",
+    "full_page_writes=off",
+    "synchronous_commit=off",
+    "max_wal_size=128MB",
+    "max_connections=100",
+)
 SUPABASE_ROLES = """
 CREATE ROLE supabase_admin SUPERUSER LOGIN PASSWORD '{password}';
 CREATE ROLE anon NOLOGIN NOINHERIT;
