@@ -2,9 +2,10 @@
 
 `tests/conftest.py` names this module in `pytest_plugins`. A test asks for
 
-- `database_url`: an empty database of its own, dropped afterwards;
+- `database_url`: a database of its own with the newest schema and no rows, dropped afterwards;
+- `empty_url`: one with nothing in it at all, for what is about making the schema;
 - `redis_url`: a Valkey (or Redis) server, and `redis_environment`: the <env> of the key names that are this test's own;
-- `postgres_server`: the server behind `database_url`, by its URL;
+- `postgres_server`: the server behind both, by its URL;
 - `server_folder`: an empty folder that the servers' user can reach, for a test that starts, kills and restarts an
   `EmbeddedPostgres(server_folder / "postgres", password=…, durable=False)` or an `EmbeddedValkey(…)` of its own.
 
@@ -28,6 +29,7 @@ import asyncpg
 import pytest
 import redis
 
+from control_plane.schema.runner import migrate
 from layout_mutation.embedded.postgres import EmbeddedPostgres
 from layout_mutation.embedded.valkey import EmbeddedValkey
 
@@ -39,6 +41,8 @@ def postgres_server() -> Iterator[str]:
     """The URL of a database on a server where databases may be created."""
     if url := os.environ.get("DATABASE_URL"):
         yield url
+        if url in _MIGRATED:
+            wait_for(execute(url, f"DROP DATABASE {_name(_MIGRATED[url])} WITH (FORCE)"))
         return
     folder = new_server_folder()
     try:
@@ -50,6 +54,55 @@ def postgres_server() -> Iterator[str]:
 
 @pytest.fixture
 def database_url(postgres_server: str) -> Iterator[str]:
+    """The URL of a database with the newest schema and no rows, dropped afterwards with whoever is still connected."""
+    with new_database(postgres_server) as url:
+        yield url
+
+
+@contextmanager
+def new_database(postgres_server: str) -> Iterator[str]:
+    """As the fixture `database_url`, for whoever needs another. To copy a database takes a sixth of what migrating does."""
+    if postgres_server not in _MIGRATED:
+        _MIGRATED[postgres_server] = wait_for(_migrated(postgres_server))
+    with copied(_MIGRATED[postgres_server]) as url:
+        yield url
+
+
+@contextmanager
+def copied(template: str) -> Iterator[str]:
+    """The URL of a copy of a database that nobody is connected to, on the same server; dropped afterwards."""
+    name = f"test_{secrets.token_hex(6)}"
+    wait_for(
+        execute(_at(template, "template1"), f'CREATE DATABASE {name} TEMPLATE "{_name(template)}" STRATEGY FILE_COPY')
+    )
+    try:
+        yield _at(template, name)
+    finally:
+        wait_for(execute(_at(template, "template1"), f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+
+
+_MIGRATED: dict[str, str] = {}
+"""A database with the newest schema, by server: nobody connects to it but to copy it."""
+
+
+async def _migrated(server: str) -> str:
+    """The URL of a new database with the newest schema."""
+    name = f"test_{secrets.token_hex(6)}"
+    await execute(server, f"CREATE DATABASE {name}")
+    await migrate(_at(server, name))
+    return _at(server, name)
+
+
+def _at(url: str, database: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+
+
+def _name(url: str) -> str:
+    return urlsplit(url).path.strip("/")
+
+
+@pytest.fixture
+def empty_url(postgres_server: str) -> Iterator[str]:
     """The URL of an empty database, dropped afterwards with whoever is still connected."""
     with empty_database(postgres_server) as url:
         yield url
@@ -57,9 +110,9 @@ def database_url(postgres_server: str) -> Iterator[str]:
 
 @contextmanager
 def empty_database(postgres_server: str) -> Iterator[str]:
-    """As the fixture `database_url`, for fixtures that live longer than a test."""
+    """As the fixture `empty_url`, for fixtures that live longer than a test."""
     name = wait_for(_emptied(postgres_server, _EMPTIED.setdefault(postgres_server, [])))
-    url = urlunsplit(urlsplit(postgres_server)._replace(path=f"/{name}"))
+    url = _at(postgres_server, name)
     try:
         yield url
     finally:
@@ -118,7 +171,7 @@ async def _empty(server: str, url: str) -> bool:
 async def _rights(server: str) -> str:
     """Who may do what in `public` where nobody has changed it."""
     if server not in _RIGHTS:
-        connection = await asyncpg.connect(urlunsplit(urlsplit(server)._replace(path="/template1")))
+        connection = await asyncpg.connect(_at(server, "template1"))
         try:
             _RIGHTS[server] = await connection.fetchval(
                 "SELECT nspacl::text FROM pg_namespace WHERE nspname = 'public'"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from control_plane.schema import address, runner
+from control_plane.schema import address
 from control_plane.settings import ControlPlaneSettings
 from control_plane.store.postgres import PostgresStore
 from service.keys import Keys
@@ -40,7 +40,6 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 @pytest.fixture
 async def store(database_url: str) -> AsyncIterator[PostgresStore]:
     """A store of the test's own, open, with nothing in it."""
-    await runner.migrate(database_url)
     opened = PostgresStore(address.parse(database_url), connections_max=4, chain=CHAIN)
     await opened.open()
     yield opened

@@ -218,10 +218,10 @@ def folder_up_to(number: int, folder: Path) -> Path:
 
 @pytest.mark.parametrize("number", range(1, len(migrations.read()) + 1))
 async def test_a_backup_of_every_schema_restores_into_the_newest(
-    number: int, database_url: str, target_url: str, kept: Configured, tmp_path: Path
+    number: int, empty_url: str, target_url: str, kept: Configured, tmp_path: Path
 ) -> None:
-    await runner.migrate(database_url, folder=folder_up_to(number, tmp_path / "then"))
-    connection = await asyncpg.connect(database_url)
+    await runner.migrate(empty_url, folder=folder_up_to(number, tmp_path / "then"))
+    connection = await asyncpg.connect(empty_url)
     await connection.execute("SET search_path = layout_mutation")
     for made in range(1, number + 1):
         if made in ROWS:
@@ -229,21 +229,21 @@ async def test_a_backup_of_every_schema_restores_into_the_newest(
     counts: dict[str, int] = {}
 
     async def back_up(found: int) -> None:
-        async with opened(database_url) as store:
+        async with opened(empty_url) as store:
             await store.fit()
             backup = await make(store, kept, occasion="before_migration", at=NOW, schema=found)
             counts[backup.name] = backup.records
 
-    await runner.migrate(database_url, before=back_up)
+    await runner.migrate(empty_url, before=back_up)
     if not counts:  # the newest: there was nothing to migrate
         await back_up(number)
     await connection.close()
     (name,) = counts
-    verified = await restoring.verify(kept.folder.path / name, kept.keys, database_url, CHAIN)
+    verified = await restoring.verify(kept.folder.path / name, kept.keys, empty_url, CHAIN)
     # The first schemas had no audit, and it is right that versions without an entry are told of.
     assert verified.problem == "" or (number < AUDIT_SINCE and "the audit in it" in verified.problem)
     await restored(kept.folder.path / name, kept, target_url)
-    async with opened(database_url) as source, opened(target_url) as target:
+    async with opened(empty_url) as source, opened(target_url) as target:
         # Migrating what was there and restoring what was backed up lead to the same.
         assert comparable(await everything(source)) == comparable(await everything(target))
 
@@ -253,22 +253,22 @@ def comparable(records: list[object]) -> list[str]:
     return [str(record) for record in records if "restored_backup" not in str(record)]
 
 
-async def test_a_fresh_database_has_no_backup_before_its_migrations(database_url: str) -> None:
+async def test_a_fresh_database_has_no_backup_before_its_migrations(empty_url: str) -> None:
     async def back_up(_: int) -> None:
         raise AssertionError("there is nothing to back up")
 
-    assert await runner.migrate(database_url, before=back_up)
+    assert await runner.migrate(empty_url, before=back_up)
 
 
-async def test_where_no_backup_can_be_made_nothing_is_migrated(database_url: str, tmp_path: Path) -> None:
-    await runner.migrate(database_url, folder=folder_up_to(9, tmp_path / "then"))
+async def test_where_no_backup_can_be_made_nothing_is_migrated(empty_url: str, tmp_path: Path) -> None:
+    await runner.migrate(empty_url, folder=folder_up_to(9, tmp_path / "then"))
 
     async def back_up(_: int) -> None:
         raise BackupError("the disk is full")
 
     with pytest.raises(BackupError, match="full"):
-        await runner.migrate(database_url, before=back_up)
-    assert (await runner.plan(database_url)).current == 9
+        await runner.migrate(empty_url, before=back_up)
+    assert (await runner.plan(empty_url)).current == 9
 
 
 # ---------------------------------------------------------------- trying one

@@ -66,39 +66,39 @@ def test_the_documentation_names_every_migration_and_its_undoing() -> None:
 # ---------------------------------------------------------------- migrating
 
 
-async def test_an_empty_database_gets_the_schema_once(database_url: str) -> None:
-    before = await plan(database_url)
+async def test_an_empty_database_gets_the_schema_once(empty_url: str) -> None:
+    before = await plan(empty_url)
     assert (before.current, len(before.pending)) == (0, before.latest)
-    applied = await migrate(database_url)
+    applied = await migrate(empty_url)
     assert [step.number for step in applied] == [migration.number for migration in files.read()]
-    assert await migrate(database_url) == ()
-    after = await plan(database_url)
+    assert await migrate(empty_url) == ()
+    after = await plan(empty_url)
     assert (after.current, after.pending, after.problem) == (after.latest, (), "")
 
 
-async def test_everything_in_the_schema_has_a_comment_and_nothing_is_outside(database_url: str) -> None:
-    await migrate(database_url)
+async def test_everything_in_the_schema_has_a_comment_and_nothing_is_outside(empty_url: str) -> None:
+    await migrate(empty_url)
     silent = await ask(
-        database_url,
+        empty_url,
         "SELECT c.relname, a.attname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
         "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
         "WHERE n.nspname = 'layout_mutation' AND c.relkind = 'r' "
         "AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid, 'pg_class') IS NULL)",
     )
     assert silent == []
-    outside = await ask(database_url, "SELECT 1 FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace")
+    outside = await ask(empty_url, "SELECT 1 FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace")
     assert outside == []
 
 
-async def test_history_can_not_be_rewritten(database_url: str) -> None:
-    await migrate(database_url)
+async def test_history_can_not_be_rewritten(empty_url: str) -> None:
+    await migrate(empty_url)
     for table in (*(f"{kind}_versions" for kind in Kind), "audit_entries"):
         with pytest.raises(asyncpg.RestrictViolationError):
-            await ask(database_url, f"TRUNCATE layout_mutation.{table}")
+            await ask(empty_url, f"TRUNCATE layout_mutation.{table}")
 
 
-async def test_tables_of_documents_made_by_the_function_are_as_those_before(database_url: str) -> None:
-    await migrate(database_url)
+async def test_tables_of_documents_made_by_the_function_are_as_those_before(empty_url: str) -> None:
+    await migrate(empty_url)
     shape = (
         "SELECT replace(replace(x, '{many}', 'MANY'), '{one}', 'ONE') AS x FROM ("
         "SELECT table_name || ' ' || column_name || ' ' || data_type || ' ' || is_nullable || coalesce(column_default, '') AS x "
@@ -110,21 +110,21 @@ async def test_tables_of_documents_made_by_the_function_are_as_those_before(data
         "UNION SELECT indexdef FROM pg_indexes WHERE tablename = '{many}') AS y ORDER BY x"
     )
     shapes = [
-        [row["x"] for row in await ask(database_url, shape.replace("{many}", many).replace("{one}", one))]
+        [row["x"] for row in await ask(empty_url, shape.replace("{many}", many).replace("{one}", one))]
         for one, many in (("segment", "segments"), ("attribute", "attributes"), ("saved_group", "saved_groups"))
     ]
     assert len(shapes[0]) > 15
     assert shapes[0] == shapes[1] == shapes[2]
 
 
-async def test_the_function_takes_names_and_nothing_else(database_url: str) -> None:
-    await migrate(database_url)
+async def test_the_function_takes_names_and_nothing_else(empty_url: str) -> None:
+    await migrate(empty_url)
     with pytest.raises(asyncpg.RaiseError, match="small letters"):
-        await ask(database_url, "SELECT layout_mutation.create_document_tables('thing', 'things; DROP TABLE x')")
+        await ask(empty_url, "SELECT layout_mutation.create_document_tables('thing', 'things; DROP TABLE x')")
 
 
-async def test_twenty_services_that_start_at_once_on_a_missing_database_apply_it_once(database_url: str) -> None:
-    parts = urlsplit(database_url)
+async def test_twenty_services_that_start_at_once_on_a_missing_database_apply_it_once(empty_url: str) -> None:
+    parts = urlsplit(empty_url)
     name = parts.path.strip("/") + ' "new"'
     missing = urlunsplit(parts._replace(path="/" + quote(name)))
     assert not (await plan(missing)).database_exists
@@ -134,68 +134,68 @@ async def test_twenty_services_that_start_at_once_on_a_missing_database_apply_it
         rows = await ask(missing, "SELECT number FROM layout_mutation.schema_migrations")
         assert len(rows) == len(files.read())
     finally:
-        await ask(database_url, f"DROP DATABASE IF EXISTS {runner.quoted(name)} WITH (FORCE)")
+        await ask(empty_url, f"DROP DATABASE IF EXISTS {runner.quoted(name)} WITH (FORCE)")
 
 
-async def test_a_service_killed_in_the_middle_leaves_nothing_behind(database_url: str, tmp_path: Path) -> None:
+async def test_a_service_killed_in_the_middle_leaves_nothing_behind(empty_url: str, tmp_path: Path) -> None:
     slow = folder_with(tmp_path / "slow", "CREATE TABLE layout_mutation.half (a int); SELECT pg_sleep(600);")
     code = (
         "import asyncio, sys; from pathlib import Path; from control_plane.schema.runner import migrate; "
         "asyncio.run(migrate(sys.argv[1], folder=Path(sys.argv[2])))"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(files.__file__).parents[2])}
-    child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, database_url, str(slow), env=environment)
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, empty_url, str(slow), env=environment)
     sleeping = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid() AND state = 'active'"
 
     async def in_the_middle() -> bool:
-        return bool(await ask(database_url, sleeping))
+        return bool(await ask(empty_url, sleeping))
 
     await until(in_the_middle)
     child.send_signal(signal.SIGKILL)
     await child.wait()
     # The server notices a client that is gone when it next writes; an operator's hand is quicker than ten minutes.
-    await ask(database_url, sleeping.replace("SELECT 1", "SELECT pg_terminate_backend(pid)"))
-    assert (await plan(database_url)).current == 0
+    await ask(empty_url, sleeping.replace("SELECT 1", "SELECT pg_terminate_backend(pid)"))
+    assert (await plan(empty_url)).current == 0
     quick = folder_with(tmp_path / "quick", "CREATE TABLE layout_mutation.half (a int);")
-    assert len(await migrate(database_url, folder=quick)) == 2
+    assert len(await migrate(empty_url, folder=quick)) == 2
 
 
-async def test_a_migration_that_fails_changes_nothing(database_url: str, tmp_path: Path) -> None:
+async def test_a_migration_that_fails_changes_nothing(empty_url: str, tmp_path: Path) -> None:
     broken = folder_with(tmp_path / "broken", "CREATE TABLE layout_mutation.half (a int); SELECT 1/0;")
     with pytest.raises(SchemaError, match="0002_more failed and nothing was changed"):
-        await migrate(database_url, folder=broken)
-    assert await ask(database_url, "SELECT 1 FROM pg_namespace WHERE nspname = 'layout_mutation'") == []
+        await migrate(empty_url, folder=broken)
+    assert await ask(empty_url, "SELECT 1 FROM pg_namespace WHERE nspname = 'layout_mutation'") == []
 
 
-async def test_a_newer_schema_is_refused_untouched(database_url: str, tmp_path: Path) -> None:
+async def test_a_newer_schema_is_refused_untouched(empty_url: str, tmp_path: Path) -> None:
     newer = folder_with(tmp_path / "newer", "CREATE TABLE layout_mutation.later (a int);")
-    await migrate(database_url, folder=newer)
+    await migrate(empty_url, folder=newer)
     older = folder_with(tmp_path / "older")
     with pytest.raises(SchemaError, match=r"newer than this program.*at 0002.*knows 0001"):
-        await migrate(database_url, folder=older)
-    assert "newer" in (await plan(database_url, folder=older)).problem
-    assert len(await ask(database_url, "SELECT 1 FROM layout_mutation.schema_migrations")) == 2
+        await migrate(empty_url, folder=older)
+    assert "newer" in (await plan(empty_url, folder=older)).problem
+    assert len(await ask(empty_url, "SELECT 1 FROM layout_mutation.schema_migrations")) == 2
 
 
-async def test_an_edited_migration_is_refused_untouched(database_url: str, tmp_path: Path) -> None:
-    await migrate(database_url, folder=folder_with(tmp_path / "first", "SELECT 1;"))
+async def test_an_edited_migration_is_refused_untouched(empty_url: str, tmp_path: Path) -> None:
+    await migrate(empty_url, folder=folder_with(tmp_path / "first", "SELECT 1;"))
     with pytest.raises(SchemaError, match="0002_more is not the one that was applied"):
-        await migrate(database_url, folder=folder_with(tmp_path / "edited", "SELECT 2;", "SELECT 3;"))
+        await migrate(empty_url, folder=folder_with(tmp_path / "edited", "SELECT 2;", "SELECT 3;"))
 
 
-async def test_a_missing_row_in_the_middle_is_refused_untouched(database_url: str, tmp_path: Path) -> None:
+async def test_a_missing_row_in_the_middle_is_refused_untouched(empty_url: str, tmp_path: Path) -> None:
     folder = folder_with(tmp_path / "first", "SELECT 1;", "SELECT 2;")
-    await migrate(database_url, folder=folder)
-    await ask(database_url, "DELETE FROM layout_mutation.schema_migrations WHERE number = 2")
+    await migrate(empty_url, folder=folder)
+    await ask(empty_url, "DELETE FROM layout_mutation.schema_migrations WHERE number = 2")
     with pytest.raises(SchemaError, match="0002 is missing"):
-        await migrate(database_url, folder=folder)
+        await migrate(empty_url, folder=folder)
 
 
-async def test_a_role_that_may_not_create_is_told_the_statement(database_url: str) -> None:
-    role = "limited_" + urlsplit(database_url).path.strip("/")
-    await ask(database_url, f"CREATE ROLE {role} LOGIN PASSWORD 'pw'")
+async def test_a_role_that_may_not_create_is_told_the_statement(empty_url: str) -> None:
+    role = "limited_" + urlsplit(empty_url).path.strip("/")
+    await ask(empty_url, f"CREATE ROLE {role} LOGIN PASSWORD 'pw'")
     try:
-        parts = urlsplit(database_url)
+        parts = urlsplit(empty_url)
         theirs = urlunsplit(parts._replace(netloc=f"{role}:pw@{parts.hostname}:{parts.port}"))
         with pytest.raises(SchemaError, match=f'CREATE SCHEMA layout_mutation AUTHORIZATION "{role}";'):
             await migrate(theirs)
@@ -203,7 +203,7 @@ async def test_a_role_that_may_not_create_is_told_the_statement(database_url: st
         with pytest.raises(SchemaError, match=f'CREATE DATABASE "absent" OWNER "{role}";'):
             await migrate(absent)
     finally:
-        await ask(database_url, f"DROP ROLE {role}")
+        await ask(empty_url, f"DROP ROLE {role}")
 
 
 async def test_a_server_that_is_away_is_a_store_error_without_the_password() -> None:

@@ -204,8 +204,8 @@ def test_what_a_database_url_deserves_a_word_about_is_said(run: CommandLine, dat
     assert "DATABASE_URL:" not in run("doctor", environment={"DATABASE_URL": database_url}).text
 
 
-def test_a_database_that_is_behind_and_one_that_is_not(run: CommandLine, database_url: str) -> None:
-    here = {"DATABASE_URL": database_url}
+def test_a_database_that_is_behind_and_one_that_is_not(run: CommandLine, empty_url: str) -> None:
+    here = {"DATABASE_URL": empty_url}
     behind = findings(run("doctor", "--json", environment=here))["database"]
     assert behind["fine"] is False
     assert "migrations pending: run `layout-mutation migrate`" in behind["detail"]

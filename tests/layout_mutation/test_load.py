@@ -9,12 +9,12 @@ from tests.control_plane.moving.stores import SOMEBODY, lines_of
 from tests.layout_mutation.test_migrate import execute
 from tests.layout_mutation.test_move import filled
 from tests.layout_mutation.typed import CommandLine
-from tests.servers import empty_database
+from tests.servers import new_database
 
 
 @pytest.fixture
 def other_url(postgres_server: str) -> Iterator[str]:
-    with empty_database(postgres_server) as url:
+    with new_database(postgres_server) as url:
         yield url
 
 

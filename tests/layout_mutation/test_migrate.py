@@ -23,8 +23,8 @@ def execute(url: str, statement: str) -> None:
     asyncio.run(through_a_connection())
 
 
-def test_check_says_what_is_to_do_and_changes_nothing(run: CommandLine, database_url: str) -> None:
-    here = {"DATABASE_URL": database_url}
+def test_check_says_what_is_to_do_and_changes_nothing(run: CommandLine, empty_url: str) -> None:
+    here = {"DATABASE_URL": empty_url}
     for _ in range(2):
         ran = run("migrate", "--check", environment=here)
         assert (ran.code, ran.err) == (1, "")
@@ -39,8 +39,8 @@ def test_check_says_what_is_to_do_and_changes_nothing(run: CommandLine, database
     assert (plan["pending"][0]["locks"], plan["pending"][0]["duration"]) == ([], "instant")
 
 
-def test_migrate_applies_once(run: CommandLine, database_url: str) -> None:
-    here = {"DATABASE_URL": database_url}
+def test_migrate_applies_once(run: CommandLine, empty_url: str) -> None:
+    here = {"DATABASE_URL": empty_url}
     done = run("migrate", "--json", environment=here)
     assert (done.code, done.err) == (0, "")
     assert [step["number"] for step in json.loads(done.out)] == list(range(1, LATEST + 1))
@@ -53,8 +53,8 @@ def test_migrate_applies_once(run: CommandLine, database_url: str) -> None:
     assert f"schema {LATEST} of {LATEST}" in check.text
 
 
-def test_a_database_that_is_missing_is_created(run: CommandLine, database_url: str) -> None:
-    here = {"DATABASE_URL": f"{database_url}_new"}
+def test_a_database_that_is_missing_is_created(run: CommandLine, empty_url: str) -> None:
+    here = {"DATABASE_URL": f"{empty_url}_new"}
     try:
         check = run("migrate", "--check", environment=here)
         assert check.code == 1
@@ -62,14 +62,14 @@ def test_a_database_that_is_missing_is_created(run: CommandLine, database_url: s
         done = run("migrate", environment=here)
         assert (done.code, done.text.count("applied ")) == (0, LATEST)
     finally:
-        execute(database_url, f'DROP DATABASE IF EXISTS "{database_url.rpartition("/")[2]}_new" WITH (FORCE)')
+        execute(empty_url, f'DROP DATABASE IF EXISTS "{empty_url.rpartition("/")[2]}_new" WITH (FORCE)')
 
 
-def test_a_schema_of_a_newer_program_is_left_alone(run: CommandLine, database_url: str) -> None:
-    here = {"DATABASE_URL": database_url}
+def test_a_schema_of_a_newer_program_is_left_alone(run: CommandLine, empty_url: str) -> None:
+    here = {"DATABASE_URL": empty_url}
     assert run("migrate", environment=here).code == 0
     execute(
-        database_url,
+        empty_url,
         "INSERT INTO layout_mutation.schema_migrations (number, name, checksum, duration_ms) "
         f"VALUES ({LATEST + 1}, 'future', 'x', 1)",
     )

@@ -9,12 +9,12 @@ import pytest
 
 from tests.control_plane.moving.stores import SOMEBODY, fill, postgres
 from tests.layout_mutation.typed import CommandLine
-from tests.servers import empty_database
+from tests.servers import new_database
 
 
 @pytest.fixture
 def other_url(postgres_server: str) -> Iterator[str]:
-    with empty_database(postgres_server) as url:
+    with new_database(postgres_server) as url:
         yield url
 
 
@@ -26,9 +26,9 @@ def filled(url: str, *whose: object) -> None:
     asyncio.run(fill_it())
 
 
-def test_everything_is_moved_and_compared(run: CommandLine, database_url: str, other_url: str) -> None:
+def test_everything_is_moved_and_compared(run: CommandLine, database_url: str, empty_url: str) -> None:
     filled(database_url)
-    words = ("move", "--from", "env:OLD", "--to", other_url)
+    words = ("move", "--from", "env:OLD", "--to", empty_url)
     here = {"OLD": database_url}
     refused = run(*words, "--check", environment=here)
     assert refused.is_one_error(3)

@@ -4,8 +4,8 @@ import asyncpg
 import redis
 
 
-async def test_a_database_is_empty_and_ours(database_url: str) -> None:
-    connection = await asyncpg.connect(database_url)
+async def test_a_database_is_empty_and_ours(empty_url: str) -> None:
+    connection = await asyncpg.connect(empty_url)
     try:
         assert await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
         await connection.execute("CREATE TABLE mine (id int)")
@@ -13,8 +13,8 @@ async def test_a_database_is_empty_and_ours(database_url: str) -> None:
         await connection.close()
 
 
-async def test_the_next_database_is_empty_again(database_url: str) -> None:
-    connection = await asyncpg.connect(database_url)
+async def test_the_next_database_is_empty_again(empty_url: str) -> None:
+    connection = await asyncpg.connect(empty_url)
     try:
         assert await connection.fetchval("SELECT to_regclass('mine')") is None
     finally:

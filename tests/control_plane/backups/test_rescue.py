@@ -1,6 +1,5 @@
 """A service that finds an empty database and no mirror comes back from what is left, and says what it lost."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -13,15 +12,8 @@ from control_plane.store.mirror.keeping import FILE_NAME
 from service.clock import now
 from tests.control_plane.backups.test_places import CREDENTIALS, s3_server
 from tests.control_plane.plane import Plane, headline, running, until
-from tests.servers import empty_database
 
 __all__ = ["s3_server"]
-
-
-@pytest.fixture
-def empty_url(postgres_server: str) -> Iterator[str]:
-    with empty_database(postgres_server) as url:
-        yield url
 
 
 def elsewhere(settings: ControlPlaneSettings, url: str, data_dir: Path, **more: str) -> ControlPlaneSettings:

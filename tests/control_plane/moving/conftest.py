@@ -1,4 +1,4 @@
-"""Two databases: one with something of everything, and an empty one."""
+"""Two databases: one with something of everything, and one without rows."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -6,12 +6,12 @@ import pytest
 
 from control_plane.store.postgres import PostgresStore
 from tests.control_plane.moving.stores import fill, postgres
-from tests.servers import empty_database
+from tests.servers import new_database
 
 
 @pytest.fixture
 def other_url(postgres_server: str) -> Iterator[str]:
-    with empty_database(postgres_server) as url:
+    with new_database(postgres_server) as url:
         yield url
 
 

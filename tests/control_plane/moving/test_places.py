@@ -63,14 +63,14 @@ async def test_a_file_is_a_place_too(tmp_path: Path) -> None:
         place_of("local:")
 
 
-async def test_to_write_the_schema_is_made_and_to_read_nothing_is_changed(database_url: str) -> None:
+async def test_to_write_the_schema_is_made_and_to_read_nothing_is_changed(empty_url: str) -> None:
     with pytest.raises(StoreError, match="has schema 0"):
-        async with opened(database_url, CHAIN):
+        async with opened(empty_url, CHAIN):
             pass
-    assert (await runner.plan(database_url)).current == 0
-    async with opened(database_url, CHAIN, to_write=True) as store:
+    assert (await runner.plan(empty_url)).current == 0
+    async with opened(empty_url, CHAIN, to_write=True) as store:
         await store.ping()
-    async with opened(database_url, CHAIN) as store:
+    async with opened(empty_url, CHAIN) as store:
         assert (await store.position()).installation is None
 
 

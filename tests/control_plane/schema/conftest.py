@@ -1,12 +1,7 @@
 """A database with the newest schema and a few rows, copied for each test from one that is migrated once."""
 
-import asyncio
-import secrets
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -16,7 +11,7 @@ from control_plane.schema.runner import migrate
 from control_plane.store import Chain, Installation, Kind, Shelf, StoredAudit, StoredTable, StoredVersion
 from control_plane.store.postgres import PostgresStore
 from tests.control_plane.schema.comparer import described
-from tests.servers import empty_database, execute, wait_for
+from tests.servers import copied, empty_database, new_database, wait_for
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 CHAIN = Chain([b"k" * 32])
@@ -56,48 +51,30 @@ async def fill(url: str) -> None:
 @pytest.fixture(scope="session")
 def filled_template(postgres_server: str) -> Iterator[str]:
     """The URL of a database with the newest schema and rows; nobody connects to it but to copy it."""
-    with empty_database(postgres_server) as url:
-
-        async def prepare() -> None:
-            await migrate(url)
-            await fill(url)
-
-        with ThreadPoolExecutor(max_workers=1) as thread:
-            thread.submit(asyncio.run, prepare()).result()
+    with new_database(postgres_server) as url:
+        wait_for(fill(url))
         yield url
 
 
 @pytest.fixture(scope="session")
 def fresh_lines(postgres_server: str) -> list[str]:
     """What the independent comparer says of a fresh schema."""
-    with empty_database(postgres_server) as url, ThreadPoolExecutor(max_workers=1) as thread:
-        thread.submit(asyncio.run, migrate(url)).result()
-        return thread.submit(asyncio.run, described(url)).result()
-
-
-@contextmanager
-def copied(postgres_server: str, template: str) -> Iterator[str]:
-    """A copy of a database, dropped afterwards."""
-    name = f"test_{secrets.token_hex(6)}"
-    copy = f'CREATE DATABASE {name} TEMPLATE "{urlsplit(template).path.strip("/")}"'
-    wait_for(execute(postgres_server, copy))
-    try:
-        yield urlunsplit(urlsplit(postgres_server)._replace(path=f"/{name}"))
-    finally:
-        wait_for(execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)"))
+    with empty_database(postgres_server) as url:
+        wait_for(migrate(url))
+        return wait_for(described(url))
 
 
 @pytest.fixture
-def filled_url(postgres_server: str, filled_template: str) -> Iterator[str]:
+def filled_url(filled_template: str) -> Iterator[str]:
     """A database of its own with the newest schema and rows."""
-    with copied(postgres_server, filled_template) as url:
+    with copied(filled_template) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
-def used_url(postgres_server: str, filled_template: str) -> Iterator[str]:
+def used_url(filled_template: str) -> Iterator[str]:
     """As `filled_url`, for tests that leave the schema as they found it."""
-    with copied(postgres_server, filled_template) as url:
+    with copied(filled_template) as url:
         yield url
 
 

@@ -29,9 +29,9 @@ INSTANCES = 20
 
 
 async def test_twenty_instances_boot_at_once_on_an_empty_database(
-    database_url: str, redis_url: str, redis_environment: str, tmp_path: Path
+    empty_url: str, redis_url: str, redis_environment: str, tmp_path: Path
 ) -> None:
-    first = settings_of(database_url, redis_url, redis_environment, tmp_path / "0", database_connections=2)
+    first = settings_of(empty_url, redis_url, redis_environment, tmp_path / "0", database_connections=2)
     again = [msgspec.structs.replace(first, data_dir=str(tmp_path / str(n))) for n in range(INSTANCES)]
 
     @asynccontextmanager
@@ -53,62 +53,62 @@ async def test_twenty_instances_boot_at_once_on_an_empty_database(
 
     async with all_running() as statuses:
         assert statuses == ["201"] * INSTANCES
-        rows = await ask(database_url, "SELECT number FROM layout_mutation.schema_migrations ORDER BY number")
+        rows = await ask(empty_url, "SELECT number FROM layout_mutation.schema_migrations ORDER BY number")
         assert [row["number"] for row in rows] == [one.number for one in files.read()]
-        assert len(await ask(database_url, "SELECT FROM layout_mutation.installation")) == 1
-        published = await ask(database_url, "SELECT FROM layout_mutation.published_tables")
+        assert len(await ask(empty_url, "SELECT FROM layout_mutation.installation")) == 1
+        published = await ask(empty_url, "SELECT FROM layout_mutation.published_tables")
         assert len(published) == INSTANCES + 1, "one to begin with and one for each change"
 
 
 @pytest.mark.parametrize("migration", files.read(), ids=lambda one: f"{one.number:04}")
 async def test_killed_in_the_middle_of_a_migration_it_goes_on_at_the_next_start(
-    database_url: str, tmp_path: Path, migration: files.Migration
+    empty_url: str, tmp_path: Path, migration: files.Migration
 ) -> None:
-    await migrate(database_url, folder=folder_until(tmp_path / "before", migration.number - 1))
-    before = await plan(database_url)
+    await migrate(empty_url, folder=folder_until(tmp_path / "before", migration.number - 1))
+    before = await plan(empty_url)
     middle = folder_until(tmp_path / "middle", migration.number, halved=True)
     environment = {**os.environ, "PYTHONPATH": str(CLONE)}
-    command = (sys.executable, "-c", MIGRATE, database_url, str(middle))
+    command = (sys.executable, "-c", MIGRATE, empty_url, str(middle))
     child = await asyncio.create_subprocess_exec(*command, env=environment)
     waiting = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep' AND pid <> pg_backend_pid()"
 
     async def in_the_middle() -> bool:
-        return bool(await ask(database_url, f"SELECT {waiting}"))
+        return bool(await ask(empty_url, f"SELECT {waiting}"))
 
     await until(in_the_middle)
     child.send_signal(signal.SIGKILL)
     await child.wait()
     # The server notices a client that is gone when it next writes; nobody waits ten minutes for that here.
-    await ask(database_url, f"SELECT pg_terminate_backend(pid) {waiting}")
-    after = await plan(database_url)
+    await ask(empty_url, f"SELECT pg_terminate_backend(pid) {waiting}")
+    after = await plan(empty_url)
     assert (after.current, after.problem) == (before.current, "") == (migration.number - 1, "")
-    assert len(await migrate(database_url)) == len(files.read()) - migration.number + 1
+    assert len(await migrate(empty_url)) == len(files.read()) - migration.number + 1
 
 
 async def test_killed_between_a_migration_and_its_record_it_goes_on_at_the_next_start(
-    database_url: str, tmp_path: Path
+    empty_url: str, tmp_path: Path
 ) -> None:
     last = len(files.read())
-    await migrate(database_url, folder=folder_until(tmp_path / "before", last - 1))
-    blocker = await asyncpg.connect(database_url)
+    await migrate(empty_url, folder=folder_until(tmp_path / "before", last - 1))
+    blocker = await asyncpg.connect(empty_url)
     transaction = blocker.transaction()
     await transaction.start()
     await blocker.execute("LOCK TABLE layout_mutation.schema_migrations IN EXCLUSIVE MODE")
-    command = (sys.executable, "-c", MIGRATE, database_url, str(files.FOLDER))
+    command = (sys.executable, "-c", MIGRATE, empty_url, str(files.FOLDER))
     child = await asyncio.create_subprocess_exec(*command, env={**os.environ, "PYTHONPATH": str(CLONE)})
     waiting = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
     async def at_its_record() -> bool:
-        return bool(await ask(database_url, f"SELECT {waiting}"))
+        return bool(await ask(empty_url, f"SELECT {waiting}"))
 
     await until(at_its_record)
     child.send_signal(signal.SIGKILL)
     await child.wait()
-    await ask(database_url, f"SELECT pg_terminate_backend(pid) {waiting}")
+    await ask(empty_url, f"SELECT pg_terminate_backend(pid) {waiting}")
     await transaction.rollback()
     await blocker.close()
-    assert (await plan(database_url)).current == last - 1
-    assert len(await migrate(database_url)) == 1
+    assert (await plan(empty_url)).current == last - 1
+    assert len(await migrate(empty_url)) == 1
 
 
 def folder_until(folder: Path, number: int, *, halved: bool = False) -> Path:
@@ -140,54 +140,54 @@ def divided(sql: str) -> list[str]:
 
 
 @pytest.fixture
-def service(database_url: str) -> Iterator[str]:
+def service(empty_url: str) -> Iterator[str]:
     """The URL of the database for a role that may connect and nothing else."""
-    role = "service_" + urlsplit(database_url).path.strip("/")
-    name = urlsplit(database_url).path.strip("/")
+    role = "service_" + urlsplit(empty_url).path.strip("/")
+    name = urlsplit(empty_url).path.strip("/")
     wait_for(
         execute(
-            database_url,
+            empty_url,
             f"CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD 'pw'; "
             f"REVOKE ALL ON DATABASE {name} FROM PUBLIC; GRANT CONNECT ON DATABASE {name} TO {role}; "
             "REVOKE ALL ON SCHEMA public FROM PUBLIC",
         )
     )
-    parts = urlsplit(database_url)
+    parts = urlsplit(empty_url)
     yield urlunsplit(parts._replace(netloc=f"{role}:pw@{parts.hostname}:{parts.port}"))
     again = f"GRANT CONNECT, TEMPORARY ON DATABASE {name} TO PUBLIC; GRANT USAGE ON SCHEMA public TO PUBLIC"
-    wait_for(execute(database_url, f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}; {again}"))
+    wait_for(execute(empty_url, f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}; {again}"))
 
 
 async def test_a_role_that_may_do_little_is_told_the_statement_and_then_works(
-    service: str, database_url: str, redis_url: str, redis_environment: str, tmp_path: Path
+    service: str, empty_url: str, redis_url: str, redis_environment: str, tmp_path: Path
 ) -> None:
     with pytest.raises(SchemaError, match="Run as the database's owner: CREATE SCHEMA") as caught:
         await migrate(service)
-    await execute(database_url, str(caught.value).partition("owner: ")[2])
+    await execute(empty_url, str(caught.value).partition("owner: ")[2])
     assert len(await migrate(service)) == len(files.read()), "the owner of the schema needs nothing else"
     await works(service, redis_url, redis_environment, tmp_path)
 
 
-async def test_a_role_that_nobody_let_in_is_told_whom_to_ask_for_what(service: str, database_url: str) -> None:
-    await migrate(database_url)
-    owner = urlsplit(database_url).username
+async def test_a_role_that_nobody_let_in_is_told_whom_to_ask_for_what(service: str, empty_url: str) -> None:
+    await migrate(empty_url)
+    owner = urlsplit(empty_url).username
     with pytest.raises(SchemaError, match=f"belongs to {owner}") as caught:
         await migrate(service)
     assert (await plan(service)).problem == str(caught.value)
-    await execute(database_url, str(caught.value).partition("if nobody has yet: ")[2])
+    await execute(empty_url, str(caught.value).partition("if nobody has yet: ")[2])
     assert await migrate(service) == ()
 
 
 async def test_a_role_that_was_let_in_by_the_owner_works_and_may_not_migrate(
-    service: str, database_url: str, redis_url: str, redis_environment: str, tmp_path: Path
+    service: str, empty_url: str, redis_url: str, redis_environment: str, tmp_path: Path
 ) -> None:
-    await migrate(database_url, folder=folder_until(tmp_path / "older", len(files.read()) - 1))
-    role, owner = urlsplit(service).username, urlsplit(database_url).username
-    await execute(database_url, f"SELECT layout_mutation.grant_access('{role}', 'write')")
+    await migrate(empty_url, folder=folder_until(tmp_path / "older", len(files.read()) - 1))
+    role, owner = urlsplit(service).username, urlsplit(empty_url).username
+    await execute(empty_url, f"SELECT layout_mutation.grant_access('{role}', 'write')")
     with pytest.raises(SchemaError) as caught:
         await migrate(service)
     assert f"Run `layout-mutation migrate` with the DATABASE_URL of {owner}" in str(caught.value)
-    await migrate(database_url)
+    await migrate(empty_url)
     assert await migrate(service) == ()
     await works(service, redis_url, redis_environment, tmp_path)
 
@@ -221,15 +221,15 @@ async def test_what_a_supabase_project_shows_everybody_is_nothing(supabase_url: 
         await connection.close()
 
 
-async def test_a_server_that_takes_no_writes_is_no_reason_to_fail_when_nothing_is_to_do(database_url: str) -> None:
-    await migrate(database_url)
-    name = urlsplit(database_url).path.strip("/")
-    await execute(database_url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+async def test_a_server_that_takes_no_writes_is_no_reason_to_fail_when_nothing_is_to_do(empty_url: str) -> None:
+    await migrate(empty_url)
+    name = urlsplit(empty_url).path.strip("/")
+    await execute(empty_url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     try:
-        assert await migrate(database_url) == ()
-        assert (await plan(database_url)).problem == ""
+        assert await migrate(empty_url) == ()
+        assert (await plan(empty_url)).problem == ""
     finally:
-        connection = await asyncpg.connect(database_url, server_settings={"default_transaction_read_only": "off"})
+        connection = await asyncpg.connect(empty_url, server_settings={"default_transaction_read_only": "off"})
         await connection.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
         await connection.close()
 

@@ -44,7 +44,7 @@ def test_it_goes_into_the_file_and_out_again() -> None:
 
 
 async def test_a_schema_that_grew_from_each_earlier_version_is_as_a_fresh_one(
-    database_url: str, fresh_lines: list[str], tmp_path: Path
+    empty_url: str, fresh_lines: list[str], tmp_path: Path
 ) -> None:
     """Every version of the past is passed through, with the schema used in between; comparing the last is comparing all."""
     folder = tmp_path / "migrations"
@@ -52,9 +52,9 @@ async def test_a_schema_that_grew_from_each_earlier_version_is_as_a_fresh_one(
     for migration in files.read():
         name = f"{migration.number:04}_{migration.name}.sql"
         (folder / name).write_bytes((files.FOLDER / name).read_bytes())
-        assert len(await migrate(database_url, folder=folder)) == 1
-    assert await described(database_url) == fresh_lines
-    assert (await read(database_url)).catalogue == _without_digest(catalogue.committed())
+        assert len(await migrate(empty_url, folder=folder)) == 1
+    assert await described(empty_url) == fresh_lines
+    assert (await read(empty_url)).catalogue == _without_digest(catalogue.committed())
 
 
 def _without_digest(known: catalogue.Catalogue) -> catalogue.Catalogue:

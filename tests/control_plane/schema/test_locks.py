@@ -37,8 +37,8 @@ async def held(connection: "asyncpg.Connection[asyncpg.Record]", tables: list[st
     return found
 
 
-async def test_each_migration_locks_what_it_is_said_to(database_url: str) -> None:
-    connection = await asyncpg.connect(database_url)
+async def test_each_migration_locks_what_it_is_said_to(empty_url: str) -> None:
+    connection = await asyncpg.connect(empty_url)
     try:
         await connection.execute("CREATE SCHEMA layout_mutation")
         await connection.execute(

@@ -79,18 +79,18 @@ def as_role(url: str, role: str) -> str:
 
 
 @pytest.fixture
-async def role(database_url: str) -> AsyncIterator[str]:
+async def role(empty_url: str) -> AsyncIterator[str]:
     """A role that may log in and nothing else, dropped afterwards."""
     name = f"role_{secrets.token_hex(4)}"
-    await ask(database_url, f"CREATE ROLE {name} LOGIN PASSWORD 'pw' NOCREATEROLE NOCREATEDB")
+    await ask(empty_url, f"CREATE ROLE {name} LOGIN PASSWORD 'pw' NOCREATEROLE NOCREATEDB")
     yield name
-    await ask(database_url, f"DROP OWNED BY {name} CASCADE", f"DROP ROLE {name}")
+    await ask(empty_url, f"DROP OWNED BY {name} CASCADE", f"DROP ROLE {name}")
 
 
 @pytest.fixture
-async def migrated(database_url: str) -> str:
-    await migrate(database_url)
-    return database_url
+async def migrated(empty_url: str) -> str:
+    await migrate(empty_url)
+    return empty_url
 
 
 @pytest.mark.parametrize("question", [UNEXPLAINED, UNNAMED, OPEN_TABLES, GIVEN_TO_EVERYBODY])
@@ -99,27 +99,27 @@ async def test_every_part_says_what_it_is_for_has_a_name_and_is_closed(migrated:
 
 
 async def test_a_role_that_was_not_let_in_gets_nothing_even_where_everybody_gets_everything(
-    database_url: str, role: str
+    empty_url: str, role: str
 ) -> None:
     """As Supabase sets its databases up for `anon`: privileges on all that comes."""
     await ask(
-        database_url,
+        empty_url,
         *(
             f"ALTER DEFAULT PRIVILEGES GRANT ALL ON {what} TO {role}, PUBLIC"
             for what in ("TABLES", "SEQUENCES", "FUNCTIONS")
         ),
     )
-    await migrate(database_url)
+    await migrate(empty_url)
     try:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await ask(as_role(database_url, role), "SELECT * FROM layout_mutation.mutations")
-        assert await ask(database_url, GIVEN_TO_EVERYBODY) == []
-        await ask(database_url, f"GRANT USAGE ON SCHEMA layout_mutation TO {role}")  # by mistake: rows stay hidden
-        await ask(database_url, f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA layout_mutation TO {role}")
-        assert await ask(as_role(database_url, role), "SELECT * FROM layout_mutation.ledger") == []
+            await ask(as_role(empty_url, role), "SELECT * FROM layout_mutation.mutations")
+        assert await ask(empty_url, GIVEN_TO_EVERYBODY) == []
+        await ask(empty_url, f"GRANT USAGE ON SCHEMA layout_mutation TO {role}")  # by mistake: rows stay hidden
+        await ask(empty_url, f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA layout_mutation TO {role}")
+        assert await ask(as_role(empty_url, role), "SELECT * FROM layout_mutation.ledger") == []
     finally:
         await ask(
-            database_url,
+            empty_url,
             *(
                 f"ALTER DEFAULT PRIVILEGES REVOKE ALL ON {what} FROM {role}, PUBLIC"
                 for what in ("TABLES", "SEQUENCES", "FUNCTIONS")
@@ -173,10 +173,10 @@ async def test_the_service_works_on_a_role_that_may_write_and_owns_nothing(migra
 
 
 async def test_a_role_that_owns_the_schema_and_nothing_else_migrates_and_lets_others_in(
-    database_url: str, role: str
+    empty_url: str, role: str
 ) -> None:
-    await ask(database_url, f"CREATE SCHEMA layout_mutation AUTHORIZATION {role}")
-    there = as_role(database_url, role)
+    await ask(empty_url, f"CREATE SCHEMA layout_mutation AUTHORIZATION {role}")
+    there = as_role(empty_url, role)
     assert await migrate(there)
     assert await ask(there, "SELECT layout_mutation.access_of(current_user)") == ["write"]
     assert await ask(there, "SELECT count(*) FROM layout_mutation.ledger") == ["1"]

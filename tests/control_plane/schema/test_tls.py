@@ -112,11 +112,11 @@ async def test_a_stranger_who_answers_is_refused_with_what_to_do(tls_server: Tls
         assert str(parse(wrong).password) not in str(caught.value)
 
 
-async def test_a_server_that_wants_tls_and_one_that_has_none(tls_server: TlsServer, database_url: str) -> None:
+async def test_a_server_that_wants_tls_and_one_that_has_none(tls_server: TlsServer, empty_url: str) -> None:
     with pytest.raises(StoreError, match="add sslmode=verify-full"):
         await plan(tls_server.direct + "?sslmode=disable")
     with pytest.raises(StoreError, match="server has no TLS"):
-        await plan(database_url + "?sslmode=require")
+        await plan(empty_url + "?sslmode=require")
     assert (await plan(tls_server.direct + "?sslmode=require")).database_exists
 
 

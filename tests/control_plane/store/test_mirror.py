@@ -30,7 +30,7 @@ from control_plane.store.postgres import PostgresStore
 from service.clock import now
 from tests.control_plane.plane import CHAIN
 from tests.control_plane.store.outages import NOW, chain_is_sound, noted, segments, write
-from tests.servers import empty_database
+from tests.servers import new_database
 
 OURS, OTHER = (Installation(name, 1, NOW) for name in ("ours", "other"))
 OURS_ROW = Installation("018f0000-0000-7000-8000-000000000000", 1, NOW)
@@ -105,7 +105,7 @@ async def test_alone_nobody_is_asked() -> None:
 
 @pytest.fixture(scope="module")
 def replay_url(postgres_server: str) -> Iterator[str]:
-    with empty_database(postgres_server) as url:
+    with new_database(postgres_server) as url:
         asyncio.run(runner.migrate(url))
         yield url
 

@@ -35,7 +35,7 @@ from tests.control_plane.store.outages import (
     stored,
     write,
 )
-from tests.servers import empty_database
+from tests.servers import new_database
 
 
 class Elsewhere:
@@ -289,7 +289,7 @@ async def test_nothing_known_anywhere_begins_or_is_restored_from_the_first_sourc
     async def something() -> Source | None:
         return Backup()
 
-    with empty_database(postgres_server) as url:
+    with new_database(postgres_server) as url:
         async with instance(url, tmp_path / "new", sources=(nothing, something)) as new:
             assert set(await segments(new.primary)) == {"a"}
             found = (await new.primary.position()).installation

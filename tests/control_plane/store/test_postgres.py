@@ -36,7 +36,6 @@ def version(number: int, content: bytes = b'{"id":"a"}') -> StoredVersion:
 
 @pytest.fixture
 async def store(database_url: str) -> AsyncIterator[PostgresStore]:
-    await runner.migrate(database_url)
     opened = PostgresStore(address.parse(database_url), connections_max=4, chain=CHAIN)
     await opened.open()
     yield opened

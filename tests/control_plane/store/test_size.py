@@ -16,7 +16,7 @@ from control_plane.store import Kind, StoredVersion
 from control_plane.store.postgres import PostgresStore
 from control_plane.store.postgres.reader import PostgresReader
 from tests.control_plane.plane import CHAIN
-from tests.servers import empty_database, wait_for
+from tests.servers import new_database, wait_for
 
 COUNT = 3_000
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -32,7 +32,7 @@ def large(postgres_server: str) -> Iterator[str]:
         await fill(connection, COUNT, versions=3, active=100)
         await connection.close()
 
-    with empty_database(postgres_server) as url:
+    with new_database(postgres_server) as url:
         wait_for(filled(url))
         yield url
 

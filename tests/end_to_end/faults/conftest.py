@@ -12,7 +12,7 @@ from tests.end_to_end.faults import pages
 from tests.end_to_end.faults.play import Play, Stage
 from tests.end_to_end.faults.stage import Crowd, Origin, sidecar_settings
 from tests.end_to_end.stack import Stack
-from tests.servers import empty_database, new_server_folder
+from tests.servers import new_database, new_server_folder
 
 LOADS = 1.0
 """In the short form, without `--soak`: a second, on a machine that does much else."""
@@ -23,7 +23,7 @@ LOADS_PER_S = 2.5
 def stage(postgres_server: str) -> Iterator[Stage]:
     """Everything, once for all rows of a file: each leaves it as it was."""
     folder, settings = new_server_folder(), sidecar_settings()
-    with empty_database(postgres_server) as database_url, Crowd() as crowd, Origin(free_port()) as origin:
+    with new_database(postgres_server) as database_url, Crowd() as crowd, Origin(free_port()) as origin:
         stack = Stack(folder, database_url=database_url, upstream=origin.url, workers=2, control_plane=None, **settings)
         try:
             stack.start()
