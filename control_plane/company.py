@@ -36,9 +36,9 @@ PATHS: dict[Kind, str] = {
 """Kind -> what JSON calls that field, as in the path of an offence."""
 
 
-async def everything(reader: Reader) -> RulesFile:
-    """All documents, by id; raises StoreError."""
-    return await _read(reader, Kind)
+async def everything(reader: Reader, *, but: Kind | None = None) -> RulesFile:
+    """All documents, by id, except those of one kind; raises StoreError."""
+    return await _read(reader, (kind for kind in Kind if kind is not but))
 
 
 async def company(reader: Reader, *documents: AnyDocument) -> RulesFile:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
 
+import msgspec
+
 from control_plane import codec
 from control_plane.codec import AnyDocument
 from control_plane.company import MEMBERS, everything
@@ -22,10 +24,35 @@ User = tuple[Kind, str]
 """Kind and id of a document that needs another."""
 
 
+MUTATIONS_AT_ONCE = 500
+
+
 async def user_of(kind: Kind, document_id: str, reader: Reader) -> User | None:
-    """A document that needs this one, None if none does; raises StoreError."""
-    rules = await everything(reader)
-    return await asyncio.to_thread(lambda: next(users(kind, document_id, rules), None))
+    """A document that needs this one, None if none does; raises StoreError.
+
+    Of the mutations only those are read that have its id somewhere in them, and no more than are needed at a time. Who needs it
+    through another document is not looked for: that one needs it too.
+    """
+    others = await everything(reader, but=Kind.MUTATION)
+    found = await asyncio.to_thread(lambda: next(users(kind, document_id, others), None))
+    for text in _texts(kind, document_id, others):
+        after = ""
+        while found is None and (stored := await reader.containing(text, after, MUTATIONS_AT_ONCE)):
+            after = stored[-1].id
+            some = msgspec.structs.replace(others, mutations=codec.decode_all(Kind.MUTATION, stored))
+            found = await asyncio.to_thread(lambda rules: next(users(kind, document_id, rules), None), some)
+    return found
+
+
+def _texts(kind: Kind, document_id: str, others: RulesFile) -> Iterator[str]:
+    """One of these is in the JSON of every mutation that needs the document, though not in those alone."""
+    if kind is not Kind.ATTRIBUTE:
+        yield f'"{document_id}"'
+        return
+    yield document_id  # it may be a part of a text, as in {{mood|calm}}
+    for module in others.modules:
+        if document_id in module.template:  # what is made of it is filled from the visit
+            yield f'"{module.id}"'
 
 
 def users(kind: Kind, document_id: str, rules: RulesFile) -> Iterator[User]:

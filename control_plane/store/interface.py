@@ -72,6 +72,9 @@ class Reader(Protocol):
         Stores work the identity out of what they are given (`identity.identity_in`) and keep it beside the present version.
         """
 
+    async def containing(self, text: str, after: str, limit: int) -> list[Stored]:
+        """Live mutations whose JSON has the text in it, by id, those whose ids come after `after`."""
+
     async def deleted(self, kind: Kind, before: int | None, limit: int) -> list[Stored]:
         """Documents that are deleted, the last changed first, those changed earlier than `before`."""
 

@@ -1,13 +1,20 @@
 """Who needs a document."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from control_plane.store import Kind
-from control_plane.usage import users
+from control_plane import codec, usage
+from control_plane.company import MEMBERS
+from control_plane.store import Kind, Stored, StoredVersion
+from control_plane.store.local import LocalStore
+from control_plane.usage import user_of, users
 from rules.model import decode_rules
+from tests.control_plane.plane import CHAIN
+from tests.control_plane.store.outages import NOW
 
 
 def hiding(identifier: str, **more: Any) -> dict[str, Any]:
@@ -88,3 +95,72 @@ def test_where_nothing_compiles_an_attribute_is_in_nobodys_way() -> None:
     taken = [*RULES.attributes, msgspec.structs.replace(RULES.attributes[1], id="path")]
     rules = msgspec.structs.replace(RULES, attributes=taken)
     assert list(users(Kind.ATTRIBUTE, "pace", rules)) == []
+
+
+class Counted(LocalStore):
+    """Says how many mutations were read."""
+
+    read = 0
+
+    async def containing(self, text: str, after: str, limit: int) -> list[Stored]:
+        found = await super().containing(text, after, limit)
+        self.read += len(found)
+        return found
+
+    async def everything(self, kind: Kind) -> list[Stored]:
+        assert kind is not Kind.MUTATION, "that many may be too many"
+        return await super().everything(kind)
+
+
+@pytest.fixture
+async def stored(tmp_path: Path) -> AsyncIterator[Counted]:
+    """All of the rules, and a mutation that reads an attribute by way of a module's template."""
+    made = Counted(tmp_path / "store.db", chain=CHAIN)
+    await made.open()
+    by_template = decode_rules(
+        msgspec.json.encode(
+            {
+                "modules": [{"id": "card", "template": "<p>{{strolls|some}}</p>"}],
+                "attributes": [{"kind": "counter", "id": "strolls"}],
+                "mutations": [
+                    {
+                        "id": "carded",
+                        "mutationType": "replace",
+                        "mutationPayload": {"target": {"selector": "p"}, "content": {"component": "card"}},
+                    }
+                ],
+            }
+        )
+    )
+    async with made.transaction() as transaction:
+        for rules in (RULES, by_template):
+            for kind, name in MEMBERS.items():
+                for document in getattr(rules, name):
+                    content = codec.encode(document)
+                    one = StoredVersion(version=1, content=content, action="created", actor="me", reason="", at=NOW)
+                    await transaction.put(kind, document.id, one)
+    yield made
+    await made.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "document_id", "expected", "read_max"),
+    [
+        (Kind.MODULE, "hero", (Kind.MUTATION, "tour"), 1),
+        (Kind.MODULE, "aside", (Kind.TOGGLE, "no-hero"), 0),
+        (Kind.MODULE, "old", None, 0),
+        (Kind.EXPERIMENT, "after", (Kind.TOGGLE, "no-test"), 0),
+        (Kind.EXPERIMENT, "nothing", None, 0),
+        (Kind.ATTRIBUTE, "taste", (Kind.MUTATION, "filled"), 1),
+        (Kind.ATTRIBUTE, "strolls", (Kind.MUTATION, "carded"), 1),
+        (Kind.ATTRIBUTE, "pace", (Kind.ATTRIBUTE, "mood"), 0),
+        (Kind.ATTRIBUTE, "early", None, 0),
+        (Kind.SAVED_GROUP, "south", None, 0),
+    ],
+)
+async def test_of_the_mutations_only_those_are_read_that_may_need_it(
+    kind: Kind, document_id: str, expected: object, read_max: int, stored: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage, "MUTATIONS_AT_ONCE", 1)
+    assert await user_of(kind, document_id, stored) == expected
+    assert stored.read <= read_max

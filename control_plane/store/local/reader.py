@@ -56,6 +56,13 @@ class LocalReader:
         row = await self._row(query, identity, other_than)
         return None if row is None else statements.stored(row)
 
+    async def containing(self, text: str, after: str, limit: int) -> list[Stored]:
+        """Live mutations whose JSON has the text in it, by id, those whose ids come after `after`."""
+        query = statements.sql(
+            "SELECT @stored FROM documents WHERE @live AND id > ? AND instr(content, ?) > 0 ORDER BY id LIMIT ?"
+        )
+        return [statements.stored(row) for row in await self._rows(query, after, text, limit)]
+
     async def deleted(self, kind: Kind, before: int | None, limit: int) -> list[Stored]:
         """Documents that are deleted, the last changed first, those changed earlier than `before`."""
         query = "SELECT @stored FROM documents WHERE kind = ?1 AND deleted AND (?2 IS NULL OR change < ?2) ORDER BY change DESC LIMIT ?3"

@@ -47,6 +47,10 @@ class EitherReader:
         """The live mutation with that identity and another id."""
         return await self._read(lambda store: store.same_mutation(identity, other_than))
 
+    async def containing(self, text: str, after: str, limit: int) -> list[Stored]:
+        """Live mutations whose JSON has the text in it, by id."""
+        return await self._read(lambda store: store.containing(text, after, limit))
+
     async def deleted(self, kind: Kind, before: int | None, limit: int) -> list[Stored]:
         """Documents that are deleted, the last changed first."""
         return await self._read(lambda store: store.deleted(kind, before, limit))

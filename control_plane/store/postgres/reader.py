@@ -58,6 +58,15 @@ class PostgresReader:
         row = await self._row(statements.sql(Kind.MUTATION, query), identity, other_than)
         return None if row is None else statements.stored(row)
 
+    async def containing(self, text: str, after: str, limit: int) -> list[Stored]:
+        """Live mutations whose JSON has the text in it, by id, those whose ids come after `after`."""
+        query = (
+            'SELECT @stored FROM @head WHERE @live AND id COLLATE "C" > $1 AND position($2 IN content::text) > 0 '
+            'ORDER BY id COLLATE "C" LIMIT $3'
+        )
+        rows = await self._rows(statements.sql(Kind.MUTATION, query), after, text, limit)
+        return [statements.stored(row) for row in rows]
+
     async def deleted(self, kind: Kind, before: int | None, limit: int) -> list[Stored]:
         """Documents that are deleted, the last changed first, those changed earlier than `before`."""
         query = "SELECT @stored FROM @head WHERE deleted AND ($1::bigint IS NULL OR change < $1) ORDER BY change DESC LIMIT $2"

@@ -156,6 +156,11 @@ async def instance(
         await store.close()
 
 
+async def mirror_of(made: Instance) -> LocalStore:
+    """The file beside the database."""
+    return made.store._mirror
+
+
 class Writable(Protocol):
     """What a change can be made in."""
 
@@ -215,7 +220,3 @@ async def execute(url: str, *statements: str) -> None:
     for statement in statements:
         await connection.execute(statement)
     await connection.close()
-
-
-async def mirror_of(made: Instance) -> LocalStore:
-    return made.store._mirror

@@ -79,6 +79,18 @@ async def records_of(store: Store) -> list[Record]:
 # ------------------------------------------------------------------ behaviour
 
 
+async def test_live_mutations_are_found_by_a_text_in_them(store: Store) -> None:
+    given = [mutation(name, moduleId="Hero_%") for name in ("c", "a", "b")]
+    await put(store, Kind.MUTATION, *given, mutation("d", moduleId="hero_x"))
+    await put(store, Kind.MUTATION, mutation("gone", moduleId="Hero_%", status="archived"))
+    await put(store, Kind.MODULE, b'{"id":"Hero_%"}')
+    found = await store.containing('"Hero_%"', "", 2)
+    assert [one.id for one in found] == ["a", "b"]
+    assert found[0].content == given[1]
+    assert [one.id for one in await store.containing('"Hero_%"', "b", 2)] == ["c"]
+    assert await store.containing('"Hero"', "", 2) == []
+
+
 async def test_documents_come_back_byte_for_byte_with_all_their_versions(store: Store) -> None:
     content = '{"id":"a","z":1.0,"a":{"long key":1,"b":2},"b":1e3,"t":"Gr\\u00fc\u00dfe \U0001f600","z":2}'.encode()
     exact = NOW.replace(microsecond=123_456)
