@@ -25,6 +25,7 @@ from control_plane.telemetry import Telemetry
 from control_plane.tokens import Actor, Role
 
 INTERVAL_S = 60.0
+LOOK_TIMEOUT_S = 30.0  # who waits longer may wait on a server that is gone, and keep all others waiting
 SCHEMA_DRIFT = "schema_drift"
 SCHEMA_REPAIRED = "schema_repaired"
 SCHEMA_MADE_ANEW = "schema_made_anew"
@@ -140,13 +141,17 @@ class Healer:
         with store_errors():
             async with runner.connected(self._address) as connection:
                 try:
-                    drifts = await healing.look(connection, self._expected)
+                    drifts = await self._look(connection)
                 except runner.SchemaError:
                     await self._make_anew()
-                    drifts = await healing.look(connection, self._expected)
+                    drifts = await self._look(connection)
                 if not any(drift.remedy is Remedy.REPAIR for drift in drifts):
                     return Outcome(left=drifts)
                 return await healing.heal(connection, self._expected, self._copy_of)
+
+    async def _look(self, connection: "healing.Connection") -> tuple[Drift, ...]:
+        async with asyncio.timeout(LOOK_TIMEOUT_S):
+            return await healing.look(connection, self._expected)
 
     async def _make_anew(self) -> None:
         """The schema is gone, or an older one: brought up to date. Where there is a mirror, whoever keeps it finds a database of

@@ -22,7 +22,7 @@ from control_plane.store.local import LocalStore, Provisional
 from control_plane.store.mirror.identity import Verdict
 from control_plane.store.mirror.keeping import MirrorFile
 from control_plane.store.mirror.lease import Lease
-from control_plane.store.mirror.patience import Patience, unheard
+from control_plane.store.mirror.patience import patiently, unheard, watched
 from control_plane.store.mirror.reading import Block, EitherReader
 from control_plane.store.mirror.recovery import ForeignError, Recovery
 from control_plane.store.mirror.sides import Approve, Primary, Sources, nothing_wrong
@@ -66,7 +66,6 @@ class MirroredStore(EitherReader):
         Whatever it raises as StoreError means that the database is away; ReadOnlyError, that nothing may be written.
         """
         self._primary = primary
-        self._patiently = Patience(primary)
         self._file = mirror
         self._lease = lease
         self._alerts = alerts
@@ -225,7 +224,7 @@ class MirroredStore(EitherReader):
         async with self._its_turn():
             await self._file.mend_if_damaged()  # lost tables may come from it
         if self.prepare is not None:
-            await self.prepare()
+            await watched(self.prepare(), self._primary.probe)
         await self._primary.open()
         await self._let_the_writer_go_first()
         async with self._its_turn():
@@ -468,6 +467,10 @@ class MirroredStore(EitherReader):
             except AwayError as error:
                 await self._lost(error)
         return await question(self._fallback())
+
+    async def _patiently(self, answer: Awaitable[T]) -> T:
+        """An answer; where it takes long, AwayError unless the server still greets a new connection."""
+        return await patiently(answer, self._primary.probe)
 
     @asynccontextmanager
     async def _its_turn(self) -> AsyncIterator[None]:

@@ -120,6 +120,15 @@ async def test_a_database_that_is_away_is_nothing_to_heal(kit: Kit) -> None:
     assert kit.open() == {}
 
 
+async def test_nobody_waits_for_a_look_that_never_ends(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is gone says nothing any more, and a start waits for the look of before."""
+    monkeypatch.setattr("control_plane.healer.LOOK_TIMEOUT_S", 0)
+    with pytest.raises(StoreError):
+        await kit.healer.heal()
+    monkeypatch.undo()
+    assert (await kit.healer.heal()).left == ()
+
+
 async def test_a_start_heals_what_it_finds(plane: Plane) -> None:
     """And the API repairs on demand, under the name of whoever asked."""
     connection = await asyncpg.connect(plane.services.settings.database_url)

@@ -23,7 +23,7 @@ from control_plane.store.records import Record
 
 FILE_NAME = "mirror.db"
 FILLED_AT_ONCE = 20_000  # changes; a larger mirror is filled beside the work, and writers don't wait for it
-UNWRITABLE, DAMAGED = "mirror_unwritable", "mirror_damaged"
+UNWRITABLE, DAMAGED, BEHIND = "mirror_unwritable", "mirror_damaged", "mirror_behind"
 SUFFIXES = ("", "-wal", "-shm")
 UNREAD = ".unread"
 """At the end of the name of a damaged file whose outbox was not looked for yet."""
@@ -85,10 +85,9 @@ class MirrorFile:
             self._fell_behind(error)
 
     async def follow(self, primary: Primary) -> None:
-        """Write what the database has and the mirror lacks; raises AwayError where the database is away."""
-        if self._filling is not None and not self._filling.done():
-            return
-        await self._try(primary)
+        """Write what the database has and the mirror lacks; raises AwayError where the database is away. Much goes on beside the work."""
+        if self._filling is None or self._filling.done():
+            await self._bring_level(primary)
 
     async def fill(self, primary: Primary, *, anew: bool, replayed: Sequence[str] = ()) -> None:
         """Bring it level with the database; `anew`: of what it has nothing counts. A large one goes on beside the work.
@@ -96,10 +95,30 @@ class MirrorFile:
         `replayed`: changesets that the database has now, and that leave the outbox when the mirror is level.
         """
         self._anew, self.behind, self._replayed = self._anew or anew, True, replayed
-        if await primary.newest_change() <= FILLED_AT_ONCE or not anew:
+        await self._bring_level(primary)
+
+    async def _bring_level(self, primary: Primary) -> None:
+        """At once, or beside the work where that would keep writers waiting; never raises StoreError but AwayError."""
+        if not self.behind or await self._lacks(primary) <= FILLED_AT_ONCE:
             await self._try(primary)
-        else:
-            self._filling = asyncio.create_task(self._fill(primary), name="fill-mirror")
+            return
+        self._alerts.report(
+            BEHIND,
+            Severity.WARNING,
+            "The mirror beside this instance is being filled. Until it is level, what is saved is in the database alone.",
+            "Nothing has to be done: this settles by itself. If it goes on for minutes, see whether the disk of CONTROL_PLANE_DATA_DIR is slow.",
+        )
+        self._filling = asyncio.create_task(self._fill(primary), name="fill-mirror")
+
+    async def _lacks(self, primary: Primary) -> int:
+        """How many changes it lacks, at most; 0 where that can't be found out, which whoever tries finds out too."""
+        try:
+            there = await primary.newest_change()
+            return there if self.broken else there - (await self.store.position()).change
+        except AwayError:
+            raise
+        except StoreError:
+            return 0
 
     async def mend_if_damaged(self) -> None:
         """Put a damaged file aside and open a new one; raises StoreError."""
@@ -144,6 +163,7 @@ class MirrorFile:
             return
         if self.behind:
             self._alerts.settle(UNWRITABLE)
+            self._alerts.settle(BEHIND)
         self._anew, self.behind, self._replayed = False, False, ()
 
     def _fell_behind(self, error: StoreError | SchemaError) -> None:
@@ -181,11 +201,15 @@ class MirrorFile:
             self._tell_damaged(aside, found, problem)
 
     async def _rename(self, one: Path, other: Path) -> None:
-        """The file last: as long as it has its name, the rest has to be there."""
+        """The file last: as long as it has its name, the rest has to be there. Raises StoreError."""
         for suffix in reversed(SUFFIXES):
-            with suppress(FileNotFoundError):
-                source = one.with_name(one.name + suffix)
+            source = one.with_name(one.name + suffix)
+            try:
                 await asyncio.to_thread(source.replace, other.with_name(other.name + suffix))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise StoreError(f"{source} can't be renamed: {error.strerror or type(error).__name__}") from error
 
     def _tell_damaged(self, aside: Path, found: Salvaged, problem: str) -> None:
         lost = "; ".join(found.lost)

@@ -53,7 +53,7 @@ class Recovery:
         self._sources = sources
 
     async def run(self, mirror: LocalStore) -> Verdict:
-        """Judge and act until both agree. FOUND, ADOPT, REBASE and PARTED leave the mirror to be filled anew.
+        """Judge and act until both agree. FOUND, ADOPT, REBASE and PARTED leave the mirror to be filled anew, FOLLOW to be brought level.
 
         Raises:
             ForeignError: somebody else's data.
@@ -119,7 +119,7 @@ class Recovery:
             await self._primary.found(self._new_installation())
             await self._take_up(waiting)
         elif verdict is Verdict.FOLLOW:
-            await mirror.load(self._primary.records(facts.ours), facts.theirs.installation)
+            pass  # the mirror is brought level by whoever keeps its file, and is in nobody's way where it can't be
         elif verdict is Verdict.REPLAY:
             await self._primary.load(_all_of(waiting), onto=facts.theirs)
             await _settle(mirror, waiting)
@@ -220,11 +220,15 @@ class Recovery:
             tell(self._alerts, len(await self._primary.shelf(Shelf.CONFLICT)))
 
     async def _copy_of(self, mirror: LocalStore) -> str:
+        """Where the copy is, or why there is none: a full disk is no reason to do without the database."""
         target = mirror.path.with_name(f"{mirror.path.name}.parted-{self._clock():%Y%m%dT%H%M%S}")
-        for suffix in ("", "-wal"):
-            source = mirror.path.with_name(mirror.path.name + suffix)
-            if await asyncio.to_thread(source.exists):
-                await asyncio.to_thread(shutil.copy2, source, target.with_name(target.name + suffix))
+        try:
+            for suffix in ("", "-wal"):
+                source = mirror.path.with_name(mirror.path.name + suffix)
+                if await asyncio.to_thread(source.exists):
+                    await asyncio.to_thread(shutil.copy2, source, target.with_name(target.name + suffix))
+        except OSError as error:
+            return f"nothing ({error.strerror or type(error).__name__})"
         return str(target)
 
     def _refuse(self, facts: Facts, mirror: LocalStore) -> None:

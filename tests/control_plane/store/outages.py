@@ -68,18 +68,22 @@ class Wire:
             writer.transport.abort()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there_reader, there_writer = await asyncio.open_connection(*self._there)
-        self._writers |= {writer, there_writer}
+        ends = {writer}
+        self._writers |= ends  # who is cut while the server is being connected ends too
         try:
-            await asyncio.gather(
-                self._pump(reader, there_writer, out=True), self._pump(there_reader, writer, out=False)
-            )
+            there_reader, there_writer = await asyncio.open_connection(*self._there)
+            ends.add(there_writer)
+            self._writers |= ends
+            if not writer.transport.is_closing():
+                await asyncio.gather(
+                    self._pump(reader, there_writer, out=True), self._pump(there_reader, writer, out=False)
+                )
         except OSError:
             pass
         finally:
-            for one in (writer, there_writer):
+            for one in ends:
                 one.transport.abort()
-                self._writers.discard(one)
+            self._writers -= ends
 
     async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, out: bool) -> None:
         while data := await source.read(65_536):

@@ -3,13 +3,24 @@
 Counterpart: `test_mirrored.py` has what the store does that stands on it.
 """
 
+import asyncio
 import sqlite3
+from collections.abc import AsyncIterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
-from control_plane.store import Kind
-from tests.control_plane.plane import until
+import pytest
+
+from control_plane.alerts import Alerts
+from control_plane.store import Installation, Kind, Position, Record
+from control_plane.store.local import LocalStore
+from control_plane.store.mirror.keeping import MirrorFile
+from control_plane.store.mirror.standing import State
+from tests.control_plane.plane import CHAIN, until
 from tests.control_plane.store.outages import (
+    NOW,
     Instance,
     Wire,
     chain_is_sound,
@@ -20,6 +31,9 @@ from tests.control_plane.store.outages import (
     stored,
     write,
 )
+
+if TYPE_CHECKING:
+    from control_plane.store.mirror.sides import Primary
 
 
 async def test_what_waited_in_a_mirror_that_was_damaged_in_an_outage_is_not_lost(one: Instance, wire: Wire) -> None:
@@ -68,6 +82,10 @@ async def test_a_mirror_that_can_not_be_written_is_in_nobodys_way(wire: Wire, tm
         await writer.run(lambda connection: connection.execute("PRAGMA query_only = ON"))
         assert await write(one.store, "a", "mirror away") == 2
         assert "mirror_unwritable" in one.alert_ids()
+        await wire.cut()
+        await one.answers(State.MIRROR)
+        await wire.mend()
+        await one.answers(State.PRIMARY)
         assert one.store.standing().catching_up
         await writer.run(lambda connection: connection.execute("PRAGMA query_only = OFF"))
 
@@ -77,3 +95,48 @@ async def test_a_mirror_that_can_not_be_written_is_in_nobodys_way(wire: Wire, tm
         await until(level)
         assert "mirror_unwritable" not in one.alert_ids()
         assert noted("mirror away") in stored(await mirror.find(Kind.SEGMENT, "a")).content
+
+
+class Slow(LocalStore):
+    """A database that gives its records when it is told to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, chain=CHAIN)
+        self.gives = asyncio.Event()
+
+    async def newest_change(self) -> int:
+        return (await self.position()).change
+
+    async def records(self, since: Position | None = None) -> AsyncIterator[Record]:
+        await self.gives.wait()
+        async for record in super().records(since):
+            yield record
+
+
+async def test_a_mirror_that_lacks_much_is_filled_beside_the_work_and_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("control_plane.store.mirror.keeping.FILLED_AT_ONCE", 2)
+    alerts = Alerts(instance="test")
+    file = MirrorFile(tmp_path / "mirror.db", partial(LocalStore, chain=CHAIN), alerts, clock=lambda: NOW)
+    slow = Slow(tmp_path / "database")
+    primary = cast("Primary", slow)
+    await slow.open()
+    await slow.found(Installation("018f0000-0000-7000-8000-000000000000", 1, NOW))
+    for name in "abc":
+        await write(slow, name)
+    await file.open()
+    await file.fill(primary, anew=True)
+    await file.follow(primary)  # whoever writes meanwhile waits for nothing
+    assert file.behind
+    assert {alert.id for alert in alerts.open()} == {"mirror_behind"}
+    slow.gives.set()
+
+    async def level() -> bool:
+        return not file.behind
+
+    await until(level)
+    assert alerts.open() == ()
+    assert set(await segments(file.store)) == {"a", "b", "c"}
+    await file.close()
+    await slow.close()
