@@ -33,6 +33,8 @@ from control_plane.store import (
     StoreError,
     Transaction,
 )
+from control_plane.store.mirror.standing import State
+from control_plane.store.mirrored import standing_of
 from control_plane.table_copy import TableCopy
 from control_plane.tokens import Actor, Permission, Role
 from rules.compiler import compile_table
@@ -177,7 +179,8 @@ class Publishing:
         self._state = NOT_PUBLISHED
         self._known = Known()
         self._foreign = 0
-        """Version of a table of ours in Redis that the database does not know: it lost a part of its history."""
+        """Version of a table of ours in Redis that the store does not know: the database lost a part of its history, or another
+        instance published while it is away."""
         self._delivering = asyncio.Lock()
         self._wake = asyncio.Event()
         self._stopped = False
@@ -376,16 +379,15 @@ class Publishing:
         Then the database was replaced or restored. What visitors get stays until a person changes something: that
         change is numbered above it. Publishing by ourselves could empty a site because its database was emptied.
         """
+        self._foreign = theirs
         if not certain:
             return Publication(published=True, table_version=theirs)
-        if self._foreign != theirs:
-            self._alerts.report(
-                DATABASE_LOST_HISTORY,
-                Severity.CRITICAL,
-                f"Redis holds table {theirs}, which the database does not know: it lost a part of its history.",
-                "Restore the database, or import an export. Visitors keep what they get until somebody changes something.",
-            )
-        self._foreign = theirs
+        self._alerts.report(
+            DATABASE_LOST_HISTORY,
+            Severity.CRITICAL,
+            f"Redis holds table {theirs}, which the database does not know: it lost a part of its history.",
+            "Restore the database, or import an export. Visitors keep what they get until somebody changes something.",
+        )
         reason = f"database_behind: Redis holds table {theirs}, which this database does not know; the next change replaces it"
         return Publication(published=False, table_version=theirs, reason=reason)
 
@@ -397,14 +399,17 @@ class Publishing:
             return 0
 
     async def _newest_known(self) -> tuple[StoredTable, bool] | None:
-        """The newest table and whether the database says so; out of memory or the copy on disk where it is away."""
+        """The newest table and whether the database says so; out of memory or the copy on disk where it is away.
+
+        A mirror does not know what another instance published meanwhile.
+        """
         try:
             newest = await self._newest()
         except StoreError:
             if self._latest is None:
                 self._latest = await asyncio.to_thread(self._from_copy)
             return None if self._latest is None else (self._latest, False)
-        return None if newest is None else (newest, True)
+        return None if newest is None else (newest, standing_of(self._store).state is State.PRIMARY)
 
     async def _newest(self) -> StoredTable | None:
         version = await self._store.table_version()

@@ -15,9 +15,12 @@ from control_plane.settings import ControlPlaneSettings
 from control_plane.signing import Signer
 from control_plane.store.chain import derived_key
 from layout_mutation.embedded.valkey import EmbeddedValkey
+from rules.compiler import compile_table
 from rules.errors import RulesError
 from rules.limits import TABLE_BYTES_MAX
+from rules.model import RulesFile
 from rules.table import DecisionTable
+from service.clock import now
 from service.engine import engine
 from service.keys import Keys
 from tests.control_plane.plane import Plane, headline, running, settings_of, until
@@ -175,6 +178,15 @@ async def test_without_the_database_redis_still_gets_its_table_back(
             return answer.status == 200 and answer.headers.get("x-layout-mutation-provisional") == "1"
 
         await until(mirror_answers)
+        # Another instance publishes while the database is away: that is no loss, and what comes after is numbered above it.
+        newer = Signer(settings.signing_key).seal(compile_table(RulesFile(), version=9, now=now(), engine=engine()))
+        await redis.set(keys.table, newer)
+        await redis.set(keys.table_version, 9)
+        state = await other.services.publishing.deliver()
+        assert (state.published, state.table_version) == (True, 9)
+        assert "database_lost_history" not in {alert.id for alert in other.services.alerts.open()}
+        made = (await other.ask("POST", "mutations/welcome/deactivate")).json()
+        assert made["publication"] == {"published": True, "tableVersion": 10, "reason": ""}
 
 
 async def test_an_emptied_database_whose_mirrors_are_gone_does_not_empty_the_site(
