@@ -208,9 +208,9 @@ def _schedule(services: Services, chain: Chain) -> None:
         await services.events.make_room(PARTITIONS_AHEAD_DAYS)
 
     async def forget_events() -> None:
-        settings, at = services.adjustable.current(), services.publishing.now()
+        settings = services.adjustable.current()
         events, rollups = timedelta(days=settings.events_kept_days), timedelta(days=settings.rollups_kept_days)
-        await services.events.forget(at - events, at - rollups)
+        await services.events.forget(events, rollups, services.publishing.now())
 
     services.schedules.every("make_event_partitions", timedelta(hours=6), make_room)
     services.schedules.every("forget_events", timedelta(hours=1), forget_events)

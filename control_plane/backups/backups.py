@@ -284,8 +284,9 @@ class Backups:
                 if newest.name not in {one.name for one in ours}:
                     continue  # it did not get there: what is there is the best that is there
                 for one in superfluous(ours, self.kept.keep):
-                    await place.remove(one.name)
-                    gone.add(one.name)
+                    if one.name != newest.name:  # its date says otherwise where the clock was set back
+                        await place.remove(one.name)
+                        gone.add(one.name)
             except BackupError as error:
                 self._tell_remote(str(error))
         if gone:

@@ -6,7 +6,7 @@ Counterpart: `postgres.event_store` has the SQL. Never: a rule, or a unit as it 
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from msgspec import Struct
@@ -46,8 +46,9 @@ class EventStore(Protocol):
     async def make_room(self, days_ahead: int) -> int:
         """Prepare partitions; how many were made."""
 
-    async def forget(self, events_before: datetime, rollups_before: datetime) -> int:
-        """Drop what is older; how many partitions."""
+    async def forget(self, events_kept: timedelta, rollups_kept: timedelta, at: datetime) -> int:
+        """Drop what is older at that moment; how many partitions. Of two clocks, the caller's and the store's, the later is not
+        believed: what is dropped does not come back."""
 
     async def told(
         self, kind: str, *, subject: str | None, site: str | None, before: datetime, since: datetime, limit: int
@@ -71,7 +72,7 @@ class NoEvents:
         """There is nothing to prepare."""
         return 0
 
-    async def forget(self, events_before: datetime, rollups_before: datetime) -> int:
+    async def forget(self, events_kept: timedelta, rollups_kept: timedelta, at: datetime) -> int:
         """There is nothing to drop."""
         return 0
 

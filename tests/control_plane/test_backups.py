@@ -347,6 +347,9 @@ async def test_backups_are_listed_rotated_and_accounted_for(store: PostgresStore
     assert [one.name for one in found[2:]] == [foreign.name]  # another installation's is not ours to remove
     assert (found[0].occasion, found[0].places, found[0].installation) == ("scheduled", ("folder",), WHOSE.id[:8])
     assert {thing.id for thing in await store.shelf(Shelf.BACKUP)} == {one.name for one in found[:2]}
+    clock.at -= timedelta(days=30)
+    made = await backups.make("after the clock was set back")
+    assert made.name in {one.name for one in await backups.all()}
 
 
 async def test_an_old_newest_backup_is_an_alert_until_there_is_a_new_one(

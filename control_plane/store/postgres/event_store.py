@@ -5,7 +5,7 @@ Counterpart: the migration that makes the tables and their partitions. Never: th
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -45,6 +45,10 @@ _COUNTS = (
     "AND ($3::text IS NULL OR kind = $3) AND ($4::text IS NULL OR subject = $4) "
     "GROUP BY kind, subject, outcome ORDER BY estimate DESC, kind, subject, outcome"
 )
+_FORGET = (
+    "SELECT layout_mutation.drop_event_partitions(least($3::timestamptz, now()) - $1::interval, "
+    "least($3::timestamptz, now()) - $2::interval)"
+)
 
 
 class PostgresEvents:
@@ -75,9 +79,9 @@ class PostgresEvents:
         """Prepare partitions; how many were made."""
         return await self._number("SELECT layout_mutation.make_event_partitions($1)", days_ahead)
 
-    async def forget(self, events_before: datetime, rollups_before: datetime) -> int:
-        """Drop what is older; how many partitions."""
-        return await self._number("SELECT layout_mutation.drop_event_partitions($1, $2)", events_before, rollups_before)
+    async def forget(self, events_kept: timedelta, rollups_kept: timedelta, at: datetime) -> int:
+        """Drop what is older at that moment, or by the server's clock where that is behind; how many partitions."""
+        return await self._number(_FORGET, events_kept, rollups_kept, at)
 
     async def told(
         self, kind: str, *, subject: str | None, site: str | None, before: datetime, since: datetime, limit: int

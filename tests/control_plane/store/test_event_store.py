@@ -103,10 +103,11 @@ async def test_days_without_a_partition_get_one_and_old_ones_are_dropped(
     assert await store.events.make_room(3) == 0
     assert await store.events.add([execution("late", late), exposure("x", at=late)]) == 0, "moved, and still known"
     before = len(await partitions(database_url, "events"))
-    assert await store.events.forget(HOUR - 30 * DAY, HOUR - 400 * DAY) == 2
+    assert await store.events.forget(50 * DAY, 400 * DAY, HOUR + 1_000 * DAY) == 0, "a wrong clock drops nothing"
+    assert await store.events.forget(30 * DAY, 400 * DAY, HOUR) == 2
     assert len(await partitions(database_url, "events")) == before - 1
     assert (await counts(store))["mutation", "hero", "applied"][0] == 2, "counts are kept for longer"
-    await store.events.forget(HOUR - 30 * DAY, HOUR - 30 * DAY)
+    await store.events.forget(30 * DAY, 30 * DAY, HOUR)
     assert (await counts(store))["mutation", "hero", "applied"][0] == 1
     found = await store.events.told("execution", subject=None, site=None, before=future + DAY, since=HOUR, limit=9)
     assert [one.id for one in found] == ["future", "now"], "a wrong clock's events wait in the default partition"
@@ -136,6 +137,6 @@ async def test_roles_that_may_write_make_and_drop_partitions_and_readers_do_not(
 
 async def test_a_store_that_keeps_none_says_so_by_having_none() -> None:
     none = NoEvents()
-    assert await none.add([execution("1")]) == await none.make_room(7) == await none.forget(HOUR, HOUR) == 0
+    assert await none.add([execution("1")]) == await none.make_room(7) == await none.forget(DAY, DAY, HOUR) == 0
     assert await none.counts(HOUR, HOUR + DAY) == []
     assert await none.told("execution", subject=None, site=None, before=HOUR + DAY, since=HOUR, limit=9) == []
