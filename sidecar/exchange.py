@@ -178,7 +178,7 @@ class Passing(Struct, frozen=True):
 
 def _target(raw: str, authority: str) -> tuple[str, str]:
     """(path and query, Host) of a request target; an absolute one names the host itself (RFC 9112 3.2.2)."""
-    if raw.startswith("/") or "://" not in raw:
+    if raw.startswith("/") or not raw.lower().startswith(("http://", "https://")):
         return raw, authority
     named, slash, rest = raw.partition("://")[2].partition("/")
     bare, question, query = named.partition("?")

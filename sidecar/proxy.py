@@ -14,7 +14,6 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from aiohttp import web
-from aiohttp.http import HttpVersion11
 
 from rules.context import PAGE_ATTRIBUTES
 from rules.decision import Decision, decide
@@ -50,7 +49,7 @@ from sidecar.settings import SidecarSettings
 from sidecar.shadow import Copy, Shadow
 from sidecar.tables.tables import verifier
 from sidecar.telemetry import Telemetry
-from sidecar.visitor import bodies, upgrade
+from sidecar.visitor import bodies, refusals, upgrade
 from sidecar.visitor.relay import CLOSE, Visitor, Written, end_to_end
 
 Result = TypeVar("Result")
@@ -135,7 +134,9 @@ class Proxy:
                 status, written = await self._beacons.answer(exchange, visitor)
                 self._responded(exchange, visitor, "beacon", status)
                 return written
-            refused = _refusal(request, exchange)
+            refused = refusals.refusal(request, exchange.target, exchange.authority)
+            if exchange.target.startswith(OWN_PATH):
+                refused = refused or (404, "There is nothing at this address.")
             if refused is None and self._body_bytes_max is not None and bodies.too_long(request, self._body_bytes_max):
                 refused = 413, bodies.TOO_LONG
             if refused is not None:
@@ -450,15 +451,3 @@ def _explained(asked: Toggles, explanation: Mapping[str, Reason]) -> bytes:
     unknown = [f"{word}=not_understood" for word in asked.not_understood]
     text = ", ".join(unknown + [f"{mutation}={reason.value}" for mutation, reason in explanation.items()])
     return text[:EXPLANATION_CHARACTERS_MAX].encode("utf-8", "replace")
-
-
-def _refusal(request: web.BaseRequest, exchange: Exchange) -> tuple[int, str] | None:
-    """Status and text for a request that is not forwarded at all."""
-    if exchange.target.startswith(OWN_PATH):
-        return 404, "There is nothing at this address."
-    if not exchange.target.startswith("/") or request.method == "CONNECT":
-        return 501, "Only requests for a path are forwarded."
-    codings = request.headers.getall("Transfer-Encoding", None)
-    if codings is not None and (request.version < HttpVersion11 or ",".join(codings).strip().lower() != "chunked"):
-        return 400, "The transfer coding is not chunked."
-    return None

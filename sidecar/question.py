@@ -34,6 +34,7 @@ from sidecar.remembering import Remembering, consents
 from sidecar.rewriting.quarantine import MutationQuarantine
 from sidecar.settings import SidecarSettings
 from sidecar.visitor.bodies import bounded
+from sidecar.visitor.refusals import ASK_THE_WAY, hops_of
 from sidecar.visitor.relay import Visitor
 
 
@@ -126,6 +127,8 @@ class Questions:
             fields = _without_token(fields)
         host = exchange.authority.encode("utf-8", "surrogateescape") or _site(exchange).authority
         forwarding: Forwarding | None = None
+        if request.method in ASK_THE_WAY and (hops := hops_of(request)) is not None:
+            fields = _nearer(fields, hops)
         if self._settings.local_mode:
             fields = local_mode.request_fields(fields, self.place(exchange))
             host = _site(exchange).authority
@@ -222,6 +225,11 @@ def _site(exchange: Exchange) -> Site:
 def _without_token(fields: headers.Fields) -> list[Field]:
     """The fields as they would be had the page before been visited without a preview link."""
     return [(name, _taken(value) if name.lower() == b"referer" else value) for name, value in fields]
+
+
+def _nearer(fields: headers.Fields, hops: int) -> list[Field]:
+    """The fields of a request that may be forwarded so many times, once that is done."""
+    return [(name, b"%d" % (hops - 1) if name.lower() == b"max-forwards" else value) for name, value in fields]
 
 
 def _taken(address: bytes) -> bytes:

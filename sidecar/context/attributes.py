@@ -23,6 +23,8 @@ from sidecar.context.visit import Visit
 Maker = Callable[[Visit, Sources], Any]
 """A visit, and where to look -> the value of one attribute; None for none."""
 
+FIELD_CHARACTERS_MAX = 2048
+"""So much of a field is read, and remembered, whose beginning says it all. A visitor decides how long it is."""
 _LANGUAGE = re.compile(r"^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*$")
 
 
@@ -103,9 +105,13 @@ def _short(values: Any) -> dict[str, str]:
     return {name: value for name, value in values if 0 < len(value) <= limits.ATTRIBUTE_CHARACTERS_MAX}
 
 
-@lru_cache(maxsize=1024)
 def first_language(accept_language: str) -> str:
     """The language range that the client likes best (RFC 9110 12.5.4), lower case; empty where there is none."""
+    return _first_language(accept_language[:FIELD_CHARACTERS_MAX])
+
+
+@lru_cache(maxsize=1024)
+def _first_language(accept_language: str) -> str:
     best, best_quality = "", 0.0
     for part in accept_language.split(","):
         language, _, parameter = part.partition(";")
@@ -119,9 +125,13 @@ def first_language(accept_language: str) -> str:
     return best
 
 
-@lru_cache(maxsize=1024)
 def referring_host(referer: str) -> str:
     """The host of a Referer field, lower case, empty without one."""
+    return _referring_host(referer[:FIELD_CHARACTERS_MAX])
+
+
+@lru_cache(maxsize=1024)
+def _referring_host(referer: str) -> str:
     try:
         return (urlsplit(referer).hostname or "").lower()
     except ValueError:

@@ -38,6 +38,9 @@ AFTER_AN_EDIT_WRONG = frozenset(
 )
 """What describes the origin's bytes and is untrue of others."""
 
+ACCEPT_ENCODING_CHARACTERS_MAX = 512
+"""So much of it is read, and remembered: ten times what browsers say. A visitor decides how long it is."""
+
 _UNDOABLE = ("gzip", "br", "zstd", "deflate", "x-gzip", "identity")
 
 
@@ -93,6 +96,8 @@ def to_origin(
         name = field[0].lower()
         if name in _REQUEST_DROPPED or name in dropped or name.startswith(OWN_PREFIX):
             continue
+        if b"_" in name and _is_ours(name.replace(b"_", b"-")):  # CGI and WSGI know no difference
+            continue
         if name in _FORWARDING and not (believed and name in {b"x-forwarded-proto", b"x-forwarded-host"}):
             continue
         result.append(field)
@@ -101,6 +106,11 @@ def to_origin(
     if forwarding is not None:
         result.extend(_forwarding_fields(fields, forwarding))
     return result
+
+
+def _is_ours(name: bytes) -> bool:
+    """Whether a request field of that name is for here, or for here to say."""
+    return name in _REQUEST_DROPPED or name in _FORWARDING or name.startswith(OWN_PREFIX)
 
 
 def _forwarding_fields(fields: Fields, forwarding: Forwarding) -> Iterable[Field]:
@@ -137,9 +147,13 @@ def after_edit(fields: Iterable[Field]) -> list[Field]:
     return without(fields, AFTER_AN_EDIT_WRONG)
 
 
-@lru_cache(maxsize=1024)
 def codings_for_origin(accept_encoding: str) -> bytes:
     """A client's Accept-Encoding without the codings that can't be undone here; the same text where all can."""
+    return _codings_for_origin(accept_encoding[:ACCEPT_ENCODING_CHARACTERS_MAX])
+
+
+@lru_cache(maxsize=1024)
+def _codings_for_origin(accept_encoding: str) -> bytes:
     parts = [part.strip() for part in accept_encoding.split(",") if part.strip()]
     kept = [part for part in parts if part.partition(";")[0].strip().lower() in _UNDOABLE]
     if len(kept) == len(parts):
@@ -153,13 +167,17 @@ _PREFERRED = ("zstd", "br", "gzip", "deflate")
 """Between equals: the least time for the fewest bytes, as `benchmarks/codings.py` measures."""
 
 
-@lru_cache(maxsize=1024)
 def preferred_coding(accept_encoding: str, came_as: str) -> str:
     """The coding that a client likes best for a page that is coded here (RFC 9110 12.5.3): `""` for none.
 
     `came_as` is the origin's coding, `""` for none. Between equal weights the order is that of `_PREFERRED`. A wildcard
     stands for gzip, and for what the origin chose: who says no more may not mean what is newer.
     """
+    return _preferred_coding(accept_encoding[:ACCEPT_ENCODING_CHARACTERS_MAX], came_as)
+
+
+@lru_cache(maxsize=1024)
+def _preferred_coding(accept_encoding: str, came_as: str) -> str:
     weights = _weights(accept_encoding)
     others = weights.get("*", 0.0)
     known = {

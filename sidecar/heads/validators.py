@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from itertools import islice
 
 from msgspec import Struct
 from multidict import MultiMapping
@@ -22,6 +23,10 @@ from sidecar.heads.headers import Field
 
 _TAG = re.compile(r'(W/)?"([^"]*)"')
 _OWN = "lm."
+TAGS_MAX = 100
+"""ETags of one If-None-Match that are looked at: a cache names the variants it keeps, a browser one."""
+OWN_TAGS_MAX = 8
+"""Of those, ours: for each layout that they name something is decided."""
 
 
 class DerivedTag(Struct, frozen=True):
@@ -58,8 +63,8 @@ def _variant(decision_key: str, layout: str, seen: str) -> str:
 
 
 def entity_tags(value: str) -> list[str]:
-    """The ETags of an If-None-Match or If-Match field, as they stand; `*` is none of them."""
-    return [match.group(0) for match in _TAG.finditer(value)]
+    """The ETags of an If-None-Match or If-Match field, as they stand, at most TAGS_MAX; `*` is none of them."""
+    return [match.group(0) for match in islice(_TAG.finditer(value), TAGS_MAX)]
 
 
 def read(tag: str) -> DerivedTag | None:
@@ -95,7 +100,9 @@ def names(if_none_match: str, etag: str) -> bool:
 def origin_tags(value: str) -> str:
     """An If-Match (or If-Range) field with our own ETags turned back into the origin's."""
     return _TAG.sub(
-        lambda match: (own.origin or match.group(0)) if (own := read(match.group(0))) else match.group(0), value
+        lambda match: (own.origin or match.group(0)) if (own := read(match.group(0))) else match.group(0),
+        value,
+        count=TAGS_MAX,
     )
 
 
@@ -127,10 +134,11 @@ def adapt(
     `decide` gives the decision for a layout id; it is None where everybody's answer passes untouched for certain. Where
     somebody's might not, the origin's own validators and Range go: a shared cache could ask with them for all its
     visitors. Of ours those stay (as the origin's) whose page would be rewritten just the same today; none if this visit
-    gets no rewritten pages (`rewrites` false), or is owed the page itself: `owes_page` says so for a layout id.
+    gets no rewritten pages (`rewrites` false), or is owed the page itself: `owes_page` says so for a layout id. Tags beyond
+    the bounds confirm nothing: fewer conditions only mean more whole answers.
     """
     tags = entity_tags(", ".join(headers.getall("If-None-Match", ())))
-    own = [derived for tag in tags if (derived := read(tag)) is not None]
+    own = [derived for tag in tags if (derived := read(tag)) is not None][:OWN_TAGS_MAX]
     dropped: set[bytes] = set()
     added: list[Field] = []
     if "If-Match" in headers and (value := ", ".join(headers.getall("If-Match"))) != (restored := origin_tags(value)):

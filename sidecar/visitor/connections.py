@@ -25,6 +25,8 @@ from sidecar.visitor.relay import Written
 
 FIELD_BYTES_MAX = 64 * 1024
 """One header field of a request: the longest real one is Cookie."""
+PROTOCOLS = frozenset({"websocket"})
+"""What aiohttp's parser lets a request change to."""
 LINGER_S = 2.0
 """How long a visitor who is refused in the middle of a request may go on sending before the connection is gone: closed at
 once, the system would throw away the refusal with what was not read (RFC 9112 9.6)."""
@@ -96,6 +98,8 @@ class Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self._messages and getattr(self._messages[-1][0], "upgrade", False):
+            self._mind_the_rest(data)
         request = self._current_request
         if request is None:
             if not self._messages:
@@ -112,6 +116,17 @@ class Connection(RequestHandler):
         if self._head_timer is not None:
             self._head_timer.cancel()
         super().connection_lost(exc)
+
+    def _mind_the_rest(self, data: bytes) -> None:
+        """End the connection after a request for another protocol behind which there may be more.
+
+        aiohttp's parser stops behind such a request, and drops the rest of what was read unless it knows the protocol.
+        """
+        message, content = self._messages[-1]
+        if not isinstance(message, RawRequestMessage) or message.headers.get("Upgrade", "").lower() in PROTOCOLS:
+            return
+        if message.chunked or "Content-Length" in message.headers or data.find(b"\r\n\r\n") + 4 != len(data):
+            self._messages[-1] = (message._replace(should_close=True), content)
 
     # ---- the head
 

@@ -11,6 +11,7 @@ from multidict import CIMultiDict
 from rules.context import ATTRIBUTES, Privacy
 from rules.inference import behind
 from sidecar.attribute_sources import Sources
+from sidecar.context import attributes
 from sidecar.context.attributes import attributes_of
 from sidecar.context.visit import Visit
 from tests.sidecar.visiting import NOW, visiting
@@ -172,3 +173,15 @@ def test_no_request_is_too_odd(fields: dict[str, str], query: str) -> None:
     attributes = made(visit)
     assert attributes.keys() <= behind(ALL) | {"host", "path", "url"}
     assert attributes["device"] in next(one.values for one in ATTRIBUTES if one.name == "device")
+
+
+def test_what_is_remembered_of_a_visitors_words_is_short() -> None:
+    for remembered in (attributes._first_language, attributes._referring_host):
+        remembered.cache_clear()
+    for length in (50_000, 60_000):
+        assert attributes.first_language("de" + ", x;q=0.1" * length) == "de"
+        assert attributes.referring_host("https://a.example/" + "x" * length) == "a.example"
+    assert (attributes._first_language.cache_info().currsize, attributes._referring_host.cache_info().currsize) == (
+        1,
+        1,
+    )

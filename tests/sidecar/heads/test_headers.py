@@ -42,6 +42,16 @@ def test_forwarding_fields_from_a_stranger() -> None:
     ]
 
 
+def test_a_stranger_does_not_get_by_with_another_spelling() -> None:
+    """CGI and WSGI know no difference between `-` and `_`: what one may not say, the other may not either."""
+    given = [
+        (name, b"1")
+        for name in (b"X_Forwarded_For", b"x-forwarded_proto", b"X_Layout_Mutation_Token", b"Transfer_Encoding")
+    ]
+    kept = [(b"X_Other", b"1"), (b"X_Forwarded_Port", b"1")]
+    assert to_origin([*given, *kept], None)[1:] == kept
+
+
 def test_forwarding_fields_from_a_trusted_proxy() -> None:
     trusted = Forwarding(address="::1", scheme="https", host=b"h", trusted=True)
     given = [(b"X-Forwarded-Proto", b"https"), (b"Forwarded", b"for=a")]
@@ -51,6 +61,16 @@ def test_forwarding_fields_from_a_trusted_proxy() -> None:
         (b"X-Forwarded-Host", b"h"),
         (b"Forwarded", b'for=a, for="[::1]";host="h";proto=https'),
     ]
+
+
+def test_what_is_remembered_of_a_visitors_words_is_short() -> None:
+    long = "br, " * 20_000 + "gzip"
+    for remembered in (headers._codings_for_origin, headers._preferred_coding):
+        remembered.cache_clear()
+    assert len(headers.codings_for_origin(long)) <= headers.ACCEPT_ENCODING_CHARACTERS_MAX
+    assert headers.preferred_coding(long, "") == "br"
+    assert headers.codings_for_origin("gzip, " * 20_000) == headers.codings_for_origin("gzip, " * 30_000)
+    assert headers._codings_for_origin.cache_info().currsize == 2
 
 
 @pytest.mark.parametrize(

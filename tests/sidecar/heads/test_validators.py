@@ -113,3 +113,21 @@ def test_a_write_on_condition_names_the_origins_tag() -> None:
 def test_a_part_of_a_rewritten_page_cannot_be_asked_for() -> None:
     adapted = validators.adapt(CIMultiDict({"Range": "bytes=0-1", "If-Range": derived('"a"')}), None)
     assert adapted.dropped == {b"range", b"if-range"}
+
+
+@pytest.mark.parametrize("condition", ["own", "foreign"])
+def test_a_request_with_a_thousand_validators_costs_no_thousand_decisions(condition: str) -> None:
+    """Each of our own names a layout, for which something has to be decided: one request must not hold a worker."""
+    asked: list[str | None] = []
+
+    def decide(layout_id: str | None) -> Decision:
+        asked.append(layout_id)
+        return decision()
+
+    first = derived('"a"', layout_id="first")
+    tags = [derived(f'"{number}"', layout_id=str(number)) for number in range(1000)]
+    given = [first, *tags] if condition == "own" else ['""'] * 30_000 + [first]
+    conditions = validators.adapt(CIMultiDict({"If-None-Match": ", ".join(given)}), decide, owes_page=lambda _: False)
+    assert len(asked) < 20
+    assert conditions.dropped >= {b"if-none-match"}
+    assert ('"a"' in conditions.revalidates) == (condition == "own")

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from sidecar.visitor.connections import Refusal
 from sidecar.visitor.proxy_protocol import SIGNATURE
-from tests.sidecar.wire import Client, Sidecar, answering, client, origin, response, serving
+from tests.sidecar.wire import Client, Conversation, Sidecar, answering, client, origin, response, serving
 
 
 async def test_a_bad_request_gets_a_plain_answer_and_is_counted() -> None:
@@ -254,3 +254,28 @@ async def test_who_was_taken_just_before_the_end_is_served() -> None:
                 answer = await visitor.get("/")
                 assert (answer.status, answer.get(b"Connection")) == (200, b"close")
                 await asyncio.wait_for(closing, 5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "body", "closes"),
+    [(b"", b"", False), (b"", WHOLE, True), (b"Content-Length: 2\r\n", b"hi", True)],
+    ids=["alone", "followed", "with a body"],
+)
+async def test_who_asks_for_another_protocol_in_vain_loses_no_request(fields: bytes, body: bytes, closes: bool) -> None:
+    """`Upgrade: h2c` comes from HTTP libraries. What follows it in one read is lost to the parser: so the connection ends with
+    the response, and who sent more sends it again (RFC 9112 9.3.2)."""
+    asking = HEAD + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n" + fields + b"\r\n"
+
+    async def script(conversation: Conversation) -> None:
+        while True:
+            if b"Content-Length: 2" in await conversation.head():
+                await conversation.reader.readexactly(2)
+            await conversation.send(response(b"x"))
+
+    async with origin(script) as site, serving(site.url) as sidecar, client(sidecar.port) as visitor:
+        await visitor.send(asking + body)
+        assert ((await visitor.answer()).get(b"Connection") == b"close") is closes
+        if closes:
+            assert await visitor.rest() == b""
+        else:
+            assert (await visitor.get("/")).status == 200
