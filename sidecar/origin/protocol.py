@@ -6,6 +6,7 @@ and the two things that it refuses or misreads are settled before: Content-Lengt
 Counterpart: `upstream`, which sends requests and waits. Never: a byte of a body held back, or two readings of one head.
 """
 
+import math
 import re
 import select
 from asyncio import AbstractEventLoop
@@ -17,8 +18,12 @@ from aiohttp.http import HttpProcessingError, HttpVersion11, RawResponseMessage
 from aiohttp.streams import StreamReader
 from msgspec import Struct
 
+KEPT_MARGIN_S = 1.0
+"""So much sooner than it says an origin's connection counts as ended: a request is on its way for a while."""
+
 _HEAD_END = re.compile(rb"\n\r?\n")
 _LENGTH_LINE = re.compile(rb"(?im)^content-length:([^\r\n]*)\r?\n")
+_KEPT = re.compile(r"(?i)\btimeout\s*=\s*(\d{1,9})\b")
 _FIELD_LINE = re.compile(rb"(?m)^[^ \t\r\n]")
 _BODILESS = frozenset({204, 304})
 
@@ -51,16 +56,22 @@ class OriginProtocol(ResponseHandler):
         """Something has come of the response to the present request."""
         self.rested_since: float | None = None
         """When the last response ended, by the loop's clock; None on a connection that is new."""
+        self._kept_s = math.inf
 
-    def rest(self) -> None:
-        """The response is complete, and the connection may serve another request."""
+    def rest(self, said: str | None) -> None:
+        """The response is complete, and the connection may serve another request. `said`: its Keep-Alive field, in which an
+        origin may say for how many seconds it keeps an idle connection (RFC 2068 19.7.1.1)."""
         self.rested_since = self._loop.time()
+        if said is not None:
+            match = _KEPT.search(said)
+            self._kept_s = math.inf if match is None else float(match[1])
 
     def may_have_ended(self, rested_s_max: float) -> bool:
         """Whether the origin may have closed the connection while it rested: longer than that, or something is there to be
         read that the event loop has not come to, which is its end, or what nobody asked for."""
         if self.rested_since is None:
             return False
+        rested_s_max = min(rested_s_max, max(0.0, self._kept_s - KEPT_MARGIN_S))
         if self._loop.time() - self.rested_since >= rested_s_max or self.transport is None:
             return True
         poll = select.poll()

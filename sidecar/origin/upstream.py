@@ -200,7 +200,7 @@ class OriginResponse:
             return
         self._origin.in_progress -= 1
         if self._upload is None or self._upload.done():
-            cast(OriginProtocol, connection.protocol).rest()
+            cast(OriginProtocol, connection.protocol).rest(self.headers.get("Keep-Alive"))
             connection.release()
         else:
             self._upload.cancel()

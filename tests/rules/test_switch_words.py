@@ -51,7 +51,8 @@ def test_a_word_that_is_not(text: str) -> None:
 
 def test_what_a_visit_was_not_understood_in() -> None:
     assert not_understood(visit()) == ()
-    assert not_understood(visit(disabled=frozenset({"hero"}))) == ()
+    assert not_understood(visit(disabled=frozenset({"hero", "z:1"}))) == ("z:1",)
+    assert not_understood(visit(only=frozenset({"a:1"}))) == ("a:1",)
     asked = visit(disabled=frozenset({"hero", "z:1"}), only=frozenset({"a:1", "layer:page"}))
     assert not_understood(asked) == ("a:1", "z:1")
 

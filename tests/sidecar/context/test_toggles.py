@@ -35,10 +35,15 @@ def test_words_that_name_nothing_are_known() -> None:
     assert given is not None
     assert given.disabled == frozenset({"hero", "layre:micro", "layer:micro"})
     assert given.not_understood == ("layre:micro", "page:offers")
+    alone = read(disable="layre:micro")
+    assert alone is not None
+    assert alone.not_understood == ("layre:micro",)
 
 
 def test_a_token_alone_switches_nothing() -> None:
-    assert read() == toggles.Toggles()
+    given = read()
+    assert given == toggles.Toggles()
+    assert given.operator, "who has the token is told how long things took"
 
 
 def test_only_nothing_is_not_the_same_as_no_only() -> None:

@@ -200,3 +200,22 @@ async def test_what_is_sent_once_takes_no_connection_that_rested_for_long() -> N
         await asyncio.sleep(1.1)
         await visitor.get("/", method="POST")
         assert connections == 2
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [("timeout=1", 3), ("max=100, Timeout = 1", 3), ("timeout=5, max=100", 1), ("timeout=soon", 1), ("timeout=", 1)],
+)
+async def test_an_origin_that_says_how_long_it_keeps_a_connection_is_believed(said: str, expected: int) -> None:
+    """What it keeps for a second may be gone before a form arrives; what may be repeated goes there all the same."""
+    connections = 0
+
+    async def script(conversation: Conversation) -> None:
+        nonlocal connections
+        connections += 1
+        await answering(response(b"x", f"Keep-Alive: {said}"))(conversation)
+
+    async with origin(script) as site, serving(site.url) as sidecar, client(sidecar.port) as visitor:
+        for method in ("GET", "GET", "POST", "GET", "POST"):
+            assert (await visitor.get("/", method=method)).status == 200
+    assert connections == expected

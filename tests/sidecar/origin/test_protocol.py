@@ -187,7 +187,7 @@ async def test_an_end_that_the_event_loop_has_not_come_to_is_seen() -> None:
     transport, protocol = await loop.create_connection(lambda: OriginProtocol(loop, limits), "127.0.0.1", port)
     there, _ = await asyncio.to_thread(listening.accept)
     assert not protocol.may_have_ended(60.0), "a new connection is good for anything"
-    protocol.rest()
+    protocol.rest(None)
     assert protocol.may_have_ended(0.0)
     assert not protocol.may_have_ended(60.0)
     there.close()
