@@ -31,6 +31,17 @@ def test_the_socket_is_named_as_the_door_knows_it() -> None:
     assert read("layout-mutation-sidecar.socket")["Socket"]["FileDescriptorName"] == VISITORS
 
 
+def test_the_service_may_do_no_more_than_it_has_to() -> None:
+    """`systemd-analyze security` gives 10 points for everything allowed, 0 for nothing."""
+    analyzer = shutil.which("systemd-analyze")
+    if analyzer is None:
+        pytest.skip("needs systemd-analyze (Debian: systemd)")
+    unit = str(DEPLOY / "layout-mutation-sidecar.service")
+    command = [analyzer, "security", "--offline=true", "--no-pager", "--threshold=40", unit]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert found.returncode == 0, found.stdout[-400:] + found.stderr
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_systemd_itself_finds_nothing_wrong(unit: Path, tmp_path: Path) -> None:
     verifier = shutil.which("systemd-analyze")
