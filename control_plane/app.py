@@ -136,8 +136,7 @@ def _services(settings: ControlPlaneSettings, chain: Chain, by: _Trial, clock: C
     copy = TableCopy(Path(settings.data_dir))
     publishing = Publishing(store, exchange, signer, copy, alerts=alerts, clock=clock, engine=engine())
     telemetry = Telemetry()
-    copy_of = store.copy_of if isinstance(store, MirroredStore) else None
-    healer = Healer(stores.schema_of(settings), store, alerts, telemetry, clock=clock, copy_of=copy_of)
+    healer = _healer(settings, store, alerts, telemetry, clock)
     publishing.check_interval_s = lambda: adjustable.current().check_interval_s
     documents = _documents(settings, store, publishing, Gate(by.pages, by.rewriter, by.judge))
     return Services(
@@ -187,6 +186,19 @@ def _services(settings: ControlPlaneSettings, chain: Chain, by: _Trial, clock: C
         health=Health(store, exchange, publishing, healer),
         telemetry=telemetry,
     )
+
+
+def _healer(
+    settings: ControlPlaneSettings,
+    store: Store,
+    alerts: Alerts,
+    telemetry: Telemetry,
+    clock: Callable[[], datetime],
+) -> Healer:
+    address = stores.schema_of(settings)
+    if not isinstance(store, MirroredStore):
+        return Healer(address, store, alerts, telemetry, clock=clock)
+    return Healer(address, store, alerts, telemetry, clock=clock, copy_of=store.copy_of, foreign=lambda: store.foreign)
 
 
 def _documents(settings: ControlPlaneSettings, store: Store, publishing: Publishing, gate: Gate) -> _Documents:

@@ -61,14 +61,17 @@ class Healer:
         *,
         clock: Callable[[], datetime],
         copy_of: CopyOf | None = None,
+        foreign: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`address`: None for a store that looks after its own schema. `copy_of` gives rows that were lost with their table: what a mirror is for."""
+        """`address`: None for a store that looks after its own schema. `copy_of` gives rows that were lost with their table: what a
+        mirror is for. `foreign`: whether the database is another installation's, whose schema is none of our business."""
         self._address = address
         self._store = store
         self._alerts = alerts
         self._telemetry = telemetry
         self._clock = clock
         self._copy_of = copy_of
+        self._foreign = foreign
         self._expected = catalogue.committed()
         self._healing = asyncio.Lock()
         self._findings = Findings(items=())
@@ -138,6 +141,8 @@ class Healer:
     async def _outcome(self) -> Outcome:
         if self._address is None:
             return Outcome()
+        if self._foreign():
+            raise StoreError("the database belongs to another installation; its schema is left as it is")
         with store_errors():
             async with runner.connected(self._address) as connection:
                 try:

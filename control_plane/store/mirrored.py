@@ -108,6 +108,11 @@ class MirroredStore(EitherReader):
         return None if self.provisional or self._file.broken else self._mirror
 
     @property
+    def foreign(self) -> bool:
+        """Whether the database holds another installation's data, and nothing in it may be touched."""
+        return self._recovery.foreign
+
+    @property
     def primary(self) -> Primary:
         """The database itself, for what is done before it is used."""
         return self._primary
@@ -223,6 +228,7 @@ class MirroredStore(EitherReader):
         await self._primary.probe()
         async with self._its_turn():
             await self._file.mend_if_damaged()  # lost tables may come from it
+            await self._recovery.refuse_foreign(self._mirror)
         if self.prepare is not None:
             await watched(self.prepare(), self._primary.probe)
         await self._primary.open()

@@ -1,13 +1,19 @@
 """What is done before a store is used: with a mirror beside it, and without."""
 
+from collections.abc import Iterator
+
 import asyncpg
 import msgspec
 import pytest
 
+from control_plane.schema.runner import migrate
 from control_plane.settings import ControlPlaneSettings, StoreName
 from control_plane.store.events import NoEvents
 from control_plane.store.mirrored import MirroredStore
 from tests.control_plane.plane import headline, is_ready, running, until
+from tests.control_plane.schema.comparer import described
+from tests.control_plane.schema.conftest import fill
+from tests.servers import empty_database, execute, wait_for
 
 
 async def test_a_store_in_one_file_needs_no_mirror(settings: ControlPlaneSettings) -> None:
@@ -56,6 +62,40 @@ async def test_a_schema_that_needs_a_person_is_an_alert_until_it_no_longer_does(
 
         await until(over)
     await connection.close()
+
+
+async def test_another_installations_database_is_left_as_it_is_whatever_its_keys_and_schema(
+    settings: ControlPlaneSettings, filled_elsewhere: str
+) -> None:
+    """It is known by its name before its schema is brought up to date or its audit's key is asked for."""
+    async with running(settings) as plane:
+        await plane.create(id="ours")
+    before = await described(filled_elsewhere)
+    async with running(msgspec.structs.replace(settings, database_url=filled_elsewhere)) as plane:
+
+        async def told() -> bool:
+            return "foreign_database" in {alert.id for alert in plane.services.alerts.open()}
+
+        await until(told)
+        assert (await plane.ask("POST", "mutations", headline(id="meanwhile"))).status == 201
+        assert (await plane.ask("POST", "health/heal")).status == 503
+        assert "audit_key_unknown" not in {alert.id for alert in plane.services.alerts.open()}
+    assert await described(filled_elsewhere) == before
+
+
+@pytest.fixture
+def filled_elsewhere(postgres_server: str) -> Iterator[str]:
+    """The database of another installation with keys of its own, at an earlier schema, which somebody has laid hands on."""
+    with empty_database(postgres_server) as url:
+        wait_for(migrate(url))
+        wait_for(fill(url))
+        statements = (
+            "DELETE FROM layout_mutation.schema_migrations WHERE number = (SELECT max(number) FROM layout_mutation.schema_migrations)",
+            "DROP INDEX layout_mutation.mutations_served",
+        )
+        for statement in statements:
+            wait_for(execute(url, statement))
+        yield url
 
 
 @pytest.mark.parametrize("table", ["mutations CASCADE", "audit_entries", "alerts", "ledger"])

@@ -51,6 +51,8 @@ class Recovery:
         self._clock = clock
         self._approve = approve
         self._sources = sources
+        self.foreign = False
+        """Whether the database was somebody else's at the last look."""
 
     async def run(self, mirror: LocalStore) -> Verdict:
         """Judge and act until both agree. FOUND, ADOPT, REBASE and PARTED leave the mirror to be filled anew, FOLLOW to be brought level.
@@ -133,7 +135,8 @@ class Recovery:
         elif verdict is Verdict.PARTED:
             await self._parted(facts, mirror)
         else:
-            self._refuse(facts, mirror)
+            ours, theirs = facts.ours.installation or facts.base.installation, facts.theirs.installation
+            self._refuse("" if ours is None else ours.id, "nobody" if theirs is None else theirs.id, mirror)
 
     async def _found(self, facts: Facts) -> None:
         """Neither side knows anything: restore from where something is left, or begin."""
@@ -231,18 +234,26 @@ class Recovery:
             return f"nothing ({error.strerror or type(error).__name__})"
         return str(target)
 
-    def _refuse(self, facts: Facts, mirror: LocalStore) -> None:
-        ours, theirs = facts.ours.installation or facts.base.installation, facts.theirs.installation
-        theirs_id = "nobody's" if theirs is None else theirs.id
+    async def refuse_foreign(self, mirror: LocalStore) -> None:
+        """Raise ForeignError for a database that says it is another installation's, before its schema or keys are looked at."""
+        waiting = await mirror.outbox()  # one that was salvaged may be all that there is
+        ours = (await mirror.position()).installation or (waiting[0].base.installation if waiting else None)
+        theirs = await self._primary.whose()
+        if ours is not None and theirs is not None and theirs != ours.id:
+            self._refuse(ours.id, theirs, mirror)
+        self.foreign = False
+
+    def _refuse(self, ours: str, theirs: str, mirror: LocalStore) -> None:
+        self.foreign = True
         self._alerts.report(
             FOREIGN,
             Severity.CRITICAL,
             "DATABASE_URL leads to another installation's data. It was left as it is; this instance serves from its mirror.",
             "Let DATABASE_URL lead to the right database and restart; or take what this database has instead: stop this "
             "instance, run `layout-mutation doctor --adopt` with its environment (it puts the mirror aside), and start it.",
-            f"The mirror {mirror.path} belongs to installation {'' if ours is None else ours.id}, the database to {theirs_id}.",
+            f"The mirror {mirror.path} belongs to installation {ours}, the database to {theirs}.",
         )
-        raise ForeignError(f"the database belongs to another installation ({theirs_id}); it was left as it is")
+        raise ForeignError(f"the database belongs to another installation ({theirs}); it was left as it is")
 
     def _new_installation(self) -> Installation:
         return Installation(str(uuid_utils.uuid4()), 1, self._clock())

@@ -57,6 +57,9 @@ class Primary(Store, Protocol):
     async def probe(self) -> None:
         """Raises AwayError if the server does not greet a new connection."""
 
+    async def whose(self) -> str | None:
+        """Id of the installation whose history it says it holds, whatever its schema; None where it does not say."""
+
     def transaction(self, changeset: str | None = None) -> AbstractAsyncContextManager[Transaction]:
         """As every store's; `changeset`: of a transaction that was made elsewhere and is repeated here."""
 

@@ -86,6 +86,8 @@ POSITION = (
     "c.last_value - (NOT c.is_called)::int AS change FROM layout_mutation.ledger l "
     "CROSS JOIN layout_mutation.changes c LEFT JOIN layout_mutation.installation i ON true"
 )
+WHOSE = "SELECT id::text FROM layout_mutation.installation WHERE EXISTS (SELECT FROM layout_mutation.audit_entries)"
+"""Asked of any schema; one without a history is nobody's, whatever name it has."""
 FILTERS = {
     "active": "is_active = ?",
     "status": "status = ?",

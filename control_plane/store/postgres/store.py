@@ -109,6 +109,25 @@ class PostgresStore(PostgresReader):
                     return
             connection.terminate()
 
+    async def whose(self) -> str | None:
+        """The installation whose history the database says it holds, whatever its schema; None where it does not say.
+
+        Asked over a connection of its own, before anything is brought up to date. Raises StoreError.
+        """
+        options = self._options()
+        with store_errors():
+            try:
+                connection = await asyncpg.connect(**options)
+            except asyncpg.InvalidCatalogNameError:
+                return None
+            try:
+                found: str | None = await connection.fetchval(statements.WHOSE, timeout=COMMAND_TIMEOUT_S)
+            except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.InvalidSchemaNameError):
+                return None
+            finally:
+                connection.terminate()
+        return found
+
     @asynccontextmanager
     async def transaction(self, changeset: str | None = None) -> AsyncIterator[Transaction]:
         """Changes are saved when the block ends, and undone when it raises; one transaction at a time.
