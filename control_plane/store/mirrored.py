@@ -82,8 +82,7 @@ class MirroredStore(EitherReader):
         self._looked = asyncio.Event()
         """The database was looked for once: until then nothing goes into the outbox that needn't."""
         self._ready = asyncio.Event()
-        self._state = State.STARTING
-        self._problem = "connecting to the database"
+        self._state, self._problem = State.STARTING, "connecting to the database"
         self._level: Position | None = None
         """Where the database is, seen by a writer, when the mirror has the same; None where that is not known."""
         self._level_at = time.monotonic()
@@ -239,6 +238,7 @@ class MirroredStore(EitherReader):
             verdict = await self._recovery.run(self._mirror)
             anew = verdict in (Verdict.FOUND, Verdict.ADOPT, Verdict.REBASE, Verdict.PARTED)
             await self._file.fill(self._primary, anew=anew, replayed=replayed)
+            await self._recovery.bring_spared(self._file, set(replayed))
             self._outbox = 0
             self._level = None
             self._state, self._problem, self._barred = State.PRIMARY, "", ""
@@ -347,8 +347,8 @@ class MirroredStore(EitherReader):
 
     @asynccontextmanager
     async def _provisionally(self) -> AsyncIterator[Transaction]:
-        mirror = await self._may_write()
-        async with mirror.transaction(provisional=True) as transaction:
+        await self._may_write()
+        async with self._file.provisional() as transaction:
             yield transaction
             self._check_lease()
         self._outbox += bool(transaction.written)

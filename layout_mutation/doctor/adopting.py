@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from control_plane.store.mirror.keeping import FILE_NAME, SUFFIXES
+from control_plane.store.mirror.spare import SUFFIX
 
 
 def adopt(folder: Path, now: datetime) -> Path | None:
@@ -16,7 +17,7 @@ def adopt(folder: Path, now: datetime) -> Path | None:
     if not mirror.exists():
         return None
     aside = mirror.with_name(f"{FILE_NAME}.aside-{now:%Y%m%dT%H%M%S}")
-    for suffix in reversed(SUFFIXES):  # the file itself last: without it nobody would look for the others
+    for suffix in reversed((*SUFFIXES, SUFFIX)):  # the file itself last: without it nobody would look for the others
         source = mirror.with_name(mirror.name + suffix)
         if source.exists():
             source.rename(aside.with_name(aside.name + suffix))

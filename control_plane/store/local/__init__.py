@@ -7,5 +7,6 @@ from control_plane.store.local.connections import Damaged
 from control_plane.store.local.outbox import Provisional
 from control_plane.store.local.salvage import Salvaged
 from control_plane.store.local.store import LocalStore
+from control_plane.store.local.transaction import LocalTransaction
 
-__all__ = ["Damaged", "LocalStore", "Provisional", "Salvaged"]
+__all__ = ["Damaged", "LocalStore", "LocalTransaction", "Provisional", "Salvaged"]

@@ -7,7 +7,7 @@ soon as it can. Counterpart: `control_plane.store.mirrored` says when. Never: a 
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -16,9 +16,10 @@ import structlog
 from control_plane.alerts import Alerts, Severity
 from control_plane.schema.runner import SchemaError
 from control_plane.store.interface import AwayError, StoreError
-from control_plane.store.local import Damaged, LocalStore, Salvaged
+from control_plane.store.local import Damaged, LocalStore, LocalTransaction, Provisional, Salvaged
 from control_plane.store.mirror.settled import settled
 from control_plane.store.mirror.sides import Primary
+from control_plane.store.mirror.spare import SUFFIX, Spare
 from control_plane.store.records import Record
 
 FILE_NAME = "mirror.db"
@@ -41,6 +42,7 @@ class MirrorFile:
         self._make = make
         self._alerts = alerts
         self._clock = clock
+        self.spare = Spare(path.with_name(path.name + SUFFIX))
         self._filling: asyncio.Task[None] | None = None
         self._damaged = False
         self._replayed: Sequence[str] = ()
@@ -76,6 +78,20 @@ class MirrorFile:
             self._filling.cancel()
             await asyncio.wait([self._filling])
         await self.store.close()
+
+    @asynccontextmanager
+    async def provisional(self) -> AsyncIterator[LocalTransaction]:
+        """A transaction whose changes wait for the database: in the file's outbox, and once more beside it. Raises StoreError."""
+        async with self.store.transaction(provisional=True) as transaction:
+            yield transaction
+        if not transaction.written:
+            return
+        written = tuple(transaction.written)
+        one = Provisional(changeset=transaction.changeset, base=transaction.base, records=written, at=self._clock())
+        try:
+            await self.spare.add(one)
+        except OSError as error:
+            self._report_unwritable(error.strerror or type(error).__name__)
 
     async def take(self, written: Sequence[Record]) -> None:
         """Write what a transaction wrote, which follows on what the mirror has; never raises StoreError."""
@@ -172,14 +188,17 @@ class MirrorFile:
         self.behind = True
         self._damaged = self._damaged or isinstance(error, Damaged)
         if not self._damaged:
-            self._alerts.report(
-                UNWRITABLE,
-                Severity.WARNING,
-                "The mirror beside this instance can't be written. Changes are saved in the database alone.",
-                "See whether the disk of CONTROL_PLANE_DATA_DIR is full or read-only. The mirror follows by itself as soon "
-                "as it can be written; until then an outage of the database would be served from an older state.",
-                str(error),
-            )
+            self._report_unwritable(str(error))
+
+    def _report_unwritable(self, problem: str) -> None:
+        self._alerts.report(
+            UNWRITABLE,
+            Severity.WARNING,
+            "The mirror beside this instance can't be written.",
+            "See whether the disk of CONTROL_PLANE_DATA_DIR is full or read-only. The mirror follows by itself as soon "
+            "as it can be written; until then an outage of the database would be served from an older state.",
+            problem,
+        )
 
     async def _put_aside(self, error: StoreError | None) -> None:
         await self.store.close()

@@ -18,9 +18,11 @@ from control_plane.store.interface import MovedError, Reader, StoreError
 from control_plane.store.local import LocalStore, Provisional
 from control_plane.store.mirror.conflicts import tell
 from control_plane.store.mirror.identity import Facts, Verdict, judge, same_entry
+from control_plane.store.mirror.keeping import MirrorFile
 from control_plane.store.mirror.replay import Replay, since, system_entry
 from control_plane.store.mirror.settled import settled
 from control_plane.store.mirror.sides import Approve, Primary, Sources, entry
+from control_plane.store.mirror.spare import of_others
 from control_plane.store.records import Installation, Position, Record, Shelf
 
 TRIES = 5  # another instance may be faster each time; then there is nothing left to do
@@ -75,6 +77,25 @@ class Recovery:
                 self._alerts.settle(FOREIGN)
             return verdict
         raise StoreError("other instances keep writing; trying again")
+
+    async def bring_spared(self, file: MirrorFile, replayed: set[str]) -> None:
+        """Bring over what the mirror had acknowledged and no longer has, being damaged or gone; the copy of it is let go of then.
+
+        `replayed`: changesets that came out of the mirror itself. Raises StoreError.
+        """
+        waiting = [one for one in await file.spare.read() if one.changeset not in replayed]
+        known = (await self._primary.position()).installation
+        if waiting and known is not None and not of_others(waiting, known.id):
+            replay = Replay(self._primary, self._primary, self._approve, self._clock)  # it alone knows what was before
+            done = await replay.run(waiting)
+            log.warning("outbox_spared", applied=done.applied, known=done.known, conflicts=done.conflicts)
+            if done.conflicts:
+                tell(self._alerts, len(await self._primary.shelf(Shelf.CONFLICT)))
+            await file.follow(self._primary)
+        elif waiting:
+            aside = await file.spare.put_aside(f".aside-{self._clock():%Y%m%dT%H%M%S}")
+            log.warning("outbox_of_others", kept=str(aside))
+        await file.spare.clear()
 
     async def _put_back_the_audit(self, mirror: LocalStore) -> None:
         """A database without the entry that its own ledger names has lost rows, not gone another way: they come from the mirror."""

@@ -1,0 +1,121 @@
+"""What was acknowledged while the database was away survives a mirror that is damaged, or gone, before the database is back."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from control_plane.store.local import Provisional
+from control_plane.store.mirror.spare import SUFFIX, Spare
+from control_plane.store.mirror.standing import State
+from control_plane.store.records import Installation, Position, Shelf
+from layout_mutation.doctor.adopting import adopt
+from tests.control_plane.store.outages import NOW, Instance, Wire, chain_is_sound, instance, noted, segments, write
+from tests.servers import empty_database
+
+OURS = Installation("ours", 1, NOW)
+
+
+@pytest.fixture
+async def wire(database_url: str) -> AsyncIterator[Wire]:
+    made = Wire(database_url)
+    await made.mend()
+    yield made
+    await made.cut()
+
+
+def damage(file: Path) -> None:
+    """Nonsense in place of everything but the first page."""
+    with file.open("r+b") as found:
+        found.seek(4096)
+        found.write(os.urandom(max(4096, file.stat().st_size - 4096)))
+
+
+async def gone(made: Instance, wire: Wire, folder: Path) -> Path:
+    """Write on both sides of an outage, and stop; the mirror's file."""
+    await write(made.store, "a", "before")
+    await wire.cut()
+    await made.answers(State.MIRROR)
+    await write(made.store, "a", "meanwhile")
+    await write(made.store, "b", "meanwhile")
+    await made.store.close()
+    return folder / "mirror.db"
+
+
+@pytest.mark.parametrize("how", ["damaged", "deleted"])
+async def test_what_was_acknowledged_outlives_the_mirrors_file(wire: Wire, tmp_path: Path, how: str) -> None:
+    folder = tmp_path / "one"
+    async with instance(wire.url, folder) as one:
+        file = await gone(one, wire, folder)
+    if how == "damaged":
+        damage(file)
+    else:
+        for path in folder.glob("mirror.db*"):
+            if path.name != f"mirror.db{SUFFIX}":
+                path.unlink()
+    await wire.mend()
+    async with instance(wire.url, folder) as again:
+        found = await segments(again.primary)
+        assert set(found) == {"a", "b"}
+        assert noted("meanwhile") in found["a"]
+        assert await chain_is_sound(again.primary)
+        assert await segments(again.store) == found
+        assert not (folder / f"mirror.db{SUFFIX}").exists()
+
+
+async def test_what_met_another_change_meanwhile_is_a_conflict(wire: Wire, database_url: str, tmp_path: Path) -> None:
+    folder = tmp_path / "one"
+    async with instance(wire.url, folder) as one:
+        file = await gone(one, wire, folder)
+    damage(file)
+    async with instance(database_url, tmp_path / "other") as other:
+        await write(other.store, "a", "by somebody else")
+    await wire.mend()
+    async with instance(wire.url, folder) as again:
+        found = await segments(again.primary)
+        assert noted("by somebody else") in found["a"]
+        assert noted("meanwhile") in found["b"]
+        assert len(await again.store.shelf(Shelf.CONFLICT)) == 1
+        assert {"conflicts_open", "mirror_damaged"} <= again.alert_ids()
+
+
+async def test_a_copy_that_is_not_needed_is_let_go_of(wire: Wire, tmp_path: Path) -> None:
+    folder = tmp_path / "one"
+    async with instance(wire.url, folder) as one:
+        await gone(one, wire, folder)
+    assert (folder / f"mirror.db{SUFFIX}").exists()
+    await wire.mend()
+    async with instance(wire.url, folder) as again:
+        assert set(await segments(again.primary)) == {"a", "b"}
+        assert len(await again.primary.audit_page(None, None, None, 10)) == 3
+        assert not (folder / f"mirror.db{SUFFIX}").exists()
+
+
+async def test_another_installations_changes_are_put_aside(wire: Wire, tmp_path: Path, postgres_server: str) -> None:
+    folder = tmp_path / "one"
+    async with instance(wire.url, folder) as one:
+        await gone(one, wire, folder)
+    adopt(folder, NOW)
+    aside = next(folder.glob(f"mirror.db.aside-*{SUFFIX}"))
+    aside.rename(folder / f"mirror.db{SUFFIX}")
+    with empty_database(postgres_server) as url:
+        async with instance(url, folder) as other:
+            assert await segments(other.primary) == {}
+        assert list(folder.glob(f"mirror.db{SUFFIX}.aside-*"))
+
+
+async def test_lines_that_are_damaged_or_were_not_finished_are_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "spare"
+    spare = Spare(file)
+    assert await spare.read() == []
+    waiting = [Provisional(changeset=name, base=Position(OURS, 1, 1, b"", 1), records=(), at=NOW) for name in "abc"]
+    for one in waiting:
+        await spare.add(one)
+    assert await spare.read() == waiting
+    first, second, third = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(first + second.replace(b'"b"', b'"x"') + b"\xff nonsense\n" + third[:-20])
+    assert await spare.read() == waiting[:1]
+    assert file.stat().st_mode & 0o777 == 0o600
+    await spare.clear()
+    assert await spare.read() == []
