@@ -24,7 +24,8 @@ from control_plane.attributes import Attributes, SavedGroups, Toggles
 from control_plane.audit import Audit
 from control_plane.auditing.checkpoints import Checkpoints
 from control_plane.backups.backups import Backups, before_migration
-from control_plane.backups.configured import Configured, interval, kept_by
+from control_plane.backups.configured import interval, kept_of
+from control_plane.backups.peers import note, peers_of
 from control_plane.backups.rescue import Rescue
 from control_plane.beginning import Beginning
 from control_plane.conditions import Conditions
@@ -127,8 +128,9 @@ def _services(settings: ControlPlaneSettings, chain: Chain, by: _Trial, clock: C
     alerts = Alerts(instance=f"{socket.gethostname()}:{settings.address[1]}", clock=clock)
     exchange = Exchange(settings.redis_url, Keys(settings.layout_mutation_environment))
     signer = Signer(settings.signing_key)
-    kept = _kept(settings)
-    rescue = Rescue(kept, exchange, signer, chain, alerts, clock=clock)
+    kept = kept_of(settings)
+    around, known = peers_of(settings), Whereabouts(Path(settings.data_dir)).installation
+    rescue = Rescue(kept, exchange, signer, chain, alerts, clock=clock, peers=around, known=known)
     store = _store(settings, chain, alerts, exchange, rescue, clock)
     adjustable = AdjustableSettings(store, alerts, clock=clock)
     backups = Backups(store, kept, alerts, clock=clock)
@@ -160,6 +162,7 @@ def _services(settings: ControlPlaneSettings, chain: Chain, by: _Trial, clock: C
         events=store.events if isinstance(store, MirroredStore) else NoEvents(),
         backups=backups,
         rescue=rescue,
+        note_peers=partial(note, around, store, clock),
         before_migration=before_migration(database, kept, chain, clock, pooled=settings.database_pooled),
         try_backup=partial(backups.verify, url=database, chain=chain, pooled=settings.database_pooled),
         audit=Audit(
@@ -236,16 +239,6 @@ def _schedule(services: Services, chain: Chain) -> None:
         services.schedules.every("backup", backups.every, backups.scheduled)
         services.schedules.every("backup_age", BACKUP_AGE_EVERY, backups.look)
         services.schedules.every("backup_trial", BACKUP_TRIAL_EVERY, trial)
-
-
-def _kept(settings: ControlPlaneSettings) -> Configured:
-    """Where backups are, which stay, and who reads them."""
-    given = {
-        f"CONTROL_PLANE_{name.upper()}": getattr(settings, name)
-        for name in settings.__struct_fields__
-        if name.startswith("backup_")
-    }
-    return kept_by(given, Path(settings.data_dir))
 
 
 def _store(

@@ -65,6 +65,7 @@ class Beginning:
         await self._settling.remember(services.store)
         self._tell_copies(await services.store.identify())
         await services.adjustable.seed()
+        await services.note_peers()
         await services.publishing.ensure_table()
 
     async def alone(self) -> None:

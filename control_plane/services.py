@@ -57,6 +57,7 @@ class Services:
     adjustable: AdjustableSettings
     backups: Backups
     rescue: Rescue
+    note_peers: Callable[[], Awaitable[None]]
     before_migration: Callable[[int], Awaitable[None]]
     try_backup: Callable[[str], Awaitable[Verified]]
     audit: Audit

@@ -23,6 +23,9 @@ DATA_DIR = ".layout-mutation/control-plane"
 LOCAL_FILE = "store.sqlite3"
 LOCAL_PREFIX = "local:"
 """What an address begins with that is a file's path."""
+PEER_TOKENS = "CONTROL_PLANE_PEER_TOKENS"
+THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
+_PEER_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LOST_KEY = re.compile(r"lost:[0-9a-f]{16}")
 
 
@@ -187,6 +190,29 @@ class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
             extra=SECRET,
         ),
     ] = ""
+    backup_readers: Annotated[
+        str,
+        Meta(
+            description="Subjects of tokens of the role peer, separated by commas, that may fetch the newest backup of this service "
+            "(all that it holds, encrypted where CONTROL_PLANE_BACKUP_RECIPIENTS is set); no peer may where it is empty."
+        ),
+    ] = ""
+    peers: Annotated[
+        dict[str, str],
+        Meta(
+            description="JSON object: name -> address of another control plane that holds backups of this installation, asked in "
+            "their order when database, mirror and backups are gone. https, or http on this machine. For example "
+            '{"standby": "https://standby.shop.example"}.'
+        ),
+    ] = {}
+    peer_tokens: Annotated[
+        dict[str, str],
+        Meta(
+            description="JSON object: the name of each of CONTROL_PLANE_PEERS -> the token that it takes from us, made there by "
+            "`layout-mutation token --role peer --subject NAME`, whose NAME is in that service's CONTROL_PLANE_BACKUP_READERS.",
+            extra=SECRET,
+        ),
+    ] = {}
     backup_every: Annotated[
         str,
         Meta(
@@ -224,6 +250,7 @@ class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
             raise ValueError("CONTROL_PLANE_PUBLIC_URL must begin with http:// or https://")
         _check_addresses("CONTROL_PLANE_ORIGINS: the origin", self.origins)
         _check_addresses("CONTROL_PLANE_SITE_URLS: the address", self.site_urls)
+        _check_peers(self.peers, self.peer_tokens)
 
     @property
     def local_file(self) -> str:
@@ -269,6 +296,23 @@ def _is_32_bytes(text: str) -> bool:
         return len(base64.b64decode(text, validate=True)) == SIGNING_KEY_BYTES
     except ValueError:
         return False
+
+
+def _check_peers(peers: Mapping[str, str], tokens: Mapping[str, str]) -> None:
+    _check_addresses("CONTROL_PLANE_PEERS: the address", peers)
+    for name, address in peers.items():
+        parts = urlsplit(address)
+        if not _PEER_NAME.fullmatch(name):
+            raise ValueError(f"CONTROL_PLANE_PEERS: a name is 1 to 64 letters, digits, - and _ (got {name[:80]!r})")
+        if parts.scheme == "http" and parts.hostname not in THIS_MACHINE:
+            raise ValueError(
+                f"CONTROL_PLANE_PEERS: the address of {name!r} must begin with https://, as a token is sent there"
+            )
+    if peers.keys() != tokens.keys():
+        name = min(peers.keys() ^ tokens.keys())
+        raise ValueError(
+            f"{PEER_TOKENS}: it needs the names of CONTROL_PLANE_PEERS, each with a token; {name[:80]!r} is in one of them only"
+        )
 
 
 def _check_addresses(what: str, addresses: Mapping[str, str]) -> None:

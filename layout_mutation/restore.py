@@ -75,7 +75,7 @@ async def _restore(
         store = LocalStore(Path(target), chain=chain)
         try:
             await store.open()
-            return await into_store(file, kept.keys, store, now())
+            return await into_store(file, kept.keys, store, chain, now())
         finally:
             await store.close()
     if not replace:

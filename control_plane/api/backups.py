@@ -4,14 +4,18 @@ Counterpart: `control_plane.backups.backups`. Never: a restore; that takes a per
 """
 
 import msgspec
+import structlog
 from aiohttp import web
 
 from control_plane.api.answers import json_answer
-from control_plane.backups.backups import Backup
+from control_plane.api.problems import RequestError
+from control_plane.backups.backups import Backup, NoBackupError
 from control_plane.backups.lines import BackupError
 from control_plane.refusals import Refusal, Refused
 from control_plane.services import Services
-from control_plane.tokens import Actor
+from control_plane.tokens import Actor, Role
+
+log = structlog.get_logger("backups")
 
 BY_HAND = "by hand"
 
@@ -37,6 +41,25 @@ async def make(request: web.Request, services: Services, actor: Actor) -> web.Re
     except BackupError as error:
         raise Refused(Refusal.BACKUP_FAILED, str(error)) from error
     return json_answer(made, status=201)
+
+
+async def newest(request: web.Request, services: Services, actor: Actor) -> web.StreamResponse:
+    """The newest one as it is, to an admin, or to a peer whom the settings name."""
+    readers = {word.strip() for word in services.settings.backup_readers.split(",")}
+    if actor.role is Role.PEER and actor.subject not in readers:
+        detail = "this peer may fetch no backup; whoever runs this service can name it in CONTROL_PLANE_BACKUP_READERS"
+        raise RequestError(403, "role", detail)
+    try:
+        async with services.backups.newest() as file:
+            response = web.FileResponse(file, headers={"Cache-Control": "no-store"})
+            response.content_type = "application/octet-stream"
+            log.info("backup_given", name=file.name, subject=actor.subject, role=actor.role)
+            await response.prepare(request)  # the file may be here for so long only
+            return response
+    except NoBackupError as error:
+        raise Refused(Refusal.NOT_FOUND, str(error)) from error
+    except BackupError as error:
+        raise Refused(Refusal.BACKUP_FAILED, str(error)) from error
 
 
 async def verify(request: web.Request, services: Services, actor: Actor) -> web.Response:

@@ -11,7 +11,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from control_plane.alerts import Alert
-from control_plane.api import adjusting, backups, conflicts, deciding, rules_files, told, watching
+from control_plane.api import adjusting, backups, conflicts, deciding, peers, rules_files, told, watching
 from control_plane.api.documents import DocumentHandlers, PageQuery, Restoring, Rollback
 from control_plane.api.mutations import MutationHandlers, MutationQuery, Switching
 from control_plane.api.requests import GROUP_BYTES_MAX
@@ -399,12 +399,27 @@ ROUTES: tuple[Route, ...] = (
         status=201,
     ),
     Route(
+        method="GET",
+        path=f"{PREFIX}/backups/newest/file",
+        summary="The newest backup as a file; for a peer whose subject is in CONTROL_PLANE_BACKUP_READERS",
+        handler=backups.newest,
+        roles=ADMINS | {Role.PEER},
+    ),
+    Route(
         method="POST",
         path=f"{PREFIX}/backups/{{name}}/verify",
         summary="Restore a backup into a throw-away place, and say what came of it",
         handler=backups.verify,
         roles=ADMINS,
         answer=Verified,
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/peers",
+        summary="Other control planes that are asked for a backup, and the variable with the token for each",
+        handler=peers.peers,
+        roles=ADMINS,
+        answer=peers.PeersAnswer,
     ),
     Route(
         method="GET",

@@ -34,12 +34,18 @@ class AuditKeyError(Exception):
 async def check_keys(store: Store, chain: Chain) -> None:
     """Raise AuditKeyError where the audit was sealed with a key that is not known here any more; StoreError."""
     newest = await store.audit_page(None, None, None, 1)
-    if newest and not chain.knows(newest[0].key_id):
+    if newest:
+        check_key(newest[0].key_id, chain)
+
+
+def check_key(key: str | None, chain: Chain) -> None:
+    """Raise AuditKeyError where the newest entry of an audit is sealed with a key that is not known here."""
+    if not chain.knows(key):
         raise AuditKeyError(
-            f"the audit is sealed with the key {newest[0].key_id}, which is not known here: the signing key was changed, or "
+            f"the audit is sealed with the key {key}, which is not known here: the signing key was changed, or "
             "CONTROL_PLANE_AUDIT_KEYS was. Add the key to CONTROL_PLANE_AUDIT_KEYS, behind the new one; where it came from an "
             "earlier CONTROL_PLANE_SIGNING_KEY, `layout-mutation audit key` prints it while that variable has the earlier value. "
-            f"If nobody has it any more, add lost:{newest[0].key_id}"
+            f"If nobody has it any more, add lost:{key}"
         )
 
 

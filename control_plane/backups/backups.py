@@ -37,6 +37,10 @@ FAILED, OLD, UNVERIFIED, REMOTE_AWAY = "backup_failed", "backup_old", "backup_un
 log = structlog.get_logger("backups")
 
 
+class NoBackupError(BackupError):
+    """There is none."""
+
+
 class Backup(Struct, frozen=True, kw_only=True, rename="camel"):
     """What is known of one backup."""
 
@@ -216,6 +220,17 @@ class Backups:
             msgspec.structs.replace(known[one.name], places=one.places, size=one.size) if one.name in known else one
             for one in backups
         ]
+
+    @asynccontextmanager
+    async def newest(self) -> AsyncIterator[Path]:
+        """The newest backup of this installation as a file; raises BackupError, and NoBackupError where there is none, StoreError."""
+        whose = (await self._store.position()).installation
+        backups, problem = await listed(self.kept)
+        ours = [one.name for one in backups if whose is not None and one.installation == whose.id[:8]]
+        if not ours:
+            raise NoBackupError(problem or "there is no backup of this installation here")
+        async with local_file(self.kept, ours[0]) as file:
+            yield file
 
     async def verify(self, name: str, url: str, chain: Chain, *, pooled: bool | None = None) -> Verified:
         """Try a backup, or the `latest`, and keep account of it; raises BackupError and StoreError."""

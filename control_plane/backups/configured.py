@@ -12,6 +12,7 @@ from msgspec import Struct
 from control_plane.backups.encryption import Keys, keys
 from control_plane.backups.places import Bucket, Folder
 from control_plane.backups.rotation import Keep, keep_of
+from control_plane.settings import ControlPlaneSettings
 
 FOLDER_NAME = "backups"
 DEFAULT_EVERY = "1d"
@@ -43,6 +44,16 @@ def kept_by(environ: Mapping[str, str], data_dir: Path) -> Configured:
         every=interval(of("EVERY") or DEFAULT_EVERY, "CONTROL_PLANE_BACKUP_EVERY"),
         keep=keep_of(of("KEEP") or DEFAULT_KEEP),
     )
+
+
+def kept_of(settings: ControlPlaneSettings) -> Configured:
+    """The same as a service's settings have it; raises ValueError likewise."""
+    given = {
+        f"CONTROL_PLANE_{name.upper()}": getattr(settings, name)
+        for name in settings.__struct_fields__
+        if name.startswith("backup_")
+    }
+    return kept_by(given, Path(settings.data_dir))
 
 
 def interval(text: str, name: str) -> timedelta | None:

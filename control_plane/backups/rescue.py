@@ -1,13 +1,13 @@
 """Where a service comes from again that finds neither its database's data nor a mirror: backups, and at last Redis's table.
 
-The newest backup that can be used is taken, wherever it is; then the table that Redis holds, if our key has signed it: that has
-what visitors get, and no drafts and no history. Peers come in between as soon as there are any. What is lost is said in an alert.
+The newest backup that can be used is taken, wherever it is; then that of a peer, if it is proven to be this installation's; then the
+table that Redis holds, if our key has signed it: that has what visitors get, and no drafts and no history. What is lost is said in an alert.
 Counterpart: `app.py` asks the sources in their order before anything is served. Never: a choice between two installations.
 """
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from hashlib import sha256
@@ -19,11 +19,12 @@ import uuid_utils
 
 from control_plane import codec
 from control_plane.alerts import Alerts, Severity
-from control_plane.backups import files
+from control_plane.backups import files, peers
 from control_plane.backups.backups import Backup, listed
 from control_plane.backups.configured import Configured
 from control_plane.backups.lines import BackupError
-from control_plane.backups.restoring import check_schema, is_empty
+from control_plane.backups.peers import Peer
+from control_plane.backups.restoring import is_empty, read_through, verify
 from control_plane.company import MEMBERS
 from control_plane.exchange import Exchange, ExchangeError
 from control_plane.intent import Action
@@ -47,7 +48,7 @@ from rules.model import LayoutMutation, RulesFile
 from rules.table import DecisionTable
 
 TRIED_MAX = 5  # backups, from the newest on, before the next source is asked
-RESTORED, IMPOSSIBLE = "restored_from_backup", "restore_impossible"
+RESTORED, IMPOSSIBLE, NO_PEER = "restored_from_backup", "restore_impossible", "peers_gave_nothing"
 
 log = structlog.get_logger("rescue")
 
@@ -78,7 +79,12 @@ class Rescue:
         alerts: Alerts,
         *,
         clock: Callable[[], datetime],
+        peers: Sequence[Peer] = (),
+        known: Callable[[], str] = lambda: "",
     ) -> None:
+        """`known`: id of the installation that this service ran on last; empty where nothing tells."""
+        self._peers = peers
+        self._known = known
         self._kept = kept
         self._exchange = exchange
         self._signer = signer
@@ -89,7 +95,7 @@ class Rescue:
 
     def sources(self) -> tuple[Ask, ...]:
         """In the order in which they are asked."""
-        return (self.backup, self.table)
+        return (self.backup, self.peer, self.table)
 
     async def fill(self, store: Store) -> str:
         """Fill an empty store from the first source that has something, and say so; its name. Raises StoreError."""
@@ -140,6 +146,43 @@ class Rescue:
             self._impossible("The database is empty, and no backup can be used.", "; ".join(problems))
         return None
 
+    async def peer(self) -> Source | None:
+        """The newest backup of the first peer that gives one of this installation; None where none does."""
+        problems = list[str]()
+        for number, peer in enumerate(self._peers):
+            file = Path(self._folder()) / f"peer-{number}"
+            try:
+                async with peers.bounded():
+                    await peers.fetch(peer, file)
+                    return await self._of_peer(peer, file)
+            except BackupError as error:
+                problems.append(f"{peer.name}: {error}")
+                log.warning("peer_gave_nothing", peer=peer.name, problem=str(error))
+        if problems:
+            summary = "The database was empty, and no peer gave a backup that can be used."
+            advice = "Nothing, if this installation is new. Otherwise do what the detail says, before the peer is needed again."
+            self._alerts.report(NO_PEER, Severity.INFO, summary, advice, "; ".join(problems))
+        return None
+
+    async def _of_peer(self, peer: Peer, file: Path) -> Source:
+        """What a peer gave, if all of it is sound and it is ours: by its id, or where that is not known, by our key's seal."""
+        through = await read_through(file, self._kept.keys, self._chain)
+        whose, known = through.header.installation, self._known()
+        sealed = through.newest is not None and self._chain.is_sound(through.newest)
+        if whose is None or (known and whose.id != known) or not (known or sealed):
+            told = "nobody's" if whose is None else f"installation {whose.id}'s"
+            expected = f"this is {known}" if known else "no key of ours has sealed its audit"
+            raise BackupError(
+                f"its backup is {told}, and {expected}; whoever wants it restores it by `layout-mutation restore`"
+            )
+        verified = await verify(file, self._kept.keys, "", self._chain)
+        if not verified.ok:
+            raise BackupError(f"its backup can't be relied on: {verified.problem}")
+        made_at = through.header.made_at
+        name = f"the backup of the peer {peer.name}, made {_ago(self._clock(), made_at)}"
+        self._restored(name, "What was changed after it was made is lost.")
+        return Source(name, whose, lambda: self._read(file))
+
     async def table(self) -> Source | None:
         """What the table in Redis has, if our key has signed it; None otherwise."""
         try:
@@ -163,14 +206,17 @@ class Rescue:
         if "folder" in one.places or self._kept.remote is None:
             file = self._kept.folder.path / one.name
         else:
-            self._fetched = self._fetched or tempfile.TemporaryDirectory(prefix="layout-mutation-")
-            file = await self._kept.remote.fetch(one.name, Path(self._fetched.name))
-        header, _ = await files.check(file, self._kept.keys)
-        check_schema(file, header)
+            file = await self._kept.remote.fetch(one.name, Path(self._folder()))
+        header = (await read_through(file, self._kept.keys, self._chain)).header
         name = f"the backup {one.name}, made {_ago(self._clock(), header.made_at)}"
         self._restored(name, "What was changed after it was made is lost.")
         new = Installation(str(uuid_utils.uuid4()), 0, header.made_at)
         return Source(name, header.installation or new, lambda: self._read(file))
+
+    def _folder(self) -> str:
+        """Where files from elsewhere are until `close`."""
+        self._fetched = self._fetched or tempfile.TemporaryDirectory(prefix="layout-mutation-")
+        return self._fetched.name
 
     async def _read(self, file: Path) -> AsyncIterator[Record]:
         try:

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from control_plane.auditing.check import AuditKeyError, check_key
 from control_plane.auditing.check import verify as verify_audit
 from control_plane.backups import files
 from control_plane.backups.encryption import Keys
@@ -23,7 +24,7 @@ from control_plane.publishing import SYSTEM
 from control_plane.schema import address, throwaway
 from control_plane.schema import files as migrations
 from control_plane.schema.runner import SchemaError, migrate, plan
-from control_plane.store import Chain, Installation, Position, Store, StoredAudit, StoreError
+from control_plane.store import AuditRecord, Chain, Installation, Position, Store, StoredAudit, StoreError
 from control_plane.store.local import LocalStore
 from control_plane.store.postgres import PostgresStore
 
@@ -61,11 +62,38 @@ class Verified(Struct, frozen=True, kw_only=True, rename="camel"):
     remark: str = ""
 
 
-async def into_store(file: Path, keys: Keys, store: Store, at: datetime) -> Restored:
+async def into_store(file: Path, keys: Keys, store: Store, chain: Chain, at: datetime) -> Restored:
     """Fill an empty store, with an audit entry that says so; raises BackupError, NotEmptyError, StoreError."""
-    header = await asyncio.to_thread(_usable_header, file, keys)
     if not is_empty(await store.position()):
-        raise NotEmptyError("the database holds data already")
+        raise NotEmptyError("the store holds data already; nothing was changed")
+    return await _fill(file, keys, (await read_through(file, keys, chain)).header, store, at)
+
+
+class Through(Struct, frozen=True):
+    """A file that was read to its end."""
+
+    header: Header
+    newest: StoredAudit | None
+    """The newest entry of its audit."""
+
+
+async def read_through(file: Path, keys: Keys, chain: Chain) -> Through:
+    """Read a file to its end, and see whether its audit can go on here; raises BackupError where it could not be restored."""
+    header = await asyncio.to_thread(files.header, file, keys)
+    check_schema(file, header)
+    newest: StoredAudit | None = None
+    async with aclosing(files.records(file, keys)) as records:
+        async for record in records:
+            if isinstance(record, AuditRecord) and (newest is None or record.entry.number > newest.number):
+                newest = record.entry
+    try:
+        check_key(None if newest is None else newest.key_id, chain)
+    except AuditKeyError as error:
+        raise BackupError(f"{file.name}: {error}") from None
+    return Through(header, newest)
+
+
+async def _fill(file: Path, keys: Keys, header: Header, store: Store, at: datetime) -> Restored:
     whose = header.installation
     if whose is not None:
         whose = msgspec.structs.replace(whose, epoch=whose.epoch + 1)
@@ -96,14 +124,14 @@ async def into_database(
         NotEmptyError: there is data already; nothing was changed.
         SchemaError, StoreError: as `migrate` does.
     """
-    await asyncio.to_thread(_usable_header, file, keys)
+    header = (await read_through(file, keys, chain)).header
     if await holds_data(url, chain, pooled=pooled):
         raise NotEmptyError(f"the database {address.parse(url).database} holds data already; nothing was changed")
     await migrate(url, pooled=pooled)
     store = _store(address.parse(url, pooled=pooled), chain)
     try:
         await store.open()
-        return await into_store(file, keys, store, at)
+        return await _fill(file, keys, header, store, at)
     finally:
         await store.close()
 
@@ -119,7 +147,7 @@ async def replacing(
     pooled: bool | None = None,
 ) -> Restored:
     """The same over data that is there: backed up by `back_up`, put aside, and let go of when the new is whole; raises likewise."""
-    await files.check(file, keys)
+    await read_through(file, keys, chain)
     if not await holds_data(url, chain, pooled=pooled):
         return await into_database(file, keys, url, chain, at, pooled=pooled)
     before = await back_up()
@@ -210,12 +238,6 @@ def is_empty(position: Position) -> bool:
     return position.installation is None and position.audit_number == 0 and position.table_version == 0
 
 
-def _usable_header(file: Path, keys: Keys) -> Header:
-    header = files.header(file, keys)
-    check_schema(file, header)
-    return header
-
-
 def check_schema(file: Path, header: Header) -> None:
     """Raise BackupError for a file of a newer schema than this program's."""
     known = len(migrations.read())
@@ -229,4 +251,14 @@ def _store(place: address.Address, chain: Chain) -> PostgresStore:
     return PostgresStore(place, connections_max=CONNECTIONS_MAX, chain=chain)
 
 
-__all__ = ["NotEmptyError", "Restored", "StoreError", "Verified", "into_database", "into_store", "replacing", "verify"]
+__all__ = [
+    "NotEmptyError",
+    "Restored",
+    "StoreError",
+    "Verified",
+    "into_database",
+    "into_store",
+    "read_through",
+    "replacing",
+    "verify",
+]

@@ -35,6 +35,12 @@ class Whereabouts:
         except (FileNotFoundError, msgspec.MsgspecError):
             return None
 
+    def installation(self) -> str:
+        """Id of the installation that the service ran on last; empty where nothing tells."""
+        known = self.read()
+        whose = None if known is None else known.position.installation
+        return "" if whose is None else whose.id
+
     def write(self, known: Known) -> None:
         """Replace the file; raises OSError. A crash leaves the old one or the new one."""
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -13,8 +13,9 @@ from control_plane.api.documents import merge
 from control_plane.api.problems import STATUS
 from control_plane.api.routes import ROUTES
 from control_plane.refusals import Refusal
+from control_plane.settings import ControlPlaneSettings
 from control_plane.tokens import Role
-from tests.control_plane.plane import API, Plane, headline
+from tests.control_plane.plane import API, Plane, headline, running
 from tests.control_plane.test_documents import EXAMPLES
 
 # ---------------------------------------------------------------- roles
@@ -68,7 +69,9 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("POST", f"{API}/conflicts/{{id}}"): PUBLISH,
     ("GET", f"{API}/backups"): {A},
     ("POST", f"{API}/backups"): {A},
+    ("GET", f"{API}/backups/newest/file"): {A, "peer"},
     ("POST", f"{API}/backups/{{name}}/verify"): {A},
+    ("GET", f"{API}/peers"): {A},
     ("GET", "/healthz"): set(),
     ("GET", "/readyz"): set(),
     ("GET", "/metrics"): set(),
@@ -79,7 +82,12 @@ def test_the_matrix_below_is_the_table_of_the_api() -> None:
     assert {(route.method, route.path): {str(role) for role in route.roles} for route in ROUTES} == MATRIX
 
 
-async def test_every_route_lets_in_the_roles_of_the_table_and_nobody_else(plane: Plane) -> None:
+async def test_every_route_lets_in_the_roles_of_the_table_and_nobody_else(settings: ControlPlaneSettings) -> None:
+    async with running(msgspec.structs.replace(settings, backup_readers="the peer")) as plane:
+        await lets_in_the_roles(plane)
+
+
+async def lets_in_the_roles(plane: Plane) -> None:
     for (method, pattern), roles in MATRIX.items():
         path = (
             pattern.replace("{id}", "none")

@@ -51,6 +51,9 @@ def test_what_is_given_counts() -> None:
         ("CONTROL_PLANE_ORIGINS", '{"shop.example": "http://user@h/"}'),
         ("CONTROL_PLANE_ORIGINS", "shop.example"),
         ("CONTROL_PLANE_SITE_URLS", '{"shop.example": "shop.example"}'),
+        ("CONTROL_PLANE_PEERS", '{"berlin": "http://mutations.example"}'),
+        ("CONTROL_PLANE_PEERS", '{"a b": "https://mutations.example"}'),
+        ("CONTROL_PLANE_PEER_TOKENS", '{"berlin": "a-token-without-a-peer"}'),
         ("CONTROL_PLANE_DATABASE_CONNECTIONS", "0"),
         ("LAYOUT_MUTATION_ENVIRONMENT", "a}b"),
     ],
@@ -60,6 +63,7 @@ def test_what_can_not_be_used_is_named_and_secrets_are_not_shown(name: str, valu
         load(ControlPlaneSettings, {**GOOD, name: value})
     if "SECRET" in name or "KEY" in name:
         assert value not in str(caught.value)
+    assert "a-token" not in str(caught.value)
 
 
 def test_secrets_are_marked_and_everything_is_described() -> None:
@@ -72,5 +76,6 @@ def test_secrets_are_marked_and_everything_is_described() -> None:
         "CONTROL_PLANE_BACKUP_IDENTITY",
         "CONTROL_PLANE_JWT_SECRET",
         "CONTROL_PLANE_MOVE_FROM",
+        "CONTROL_PLANE_PEER_TOKENS",
     }
     assert all(variable.description for variable in found.values())

@@ -6,12 +6,10 @@ import msgspec
 import pytest
 
 from control_plane.backups.rescue import IMPOSSIBLE, RESTORED
-from control_plane.backups.restoring import into_database
 from control_plane.settings import ControlPlaneSettings
 from control_plane.store.mirror.keeping import FILE_NAME
-from service.clock import now
 from tests.control_plane.backups.test_places import CREDENTIALS, s3_server
-from tests.control_plane.plane import Plane, headline, running, until
+from tests.control_plane.plane import Plane, headline, running
 
 __all__ = ["s3_server"]
 
@@ -115,23 +113,19 @@ async def test_backups_of_two_installations_are_left_to_a_person(
         assert "torn" in told(plane)[IMPOSSIBLE]
 
 
-async def test_with_a_file_and_an_empty_database_it_is_up_again(
-    settings: ControlPlaneSettings, empty_url: str, tmp_path: Path, redis_environment: str
+async def test_a_fresh_disk_adopts_the_installation_of_its_database_and_goes_on(
+    settings: ControlPlaneSettings, tmp_path: Path
 ) -> None:
+    """A container whose disk does not last: with DATABASE_URL and the keys in the environment."""
     async with running(settings) as plane:
         live, _ = await written(plane)
-        backup = await plane.services.backups.make("by_hand")
-        kept = plane.services.backups.kept
-        chain = plane.services.audit._chain
-    await into_database(kept.folder.path / backup.name, kept.keys, empty_url, chain, now())
-    there = elsewhere(
-        settings, empty_url, tmp_path / "new disk", layout_mutation_environment=f"{redis_environment}-new"
-    )
-    async with running(there) as plane:
+        before = await plane.services.store.position()
+    async with running(elsewhere(settings, settings.database_url, tmp_path / "new disk")) as plane:
         assert (await plane.ask("GET", f"mutations/{live}")).json()["version"] == 2
-
-        async def published() -> bool:
-            return plane.services.publishing.state().published
-
-        await until(published)
+        await plane.create(name="went on")
+        after = await plane.services.store.position()
+        assert after.installation == before.installation
+        assert after.audit_number > before.audit_number
         assert (await plane.services.audit.verify()).sound
+        assert (tmp_path / "new disk" / FILE_NAME).exists()
+        assert not told(plane)
