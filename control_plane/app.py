@@ -30,6 +30,7 @@ from control_plane.backups.rescue import Rescue
 from control_plane.beginning import Beginning
 from control_plane.conditions import Conditions
 from control_plane.conflicts import Conflicts
+from control_plane.errands import Errands
 from control_plane.event_streams import EventStreams
 from control_plane.exchange import Exchange
 from control_plane.experiments import Experiments
@@ -165,6 +166,7 @@ def _services(settings: ControlPlaneSettings, chain: Chain, by: _Trial, clock: C
         note_peers=partial(note, around, store, clock),
         before_migration=before_migration(database, kept, chain, clock, pooled=settings.database_pooled),
         try_backup=partial(backups.verify, url=database, chain=chain, pooled=settings.database_pooled),
+        errands=Errands(clock=clock),
         audit=Audit(
             store,
             chain,
@@ -290,6 +292,7 @@ def _running(services: Services, begin: Beginning, by: _Trial) -> Callable[[web.
         work.add_done_callback(_report)
         yield
         services.publishing.stop()
+        await services.errands.close()
         work.cancel()
         await asyncio.wait([work])
         await by.rewriter.close()

@@ -15,6 +15,7 @@ from control_plane.backups.backups import Backups
 from control_plane.backups.rescue import Rescue
 from control_plane.backups.restoring import Verified
 from control_plane.conflicts import Conflicts
+from control_plane.errands import Errands
 from control_plane.exchange import Exchange
 from control_plane.experiments import Experiments
 from control_plane.healer import Healer
@@ -60,6 +61,7 @@ class Services:
     note_peers: Callable[[], Awaitable[None]]
     before_migration: Callable[[int], Awaitable[None]]
     try_backup: Callable[[str], Awaitable[Verified]]
+    errands: Errands
     audit: Audit
     publishing: Publishing
     preview: Preview

@@ -12,6 +12,7 @@ ACTIVITY = f"{PREFIX}/activity"
 SETTINGS = f"{PREFIX}/settings"
 ALERTS = f"{PREFIX}/alerts"
 CONFLICTS = f"{PREFIX}/conflicts"
+BACKUPS = f"{PREFIX}/backups"
 MIGRATION = f"{PREFIX}/migration"
 SCHEMA = f"{PREFIX}/schema"
 
@@ -38,6 +39,11 @@ def alert(alert_id: str) -> str:
 def conflict(conflict_id: str) -> str:
     """The address that settles a conflict."""
     return f"{CONFLICTS}/{quote(conflict_id, safe='')}"
+
+
+def backup(name: str) -> str:
+    """The address that has a backup verified."""
+    return f"{BACKUPS}/{quote(name, safe='')}/verify"
 
 
 def own(address: str) -> str:

@@ -18,6 +18,10 @@ WORDS = {Severity.CRITICAL: "act now", Severity.WARNING: "look today", Severity.
 PAGES = {
     "conflicts_open": (addresses.CONFLICTS, "Look at both sides, and choose"),
     "histories_parted": (addresses.CONFLICTS, "Conflicts that came of it"),
+    "backup_failed": (addresses.BACKUPS, "Backups"),
+    "backup_old": (addresses.BACKUPS, "Backups"),
+    "backup_unverified": (addresses.BACKUPS, "Backups"),
+    "backup_remote_away": (addresses.BACKUPS, "Backups"),
     "schema_drift": (addresses.SCHEMA, "The schema, and what differs"),
 }
 """Where a person acts on a condition, and what the link there says."""

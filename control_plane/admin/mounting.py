@@ -9,6 +9,7 @@ from aiohttp import web
 from control_plane.admin import (
     activity,
     alerts,
+    backups,
     conflicts,
     error_pages,
     guard,
@@ -25,7 +26,17 @@ from control_plane.admin import (
     switching,
     toggles,
 )
-from control_plane.admin.addresses import ACTIVITY, ALERTS, CONFLICTS, MIGRATION, PREFIX, SCHEMA, SETTINGS, TOGGLES
+from control_plane.admin.addresses import (
+    ACTIVITY,
+    ALERTS,
+    BACKUPS,
+    CONFLICTS,
+    MIGRATION,
+    PREFIX,
+    SCHEMA,
+    SETTINGS,
+    TOGGLES,
+)
 from control_plane.admin.rendering import TEMPLATES, templates
 from control_plane.services import Services
 
@@ -67,6 +78,9 @@ def routes(app: web.Application, services: Services) -> None:
     app.router.add_post(f"{ALERTS}/{{id}}/acknowledge", alerts.acknowledge)
     app.router.add_get(CONFLICTS, conflicts.show)
     app.router.add_post(f"{CONFLICTS}/{{id}}", conflicts.settle)
+    app.router.add_get(BACKUPS, backups.show)
+    app.router.add_post(BACKUPS, backups.make)
+    app.router.add_post(f"{BACKUPS}/{{name}}/verify", backups.verify)
     app.router.add_get(MIGRATION, migration.show)
     app.router.add_post(MIGRATION, migration.mend)
     app.router.add_get(SCHEMA, schema.show)

@@ -34,6 +34,7 @@ PLACES = (
     Place("Preview", f"{addresses.PREFIX}/preview"),
     Place("Activity", addresses.ACTIVITY),
     Place("Alerts", addresses.ALERTS, parts=(addresses.CONFLICTS,)),
+    Place("Backups", addresses.BACKUPS, Permission.ADMINISTER),
     Place("Migration", addresses.MIGRATION, Permission.PUBLISH, parts=(addresses.SCHEMA,)),
     Place("Settings", addresses.SETTINGS),
 )

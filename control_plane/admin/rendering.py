@@ -37,6 +37,7 @@ def templates(files: StaticFiles, *, public_url: str) -> jinja2.Environment:
     )
     environment.filters["moment"] = moment
     environment.filters["query"] = query
+    environment.filters["size"] = size
     environment.globals.update(
         prefix=addresses.PREFIX,
         address=addresses.mutation,
@@ -50,6 +51,8 @@ def templates(files: StaticFiles, *, public_url: str) -> jinja2.Environment:
         alert_address=addresses.alert,
         conflicts_address=addresses.CONFLICTS,
         conflict_address=addresses.conflict,
+        backups_address=addresses.BACKUPS,
+        backup_address=addresses.backup,
         static=files.address,
         words=wording,
         public_url=public_url,
@@ -86,6 +89,16 @@ def page(request: web.Request, template: str, *, status: int = 200, **values: An
 def moment(value: datetime | None) -> str:
     """A point in time for people: `23 Nov 2026, 10:58 UTC`; nothing for none."""
     return "" if value is None else f"{value.astimezone(UTC):%-d %b %Y, %H:%M} UTC"
+
+
+def size(count: int) -> str:
+    """Bytes for people, in powers of ten: `1.3 MB`."""
+    amount = float(count)
+    for unit in ("bytes", "KB", "MB"):
+        if amount < 999.5:
+            return f"{amount:.0f} {unit}" if unit == "bytes" or amount >= 99.5 else f"{amount:.1f} {unit}"
+        amount /= 1_000
+    return f"{amount:,.1f} GB"
 
 
 def query(values: dict[str, str | None]) -> str:

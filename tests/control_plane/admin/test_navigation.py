@@ -2,7 +2,7 @@
 
 import pytest
 
-from control_plane.admin.addresses import CONFLICTS, MIGRATION, PREFIX, SCHEMA, SETTINGS, mutation
+from control_plane.admin.addresses import BACKUPS, CONFLICTS, MIGRATION, PREFIX, SCHEMA, SETTINGS, mutation
 from control_plane.admin.navigation import navigation
 from control_plane.tokens import Permission
 
@@ -11,9 +11,9 @@ ALL = {permission.value: True for permission in Permission}
 
 def test_nobody_sees_a_place_that_they_may_not_open() -> None:
     reader = {step.address for step in navigation(PREFIX, {"read": True})}
-    assert not reader & {MIGRATION}
+    assert not reader & {BACKUPS, MIGRATION}
     assert SETTINGS in reader
-    assert {step.address for step in navigation(PREFIX, ALL)} == reader | {MIGRATION}
+    assert {step.address for step in navigation(PREFIX, ALL)} == reader | {BACKUPS, MIGRATION}
     assert navigation(PREFIX, {}) == ()
 
 
