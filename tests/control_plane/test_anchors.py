@@ -169,7 +169,7 @@ async def test_after_a_restore_what_was_known_before_is_superseded(
         assert (await Looking(store, kept, tmp_path).look()).sound
     path.unlink()
     async with opened(path) as store:
-        await into_store(kept.folder.path / old.name, kept.keys, store, NOW + timedelta(hours=2))
+        await into_store(kept.folder.path / old.name, kept.keys, store, CHAIN, NOW + timedelta(hours=2))
         looking = Looking(store, kept, tmp_path)
         report = await looking.look()
         assert (report.sound, report.anchors, report.anchors_superseded) == (True, 3, 2)
