@@ -7,47 +7,35 @@ each row is compiled at its first use (`rules.written`).
 Never: a key, a file or a socket; signing and verifying are functions handed in, and so is the engine's name.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
-from hashlib import sha256
-from typing import Annotated
+from hashlib import sha256, sha512
+from typing import Protocol
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import Raw
 
-from rules import limits
+from rules import limits, pieces
 from rules.decision import Outcome
 from rules.errors import RulesError, TableError
-from rules.model import (
-    SCHEMA_VERSION,
-    DeclaredAttribute,
-    Experiment,
-    Module,
-    RulesFile,
-    SavedGroup,
-    SchemaVersion,
-    Segment,
-    Toggle,
-)
+from rules.model import RulesFile
 from rules.page_index import PageIndex
-from rules.remembering import mentions_visits
+from rules.pieces import Pieces
 from rules.rows import Company, Row, company_of, compile_rows
-from rules.written import Entry, LeftOut, WrittenRows, entry_of, mutation_of
+from rules.written import LeftOut, Look, Pause, Written, WrittenRows, read
 
-FORMAT = 3
-"""What is written. Formats 1 (without engine and order) and 2 (without attributes, saved groups and toggles) are read too."""
+FORMAT = 4
+"""What is written. Read are also 1 (without engine and order), 2 (without attributes, saved groups and toggles) and 3 (without
+lengths: such a table is walked over in one go)."""
 UNCHECKED = ""
 """The name of no engine: loading compiles whole."""
-_FORMATS = (1, 2, FORMAT)
+_FORMATS = (1, 2, 3, FORMAT)
 _DOMAIN = b"layout-mutation decision table\x00"
-"""Goes before what is signed, so that a signature made for something else is never valid here."""
-
-
-PAUSE_EVERY = 100
-"""Mutations between two pauses of a load: less than a millisecond's work."""
-
-Pause = Callable[[], None]
-"""Called between the pieces of a long task, for whoever wants to let others have their turn."""
+"""Goes before what was signed up to format 3, so that a signature made for something else is never valid here."""
+_HASHED_DOMAIN = b"layout-mutation decision table by its SHA-512\x00"
+"""The same where the body's digest is signed in its place."""
+_HASHED_BYTES = 256 * 1024
+"""Of a body, hashed in one go: less than a millisecond's work."""
 
 
 class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,38 +43,22 @@ class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: int
     created_at: datetime
     rules: Raw
+    """From format 4 on a string of bytes, which is skipped without a look at it; before that the file itself."""
     engine: str = UNCHECKED
     """Whose checks the rules have passed."""
     order: list[int] = []
     """Places of the mutations in the rules, highest precedence first."""
+    lengths: list[int] = []
+    """In bytes: of what goes before the mutations in the rules, and of each of them (`rules.pieces`)."""
 
 
-class _Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """A rules file whose mutations are still bytes."""
-
-    schema_version: SchemaVersion = SCHEMA_VERSION
-    mutations: Annotated[list[Raw], Meta(max_length=limits.ENTRIES_MAX)] = []
-    experiments: Annotated[list[Experiment], Meta(max_length=limits.ENTRIES_MAX)] = []
-    modules: Annotated[list[Module], Meta(max_length=limits.ENTRIES_MAX)] = []
-    segments: Annotated[list[Segment], Meta(max_length=limits.ENTRIES_MAX)] = []
-    attributes: Annotated[list[DeclaredAttribute], Meta(max_length=limits.ATTRIBUTES_DECLARED_MAX)] = []
-    saved_groups: Annotated[list[SavedGroup], Meta(max_length=limits.ENTRIES_MAX)] = []
-    toggles: Annotated[list[Toggle], Meta(max_length=limits.ENTRIES_MAX)] = []
-
-    def others(self) -> RulesFile:
-        """All but the mutations: what they may refer to, and what switches them off."""
-        fields = {name: getattr(self, name) for name in RulesFile.__struct_fields__ if name != "mutations"}
-        return RulesFile(**fields)
-
-    def whole(self) -> RulesFile:
-        """The rules file, decoded anew; one mutation after another, so that other threads get their turn."""
-        return msgspec.structs.replace(self.others(), mutations=[mutation_of(one) for one in self.mutations])
-
-
-class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Sealed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     key_id: str
     signature: bytes
-    body: bytes
+    hashed: bool = False
+    """Whether the body's SHA-512 is signed, which can be found bit by bit, and not the body itself."""
+    body: memoryview
+    """A part of the sealed bytes, which are large: nobody copies them in one go."""
 
 
 class Stamp(msgspec.Struct, frozen=True):
@@ -114,6 +86,13 @@ def _page_of(rows: Sequence[Row | Outcome]) -> _Page:
     return _Page(rows, frozenset().union(*(row.reads for row in usable if row.served and not row.off)))
 
 
+def _ranks_of(order: Sequence[int]) -> list[int]:
+    ranks = [0] * len(order)
+    for rank, place in enumerate(order):
+        ranks[place] = rank
+    return ranks
+
+
 class DecisionTable:
     """Rules of one version, ready to decide; never changed once made. `compiled`, `from_bytes` and `unseal` make one."""
 
@@ -121,14 +100,15 @@ class DecisionTable:
         self,
         *,
         stamp: Stamp,
-        rules: RulesFile | _Written,
+        rules: RulesFile | Pieces,
         company: Company,
         rows: Sequence[Row] | WrittenRows,
-        addresses: Iterable[tuple[str, str]],
+        order: Sequence[int],
+        index: PageIndex,
         of_visits: Iterable[int],
-        encoded: bytes | None = None,
+        encoded: bytes | memoryview | None = None,
         digest: str | None = None,
-        versions: dict[str, int] | None = None,
+        written: Written | None = None,
     ) -> None:
         self.version = stamp.version
         self.created_at = stamp.created_at
@@ -137,22 +117,29 @@ class DecisionTable:
         """What its mutations refer to."""
         self._rules = rules
         self._rows = rows
-        """By rank: 0 has the highest precedence."""
-        own = [row.reads for rank in of_visits if isinstance(row := rows[rank], Row) and row.served]
+        """By place: where they are written, or their rank where they were compiled whole."""
+        self._order = order
+        """Places of the rows by rank: 0 has the highest precedence."""
+        self._ranks = order if isinstance(order, range) else _ranks_of(order)
+        """The ranks of the rows by place."""
+        own = [row.reads for place in of_visits if isinstance(row := rows[place], Row) and row.served]
         self.memory = company.memory.reading(company.reads.union(*own))
-        """What is remembered of visitors. `of_visits` are the ranks of rows that may read `VISIT_ATTRIBUTES`."""
-        self._index = PageIndex(addresses)
+        """What is remembered of visitors. `of_visits` are the places of rows that may read `VISIT_ATTRIBUTES`."""
+        self._index = index
+        """Has the places of rows."""
         self._pages: dict[tuple[int, ...], _Page] = {}
-        """Ranks of the rules of a page -> what is known of them."""
+        """Places of the rules of a page, by rank -> what is known of them."""
         self._last: tuple[str, str, _Page] | None = None
         self._encoded = encoded
         self._digest = digest
-        self._versions = versions
+        self.written = written
+        """What the next table may take over."""
+        self._versions = None if written is None else written.roster.versions
 
     @property
     def size(self) -> int:
         """How many mutations it has, usable or not."""
-        return len(self._rules.mutations)
+        return len(self._order)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DecisionTable) and self.to_bytes() == other.to_bytes()
@@ -166,18 +153,18 @@ class DecisionTable:
     @property
     def rules(self) -> RulesFile:
         """The rules as they were written; a table from bytes may have to decode them, each time."""
-        return self._rules.whole() if isinstance(self._rules, _Written) else self._rules
+        return self._rules.whole() if isinstance(self._rules, Pieces) else self._rules
 
     @property
     def others(self) -> RulesFile:
-        """The rules without their mutations."""
+        """The rules without their mutations; a table from bytes has to decode them, each time."""
         written = self._rules
-        return written.others() if isinstance(written, _Written) else msgspec.structs.replace(written, mutations=[])
+        return written.rest() if isinstance(written, Pieces) else msgspec.structs.replace(written, mutations=[])
 
     @property
     def rows(self) -> tuple[Row, ...]:
         """All mutations that can be used, highest precedence first; compiles those that no visit has met."""
-        found = [self._rows[rank] for rank in range(self.size)]
+        found = [self._rows[place] for place in self._order]
         return tuple(row for row in found if isinstance(row, Row))
 
     def candidates(self, site: str, path: str) -> Sequence[Row | Outcome]:
@@ -201,21 +188,19 @@ class DecisionTable:
         last = self._last
         if last is not None and last[0] == path and last[1] == site:
             return last[2]
-        ranks = tuple(self._index.find(site, path))
-        page = self._pages.get(ranks)
+        places = tuple(sorted(self._index.find(site, path), key=self._ranks.__getitem__))
+        page = self._pages.get(places)
         if page is None:
             if len(self._pages) >= _PAGES_MAX:
                 self._pages.clear()
-            page = self._pages[ranks] = _page_of([self._rows[rank] for rank in ranks])
+            page = self._pages[places] = _page_of([self._rows[place] for place in places])
         self._last = (path, site, page)
         return page
 
     def versions(self, ids: Collection[str] | None = None) -> dict[str, int]:
         """Id -> version, of those mutations that are named; None: of all."""
         if self._versions is None:
-            written = self._rules
-            entries = map(entry_of, written.mutations) if isinstance(written, _Written) else written.mutations
-            self._versions = {entry.id: entry.version for entry in entries}
+            self._versions = {mutation.id: mutation.version for mutation in self.rules.mutations}
         known = self._versions
         return known if ids is None else {name: known[name] for name in ids if name in known}
 
@@ -230,29 +215,31 @@ class DecisionTable:
         """The body, unsigned."""
         if self._encoded is None:
             self._encoded = self._body()
-        return self._encoded
+        return bytes(self._encoded)
 
     def _body(self) -> bytes:
         rules = self.rules
         places = {mutation.id: place for place, mutation in enumerate(rules.mutations)}
+        encoded, lengths = pieces.written(rules)
         body = _Body(
             format=FORMAT,
             version=self.version,
             created_at=self.created_at,
-            rules=Raw(msgspec.msgpack.encode(rules)),
+            rules=Raw(msgspec.msgpack.encode(encoded)),
             engine=self.engine,
             order=[places[row.mutation.id] for row in self.rows],
+            lengths=lengths,
         )
         return msgspec.msgpack.encode(body)
 
     @staticmethod
     def from_bytes(body: bytes) -> "DecisionTable":
         """A table from its body, compiled whole: nobody has signed it. Raises TableError, and nothing else."""
-        return _loaded(body, UNCHECKED, _nobody, _at_once)
+        return _loaded(memoryview(body), _Load(UNCHECKED, _nobody, _at_once))
 
 
 def compiled(
-    rules: RulesFile, *, version: int, created_at: datetime, engine: str, encoded: bytes | None = None
+    rules: RulesFile, *, version: int, created_at: datetime, engine: str, encoded: memoryview | None = None
 ) -> DecisionTable:
     """A table of these rules, with every check there is; raises RulesError. `encoded` is its body, if it came from one."""
     company = company_of(rules)
@@ -262,7 +249,8 @@ def compiled(
         rules=rules,
         company=company,
         rows=rows,
-        addresses=((row.mutation.site, row.mutation.page_slug) for row in rows),
+        order=range(len(rows)),
+        index=PageIndex((row.mutation.site, row.mutation.page_slug) for row in rows),
         of_visits=range(len(rows)),
         encoded=encoded,
     )
@@ -278,8 +266,16 @@ def seal(table: DecisionTable, *, key_id: str, sign: Callable[[bytes], bytes]) -
 
     For tables that this program has compiled: who signs vouches for the engine that the table names.
     """
-    body = table.to_bytes()
-    return msgspec.msgpack.encode(_Sealed(key_id, sign(_signed(key_id, body)), body))
+    unsigned = _Sealed(key_id=key_id, signature=b"", hashed=True, body=memoryview(table.to_bytes()))
+    return msgspec.msgpack.encode(msgspec.structs.replace(unsigned, signature=sign(_signed(unsigned, _at_once))))
+
+
+class _Hash(Protocol):
+    def update(self, data: memoryview, /) -> None: ...
+
+    def digest(self) -> bytes: ...
+
+    def hexdigest(self) -> str: ...
 
 
 def _nobody(_: Outcome) -> None:
@@ -290,6 +286,16 @@ def _at_once() -> None:
     """Nobody else waits."""
 
 
+class _Load(msgspec.Struct, frozen=True):
+    """How a table is loaded."""
+
+    engine: str
+    left_out: LeftOut
+    pause: Pause
+    look: Look | None = None
+    before: DecisionTable | None = None
+
+
 def unseal(
     sealed: bytes,
     *,
@@ -297,17 +303,22 @@ def unseal(
     engine: str = UNCHECKED,
     left_out: LeftOut = _nobody,
     pause: Pause = _at_once,
+    look: Look | None = None,
+    before: DecisionTable | None = None,
 ) -> DecisionTable:
     """The table in a sealed one; `verify(key_id, signature, message)`. Raises TableError, and nothing else.
 
     `engine` names who is asking: a table that has passed this engine's checks is compiled row by row, as visits need
     them, and `left_out` hears of a row that then can't be used. Without a name the table is compiled whole. `pause` is
-    called again and again while the first kind is loaded.
+    called again and again while the first kind is loaded. `before` is a table that was loaded earlier: what is the same
+    bytes in both is taken over from it, and it is neither changed nor kept. `look` is shown the rules, in pieces, but for what
+    `before` has too.
     """
     envelope = _envelope_of(sealed)
-    if not verify(envelope.key_id, envelope.signature, _signed(envelope.key_id, envelope.body)):
+    if not verify(envelope.key_id, envelope.signature, _signed(envelope, pause)):
         raise TableError("bad_signature", f"no trusted key signed this table (it names key {envelope.key_id[:16]!r})")
-    return _loaded(envelope.body, engine, left_out, pause)
+    pause()
+    return _loaded(envelope.body, _Load(engine, left_out, pause, look, before))
 
 
 def engine_of(sealed: bytes) -> str:
@@ -315,8 +326,18 @@ def engine_of(sealed: bytes) -> str:
     return _body_of(_envelope_of(sealed).body).engine
 
 
-def _signed(key_id: str, body: bytes) -> bytes:
-    return _DOMAIN + key_id.encode("utf-8", "surrogatepass") + b"\x00" + body
+def _signed(envelope: _Sealed, pause: Pause) -> bytes:
+    key_id, body = envelope.key_id.encode("utf-8", "surrogatepass"), envelope.body
+    if not envelope.hashed:
+        return b"".join((_DOMAIN, key_id, b"\x00", body))
+    return b"".join((_HASHED_DOMAIN, key_id, b"\x00", _hashed(sha512(), body, pause).digest()))
+
+
+def _hashed(found: _Hash, data: memoryview, pause: Pause) -> _Hash:
+    for start in range(0, len(data), _HASHED_BYTES):
+        pause()
+        found.update(data[start : start + _HASHED_BYTES])
+    return found
 
 
 def _envelope_of(sealed: bytes) -> _Sealed:
@@ -327,70 +348,65 @@ def _envelope_of(sealed: bytes) -> _Sealed:
         raise TableError("malformed", f"not a sealed table: {error}") from None
 
 
-def _loaded(encoded: bytes, engine: str, left_out: LeftOut, pause: Pause) -> DecisionTable:
+def _loaded(encoded: memoryview, load: _Load) -> DecisionTable:
     """A table from its body; compiled whole, unless this engine has checked it. Raises TableError."""
     _check_size(encoded)
-    body, kept = _body_of(encoded), bytes(encoded)
-    pause()
+    body = _body_of(encoded)
+    load.pause()
     try:
-        written = msgspec.msgpack.decode(body.rules, type=_Written)
-        pause()
-        if engine != UNCHECKED and body.engine == engine:
-            return _checked(body, written, kept, left_out, pause)
-        return compiled(
-            written.whole(), version=body.version, created_at=body.created_at, engine=body.engine, encoded=kept
-        )
+        rules, found = _rules_of(body)
+        load.pause()
+        if load.engine != UNCHECKED and body.engine == load.engine:
+            return _checked(body, rules, found, encoded, load)
+        if load.look is not None:
+            load.look(bytes(rules))
+        whole = found.whole()
+        return compiled(whole, version=body.version, created_at=body.created_at, engine=body.engine, encoded=encoded)
     except RulesError as error:
         raise TableError("invalid_rules", str(error)) from None
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise TableError("malformed", str(error)) from None
 
 
-def _checked(body: _Body, written: _Written, encoded: bytes, left_out: LeftOut, pause: Pause) -> DecisionTable:
+def _rules_of(body: _Body) -> tuple[memoryview, Pieces]:
+    """The rules of a body as a file in MessagePack, and in pieces. Raises msgspec.MsgspecError and ValueError."""
+    if body.format < FORMAT:
+        return memoryview(body.rules), pieces.walked(body.rules)
+    rules = msgspec.msgpack.decode(body.rules, type=memoryview)
+    return rules, pieces.taken_apart(rules, body.lengths)
+
+
+def _checked(body: _Body, rules: memoryview, found: Pieces, encoded: memoryview, load: _Load) -> DecisionTable:
     """A table whose rows are compiled at their first use. Raises RulesError, msgspec.MsgspecError and ValueError."""
-    if sorted(body.order) != [*range(len(written.mutations))]:
+    if sorted(body.order) != [*range(len(found))]:
         raise ValueError("the order does not name each mutation once")
-    entries: list[Entry] = []
-    versions: dict[str, int] = {}
-    reading_visits: set[int] = set()
-    """Places of the mutations that may read what is remembered of visits; nearly always none."""
-    for place, one in enumerate(written.mutations):
-        _now_and_then(place, pause)
-        entries.append(entry := entry_of(one))
-        versions[entry.id] = entry.version
-        if mentions_visits(bytes(one)):
-            reading_visits.add(place)
-    company = company_of(written.others())
+    before = load.before if load.before is not None and load.before.engine == body.engine else None
+    digest = _hashed(sha256(), rules, load.pause).hexdigest()
+    load.pause()
+    written = read(
+        found, load.left_out, pause=load.pause, look=load.look, before=None if before is None else before.written
+    )
+    load.pause()
     return DecisionTable(
         stamp=Stamp(body.version, body.created_at, body.engine),
-        rules=written,
-        company=company,
-        rows=WrittenRows(written.mutations, body.order, company, left_out),
-        addresses=_addresses(entries, body.order, pause),
-        of_visits=[rank for rank, place in enumerate(body.order) if place in reading_visits],
+        rules=found,
+        company=written.company,
+        rows=written.rows,
+        order=body.order,
+        index=written.index,
+        of_visits=written.roster.reading_visits,
         encoded=encoded,
-        digest=sha256(body.rules).hexdigest(),
-        versions=versions,
+        digest=digest,
+        written=written,
     )
 
 
-def _addresses(entries: Sequence[Entry], order: Sequence[int], pause: Pause) -> Iterator[tuple[str, str]]:
-    for rank, place in enumerate(order):
-        _now_and_then(rank, pause)
-        yield entries[place].site, entries[place].page_slug
-
-
-def _now_and_then(number: int, pause: Pause) -> None:
-    if number % PAUSE_EVERY == 0:
-        pause()
-
-
-def _check_size(data: bytes) -> None:
+def _check_size(data: bytes | memoryview) -> None:
     if len(data) > limits.TABLE_BYTES_MAX:
         raise TableError("too_large", f"{len(data):,} bytes; at most {limits.TABLE_BYTES_MAX:,}")
 
 
-def _body_of(encoded: bytes) -> _Body:
+def _body_of(encoded: memoryview) -> _Body:
     try:
         body = msgspec.msgpack.decode(encoded, type=_Body)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
@@ -401,7 +417,7 @@ def _body_of(encoded: bytes) -> _Body:
     return body
 
 
-def _check_format(encoded: bytes) -> None:
+def _check_format(encoded: memoryview) -> None:
     """What can't be read may be of a later format: that is the better word for it. Raises TableError then, or nothing."""
     try:
         found = msgspec.msgpack.decode(encoded, type=dict[str, Raw]).get("format")

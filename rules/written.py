@@ -1,26 +1,35 @@
 """Rows as they are written in a table, each decoded and compiled when a visit first needs it, and then kept.
 
 For tables whose signer has run the checks of this very engine over these very bytes (`rules.table`): running all of them
-again before the first visit would take seconds. They run all the same, for each row before it is used.
+again before the first visit would take seconds. They run all the same, for each row before it is used. What the table
+before had in the same bytes is taken over from there, so that a publish costs what it changed.
 Counterpart: `rules.rows` compiles; tables that somebody else has checked are compiled whole, and never come here.
 Never: an exception for any bytes; what can't be used after all is left out, and whoever listens is told once.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from rules.decision import Outcome
-from rules.model import LayoutMutation
+from rules.page_index import PageIndex
+from rules.pieces import Pieces, mutation_of
 from rules.reasons import Reason
-from rules.rows import Company, Row, compile_row
+from rules.remembering import mentions_visits
+from rules.rows import Company, Row, company_of, compile_row
 
 LeftOut = Callable[[Outcome], None]
 """Told of a mutation that is left out, and why."""
 
-_MUTATION: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(LayoutMutation)
+Pause = Callable[[], None]
+"""Called between the pieces of a long task, for whoever wants to let others have their turn."""
+
+PAUSE_EVERY = 100
+"""Mutations between two pauses of a load: less than a millisecond's work."""
+
+Look = Callable[[bytes], None]
+"""Shown bytes of the rules that were not there before."""
 
 
 class Entry(Struct, frozen=True, rename="camel", gc=False):
@@ -31,34 +40,75 @@ class Entry(Struct, frozen=True, rename="camel", gc=False):
     page_slug: str
     version: int
 
+    @property
+    def address(self) -> tuple[str, str]:
+        """The site and the page that it is for."""
+        return self.site, self.page_slug
+
 
 _ENTRY = msgspec.msgpack.Decoder(Entry)
 
 
-def entry_of(written: Raw) -> Entry:
+def entry_of(written: bytes) -> Entry:
     """What a mutation is called, and where it applies; raises msgspec.MsgspecError."""
     return _ENTRY.decode(written)
 
 
-def mutation_of(written: Raw) -> LayoutMutation:
-    """A mutation from its bytes; raises msgspec.MsgspecError and ValueError."""
-    mutation: LayoutMutation = _MUTATION.decode(written)
-    return mutation
+class Roster(Struct, frozen=True):
+    """What the bytes of all mutations say. An entry that is the very object of another roster has the same bytes there."""
+
+    pieces: Pieces
+    entries: list[Entry]
+    """By place in the file."""
+    places: dict[str, int]
+    """Id -> place."""
+    versions: dict[str, int]
+    """Id -> version."""
+    reading_visits: set[int]
+    """Places of those that may read what is remembered of visits; nearly always none."""
+
+
+def roster_of(pieces: Pieces, pause: Pause, look: Look | None = None, before: Roster | None = None) -> Roster:
+    """The roster of a file; only what `before` does not have is read. Raises msgspec.MsgspecError."""
+    found = Roster(pieces, [], {}, {}, set())
+    for first in range(0, len(pieces), PAUSE_EVERY):
+        pause()
+        lengths, stretch = pieces.stretch(first, first + PAUSE_EVERY)
+        places = range(first, first + len(lengths))
+        if before is not None and (lengths, stretch) == before.pieces.stretch(first, first + PAUSE_EVERY):
+            entries = before.entries[first : first + len(lengths)]
+            found.reading_visits.update(before.reading_visits.intersection(places))
+        else:
+            entries = [_like(pieces[place], before) for place in places]
+            if look is not None:
+                look(stretch)
+            if mentions_visits(stretch):
+                found.reading_visits.update(place for place in places if mentions_visits(pieces[place]))
+        found.entries.extend(entries)
+        found.places.update({entry.id: first + number for number, entry in enumerate(entries)})
+        found.versions.update({entry.id: entry.version for entry in entries})
+    return found
+
+
+def _like(written: bytes, before: Roster | None) -> Entry:
+    """The entry of a mutation: that of the roster before, if the same bytes are there."""
+    entry = entry_of(written)
+    place = None if before is None else before.places.get(entry.id)
+    if before is None or place is None or before.pieces[place] != written:
+        return entry
+    return before.entries[place]
 
 
 class WrittenRows(dict[int, Row | Outcome]):
-    """Rank by precedence -> the row, or the outcome of one that can't be used. Holds those that were asked for."""
+    """Place in the file -> the row, or the outcome of one that can't be used. Holds those that were asked for."""
 
-    def __init__(self, mutations: Sequence[Raw], order: Sequence[int], company: Company, left_out: LeftOut) -> None:
-        """`mutations` as in the file; `order` has the place in it of each rank."""
+    def __init__(self, mutations: Sequence[bytes], company: Company, left_out: LeftOut) -> None:
         super().__init__()
         self._mutations = mutations
-        self._order = order
         self._company = company
         self._left_out = left_out
 
-    def __missing__(self, rank: int) -> Row | Outcome:
-        place = self._order[rank]
+    def __missing__(self, place: int) -> Row | Outcome:
         written = self._mutations[place]
         row: Row | Outcome
         try:
@@ -66,5 +116,64 @@ class WrittenRows(dict[int, Row | Outcome]):
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one rule, the visit goes on without it
             row = Outcome(entry_of(written).id, Reason.UNUSABLE, str(error))
             self._left_out(row)
-        self[rank] = row
+        self[place] = row
         return row
+
+
+class Written(Struct, frozen=True):
+    """What is read of a table that this engine has checked, and what the next one takes over of it."""
+
+    roster: Roster
+    company: Company
+    rows: WrittenRows
+    index: PageIndex
+    """Has the places of rows."""
+
+
+def read(
+    pieces: Pieces, left_out: LeftOut, *, pause: Pause, look: Look | None = None, before: Written | None = None
+) -> Written:
+    """All mutations without their rows; the rows are made as visits need them. Raises RulesError, msgspec.MsgspecError and
+    ValueError.
+
+    What is the same bytes in the table before is not made again, and neither of the two changes the other. A row depends on its own
+    bytes and on its company, so it stays where both do. `look` is shown what is not the same.
+    """
+    roster = roster_of(pieces, pause, look, None if before is None else before.roster)
+    if before is None or before.roster.pieces.others != pieces.others:
+        if look is not None:
+            look(pieces.others)
+        company = company_of(pieces.rest())
+        rows = WrittenRows(pieces, company, left_out)
+    else:
+        company = before.company
+        rows = WrittenRows(pieces, company, left_out)
+        rows.update(_taken_over(before, roster, pause))
+    pause()
+    if before is not None and _has_same_addresses(before.roster, roster):
+        return Written(roster, company, rows, before.index)
+    return Written(roster, company, rows, PageIndex(_addresses(roster, pause)))
+
+
+def _taken_over(before: Written, now: Roster, pause: Pause) -> Iterator[tuple[int, Row]]:
+    """Place and row of what was compiled of the same bytes. What could not be used is tried again, and said again."""
+    compiled = dict(before.rows)  # made in one go: visits go on adding to it
+    for number, (place, row) in enumerate(compiled.items()):
+        if number % PAUSE_EVERY == 0:
+            pause()
+        entry = before.roster.entries[place]
+        here = now.places.get(entry.id)
+        if here is not None and now.entries[here] is entry and isinstance(row, Row):
+            yield here, row
+
+
+def _has_same_addresses(before: Roster, now: Roster) -> bool:
+    pairs = zip(before.entries, now.entries, strict=False)
+    return len(before.entries) == len(now.entries) and all(a is b or a.address == b.address for a, b in pairs)
+
+
+def _addresses(roster: Roster, pause: Pause) -> Iterator[tuple[str, str]]:
+    for place, entry in enumerate(roster.entries):
+        if place % PAUSE_EVERY == 0:
+            pause()
+        yield entry.address

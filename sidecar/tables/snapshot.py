@@ -11,10 +11,13 @@ Never: removes a snapshot, whatever is in it.
 import os
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 FILE = "table"
+PIECE_BYTES = 256 * 1024
+"""Of a table, written or compared in one go: megabytes at once would keep the core from the thread of the visitors."""
 DRAFT_AGE_S_MAX = 600.0
 """A draft this old belongs to a process that was killed while it wrote."""
 
@@ -28,16 +31,21 @@ def read(folder: Path, bytes_max: int) -> bytes | None:
         return None
 
 
-def write(folder: Path, sealed: bytes) -> None:
-    """Replace the snapshot, durably and whole. Raises OSError; the old snapshot is then still there."""
+def write(folder: Path, sealed: bytes, pause: Callable[[], None] = lambda: None) -> None:
+    """Replace the snapshot, durably and whole. Raises OSError; the old snapshot is then still there.
+
+    `pause` is called between pieces of a large table, for whoever wants to let others have their turn.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     _sweep(folder)
-    if _is_same(folder / FILE, sealed):
+    if _is_same(folder / FILE, sealed, pause):
         return
     draft = folder / f".{FILE}.{os.getpid()}.{secrets.token_hex(4)}"
     try:
         with draft.open("xb") as file:
-            file.write(sealed)
+            for start in range(0, len(sealed), PIECE_BYTES):
+                pause()
+                file.write(sealed[start : start + PIECE_BYTES])
             file.flush()
             os.fsync(file.fileno())
         draft.replace(folder / FILE)
@@ -48,12 +56,19 @@ def write(folder: Path, sealed: bytes) -> None:
     _sync_folder(folder)
 
 
-def _is_same(file: Path, sealed: bytes) -> bool:
+def _is_same(file: Path, sealed: bytes, pause: Callable[[], None]) -> bool:
     """Another worker has often written it already; reading is cheaper than fsync."""
     try:
-        return file.stat().st_size == len(sealed) and file.read_bytes() == sealed
+        if file.stat().st_size != len(sealed):
+            return False
+        with file.open("rb") as opened:
+            for start in range(0, len(sealed), PIECE_BYTES):
+                pause()
+                if opened.read(PIECE_BYTES) != sealed[start : start + PIECE_BYTES]:
+                    return False
     except OSError:
         return False
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

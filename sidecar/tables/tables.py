@@ -14,6 +14,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +25,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from rules import limits
 from rules.decision import Outcome
 from rules.errors import TableError
-from rules.table import UNCHECKED, DecisionTable, Pause, key_id, unseal
+from rules.table import UNCHECKED, DecisionTable, key_id, unseal
+from rules.written import Pause
 from service import user_agents
 from service.keys import Keys
 from sidecar.tables import snapshot
@@ -238,10 +240,17 @@ class Tables:
     def _open(self, sealed: bytes, pause: Pause) -> DecisionTable:
         """Verify, decode and index; in a thread, for a large table takes its time. Raises TableError."""
         with beside_visitors():
-            table = unseal(sealed, verify=self._verify, engine=self._engine, left_out=_left_out, pause=pause)
+            table = unseal(
+                sealed,
+                verify=self._verify,
+                engine=self._engine,
+                left_out=_left_out,
+                pause=pause,
+                look=partial(user_agents.prepare, pause=pause),  # now, and not at the first visit
+                before=self.current,
+            )
             assert table.digest  # computed here and kept, not later on the event loop
             table.versions()  # so is this
-            user_agents.prepare(sealed, pause)  # and this
         return table
 
     def _follows(self, table: DecisionTable) -> bool:
@@ -296,7 +305,7 @@ class Tables:
         if self._snapshot_dir is None:
             return
         try:
-            await asyncio.to_thread(snapshot.write, self._snapshot_dir, sealed)
+            await asyncio.to_thread(snapshot.write, self._snapshot_dir, sealed, Unhurried())
         except OSError as error:
             if self._snapshot != "write_failed":
                 problem = error.strerror or str(error)

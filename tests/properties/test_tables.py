@@ -107,6 +107,29 @@ def test_the_order_in_the_file_decides_nothing_late_either(
     assert (early.digest == early_too.digest) is (rules_file == other)
 
 
+@settings(max_examples=60, deadline=None)
+@given(GOOD_FILES, GOOD_FILES, st.lists(CONTEXTS, min_size=1, max_size=3), st.randoms())
+def test_a_table_that_takes_over_decides_as_one_that_does_not(
+    first: RulesFile, other: RulesFile, contexts: list[Context], chance: random.Random
+) -> None:
+    kept = [mutation for mutation in first.mutations if chance.random() < 0.7]
+    new = [mutation for mutation in other.mutations if mutation.id not in {one.id for one in kept}]
+    second = msgspec.structs.replace(first, mutations=chance.sample(kept + new, len(kept + new)))
+    if not compiles(second):
+        second = other
+    _, before = twice(first)
+    decided = [decide(before, context) for context in contexts]
+    early, _ = twice(second)
+    sealed = seal(early, key_id="k", sign=lambda message: message[:8])
+    late = unseal(sealed, verify=lambda *_: True, engine="this engine", left_out=unexpected, before=before)
+    for context in contexts:
+        assert decide(late, context) == decide(early, context)
+        assert late.asks(context.site, context.path) == early.asks(context.site, context.path)
+    assert (late.digest, late.rules, late.versions()) == (early.digest, early.rules, early.versions())
+    assert [row.mutation for row in late.rows] == [row.mutation for row in early.rows]
+    assert [decide(before, context) for context in contexts] == decided
+
+
 @bounded
 @given(GOOD_FILES, st.integers(0, 4_000), st.integers(0, 255), CONTEXTS)
 def test_bytes_that_break_after_the_checks_cost_no_visit(

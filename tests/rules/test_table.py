@@ -1,5 +1,6 @@
 """Bytes and tables: content-addressed, signed, refused whole."""
 
+from hashlib import sha512
 from typing import Any, cast
 
 import msgspec
@@ -31,6 +32,13 @@ def candidates(found: DecisionTable, path: str) -> list[str]:
     return [row.mutation.id for row in rows if isinstance(row, Row)]
 
 
+def body_of(found: DecisionTable) -> dict[str, Any]:
+    """The body as it was up to format 3, its rules no bytes of their own."""
+    body = msgspec.msgpack.decode(found.to_bytes())
+    del body["lengths"]
+    return {**body, "format": 3, "rules": msgspec.msgpack.decode(body["rules"])}
+
+
 def in_envelope(body: dict[str, Any]) -> bytes:
     return msgspec.msgpack.encode({"key_id": "k", "signature": b"s", "body": msgspec.msgpack.encode(body)})
 
@@ -60,8 +68,24 @@ def test_the_signature_covers_key_and_body() -> None:
     sealed = seal(table(removing("m")), key_id="key", sign=sign)
     assert unseal(sealed, verify=verify) == table(removing("m"))
     assert seen == [("key", b"signature", signed[0])]
-    assert signed[0].startswith(b"layout-mutation decision table\x00key\x00")
-    assert signed[0].endswith(table(removing("m")).to_bytes())
+    assert signed[0].startswith(b"layout-mutation decision table by its SHA-512\x00key\x00")
+    assert signed[0].endswith(sha512(table(removing("m")).to_bytes()).digest())
+
+
+def test_what_was_signed_whole_is_checked_whole() -> None:
+    """As tables were up to format 3; one kind of signature is never valid for the other."""
+    body = msgspec.msgpack.encode(body_of(table(removing("m"))))
+    seen: list[bytes] = []
+
+    def verify(_: str, __: bytes, message: bytes) -> bool:
+        seen.append(message)
+        return True
+
+    for hashed in ({}, {"hashed": True}):
+        whole = msgspec.msgpack.encode({"key_id": "key", "signature": b"s", "body": body, **hashed})
+        assert unseal(whole, verify=verify).size == 1
+    assert seen[0] == b"layout-mutation decision table\x00key\x00" + body
+    assert seen[1] == b"layout-mutation decision table by its SHA-512\x00key\x00" + sha512(body).digest()
 
 
 def test_an_untrusted_signature_is_refused_before_the_body_is_read() -> None:
@@ -72,12 +96,14 @@ def test_an_untrusted_signature_is_refused_before_the_body_is_read() -> None:
 
 
 def test_each_refusal_has_its_reason() -> None:
-    body = msgspec.msgpack.decode(table(removing("m")).to_bytes())
+    body = body_of(table(removing("m")))
     assert reason(b"") == "malformed"
     assert reason(b"\xa1\x80") == "malformed"
-    assert reason(msgspec.msgpack.encode({**body, "format": 4})) == "unknown_format"
-    assert reason(msgspec.msgpack.encode({"format": 4, "of": "the future"})) == "unknown_format"
+    assert reason(msgspec.msgpack.encode({**body, "format": 5})) == "unknown_format"
+    assert reason(msgspec.msgpack.encode({"format": 5, "of": "the future"})) == "unknown_format"
     assert reason(msgspec.msgpack.encode({**body, "surprise": 1})) == "malformed"
+    assert reason(msgspec.msgpack.encode({**body, "format": 4})) == "malformed"
+    assert reason(msgspec.msgpack.encode({**body, "format": 4, "rules": b"\x80", "lengths": [1]})) == "malformed"
     body["rules"]["mutations"][0]["mutationPayload"]["operations"][0]["target"]["selector"] = "h1["
     assert reason(msgspec.msgpack.encode(body)) == "invalid_rules"
 
@@ -132,7 +158,7 @@ def test_what_this_engine_has_checked_is_compiled_at_its_first_use() -> None:
     assert (lazy.version, lazy.created_at, lazy.engine, lazy.size) == (1, NOW, ENGINE, 3)
     assert lazy._rows == {}
     assert candidates(lazy, "/a") == ["a", "b"]
-    assert sorted(cast(dict[int, Row], lazy._rows)) == [0, 2]
+    assert sorted(cast(dict[int, Row], lazy._rows)) == [0, 1]
     assert lazy.candidates("shop.example", "/a")[0] is lazy.candidates("shop.example", "/a")[0]
     assert (lazy.digest, lazy.rules, lazy) == (whole.digest, whole.rules, whole)
     assert [row.mutation.id for row in lazy.rows] == [row.mutation.id for row in whole.rows] == ["a", "c", "b"]
@@ -215,7 +241,7 @@ def test_a_page_that_is_none_is_refused_when_it_is_loaded() -> None:
 
 
 def test_tables_of_the_first_format_are_compiled_whole() -> None:
-    now = msgspec.msgpack.decode(table(removing("b"), removing("a")).to_bytes())
+    now = body_of(table(removing("b"), removing("a")))
     first = {"format": 1, **{name: now[name] for name in ("version", "created_at", "rules")}}
     found = unseal(in_envelope(first), verify=trusting, engine=ENGINE)
     assert (found.engine, found.digest) == ("", table(removing("b"), removing("a")).digest)
@@ -228,8 +254,7 @@ def test_tables_of_the_first_format_are_compiled_whole() -> None:
 def test_tables_of_the_second_format_are_compiled_as_they_are_used() -> None:
     """As they were written before rules declared attributes, saved groups and toggles, and said their schema version."""
     known = ("mutations", "experiments", "modules", "segments")
-    present = sealed(variant("v"), removing("a"), experiments=[experiment()])
-    now = msgspec.msgpack.decode(msgspec.msgpack.decode(present)["body"])
+    now = {**body_of(table(variant("v"), removing("a"), experiments=[experiment()])), "engine": ENGINE}
     second = {**now, "format": 2, "rules": {name: now["rules"][name] for name in known}}
     for engine in (ENGINE, "another"):
         found = unseal(in_envelope(second), verify=trusting, engine=engine)
@@ -238,9 +263,45 @@ def test_tables_of_the_second_format_are_compiled_as_they_are_used() -> None:
         assert candidates(found, "/") == ["a", "v"]
 
 
+def test_tables_of_the_third_format_are_compiled_as_they_are_used() -> None:
+    """As they were written before they said how long each mutation is; the next table takes over from them all the same."""
+    present = compile_table(rules_file(removing("b"), removing("a")), version=1, now=NOW, engine=ENGINE)
+    third = in_envelope(body_of(present))
+    found = unseal(third, verify=trusting, engine=ENGINE)
+    assert (found.engine, found.size, found.digest, found.rules) == (ENGINE, 2, present.digest, present.rules)
+    assert candidates(found, "/") == ["a", "b"]
+    data, looked = seal(present, key_id="k", sign=lambda _: b"s"), list[bytes]()
+    following = unseal(data, verify=trusting, engine=ENGINE, look=looked.append, before=found)
+    assert looked == []
+    assert following.candidates("shop.example", "/")[0] is found.candidates("shop.example", "/")[0]
+
+
+def test_what_is_taken_over_is_of_the_same_engine() -> None:
+    before = unseal(sealed(removing("a"), engine="another"), verify=trusting, engine="another")
+    row = before.candidates("shop.example", "/")[0]
+    looked: list[bytes] = []
+    data = sealed(removing("a"))
+    for engine in (ENGINE, "another"):
+        found = unseal(data, verify=trusting, engine=engine, look=looked.append, before=before)
+        assert found.candidates("shop.example", "/")[0] is not row
+    assert sum(b"a" in one for one in looked) >= 2
+
+
+def test_precedence_is_the_new_tables_own() -> None:
+    """A new version comes before others of its priority, and all the others stay what they were."""
+    before = unseal(sealed(removing("a"), removing("b"), removing("c")), verify=trusting, engine=ENGINE)
+    assert candidates(before, "/") == ["a", "b", "c"]
+    now = unseal(
+        sealed(removing("a"), removing("b"), removing("c", version=2)), verify=trusting, engine=ENGINE, before=before
+    )
+    assert candidates(now, "/") == ["c", "a", "b"]
+    assert candidates(before, "/") == ["a", "b", "c"]
+    assert now.versions() == {"a": 1, "b": 1, "c": 2}
+
+
 def test_who_has_checked_can_be_asked_before() -> None:
     assert engine_of(sealed(removing("m"))) == ENGINE
-    assert engine_of(in_envelope({**msgspec.msgpack.decode(table().to_bytes()), "format": 1})) == ""
+    assert engine_of(in_envelope({**body_of(table()), "format": 1})) == ""
     with pytest.raises(TableError, match="malformed"):
         engine_of(b"noise")
 

@@ -34,6 +34,17 @@ def test_the_same_table_is_not_written_twice(tmp_path: Path) -> None:
     assert snapshot.read(tmp_path, 100) == b"others"
 
 
+def test_a_large_table_is_written_and_compared_in_pieces(tmp_path: Path) -> None:
+    pauses: list[None] = []
+    large = bytes(range(256)) * 2_500  # 2.4 pieces
+    snapshot.write(tmp_path, large, lambda: pauses.append(None))
+    assert (len(pauses), snapshot.read(tmp_path, len(large))) == (3, large)
+    snapshot.write(tmp_path, large, lambda: pauses.append(None))
+    assert len(pauses) == 6
+    snapshot.write(tmp_path, large[:-1] + b"x")
+    assert snapshot.read(tmp_path, len(large)) == large[:-1] + b"x"
+
+
 def test_drafts_of_the_dead_are_swept(tmp_path: Path) -> None:
     old, young = tmp_path / ".table.1.aa", tmp_path / ".table.2.bb"
     for draft in (old, young):
