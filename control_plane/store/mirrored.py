@@ -358,6 +358,10 @@ class MirroredStore(EitherReader):
             raise AwayError(self._problem)
         if self._barred:
             raise ReadOnlyError(self._barred)
+        if self._file.makeshift:
+            raise ReadOnlyError(
+                "the database can't be used right now, and CONTROL_PLANE_DATA_DIR can't be written, where changes would wait for it"
+            )
         if not await self._lease.hold():
             holder = await self._lease.holder()
             raise ReadOnlyError(

@@ -51,6 +51,8 @@ class MirrorFile:
         self.store = make(path)
         self.behind = False
         """Whether it lacks something that the database has."""
+        self.makeshift = False
+        """Whether it lies where nobody looks for it at the next start: good to read from, and for no change that only it has."""
 
     @property
     def broken(self) -> bool:
@@ -60,17 +62,18 @@ class MirrorFile:
     async def open(self) -> None:
         """Open it, a new one in place of a damaged one, or one for this run alone where there can be none."""
         try:
-            await self.store.open()
-            await self.store.position()
-        except Damaged as error:
-            await self._put_aside(error)
+            try:
+                await self.store.open()
+                await self.store.position()
+            except Damaged as error:
+                await self._put_aside(error)
+            await self._salvage()  # who put one aside may have been killed before
         except (StoreError, SchemaError) as error:
             self._fell_behind(error)
             await self.store.close()
             self._path = Path(await asyncio.to_thread(tempfile.mkdtemp)) / FILE_NAME
-            self.store = self._make(self._path)
+            self.store, self.makeshift = self._make(self._path), True
             await self.store.open()
-        await self._salvage()  # who put one aside may have been killed before
 
     async def close(self) -> None:
         """Let go of it."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from control_plane.alerts import Alerts
-from control_plane.store import Installation, Kind, Position, Record
+from control_plane.store import Installation, Kind, Position, ReadOnlyError, Record, StoreError
 from control_plane.store.local import LocalStore
 from control_plane.store.mirror.keeping import MirrorFile
 from control_plane.store.mirror.standing import State
@@ -95,6 +95,35 @@ async def test_a_mirror_that_can_not_be_written_is_in_nobodys_way(wire: Wire, tm
         await until(level)
         assert "mirror_unwritable" not in one.alert_ids()
         assert noted("mirror away") in stored(await mirror.find(Kind.SEGMENT, "a")).content
+
+
+async def test_what_would_be_forgotten_by_the_next_start_is_not_acknowledged(wire: Wire, tmp_path: Path) -> None:
+    """Where the folder can't be written, the mirror lies in one that is there for this run alone."""
+    (tmp_path / "one").write_text("in the way")
+    async with instance(wire.url, tmp_path / "one") as one:
+        await write(one.store, "a", "before")
+        await wire.cut()
+        assert set(await segments(one.store)) == {"a"}
+        with pytest.raises(ReadOnlyError, match="CONTROL_PLANE_DATA_DIR"):
+            await write(one.store, "a", "meanwhile")
+        with pytest.raises(ReadOnlyError, match="CONTROL_PLANE_DATA_DIR"):
+            await one.store.use_sign_in("link", NOW)
+
+
+async def test_a_damaged_file_on_a_full_disk_is_no_reason_not_to_start(tmp_path: Path) -> None:
+    (tmp_path / "mirror.db").write_bytes(b"not a database at all" * 1000)
+
+    class Full(LocalStore):
+        async def open(self) -> None:
+            if self.path.parent == tmp_path and not self.path.exists():
+                raise StoreError("the disk is full")
+            await super().open()
+
+    file = MirrorFile(tmp_path / "mirror.db", partial(Full, chain=CHAIN), Alerts(), clock=lambda: NOW)
+    await file.open()
+    assert file.makeshift
+    assert (await file.store.position()).installation is None
+    await file.close()
 
 
 class Slow(LocalStore):
