@@ -29,7 +29,8 @@ class Spare:
     async def add(self, one: Provisional) -> None:
         """Put a change at the end; it is on the disk afterwards. Raises OSError."""
         content = msgspec.json.encode(one)
-        await asyncio.to_thread(self._append, b"%08x %s\n" % (zlib.crc32(content), content))
+        # It ends what a full disk or a kill may have left unfinished before it, too.
+        await asyncio.to_thread(self._append, b"\n%08x %s\n" % (zlib.crc32(content), content))
 
     async def read(self) -> list[Provisional]:
         """What can be read, in the order in which it was written; a line that was not finished, or is damaged, is left out."""

@@ -113,9 +113,11 @@ async def test_lines_that_are_damaged_or_were_not_finished_are_left_out(tmp_path
     for one in waiting:
         await spare.add(one)
     assert await spare.read() == waiting
-    first, second, third = file.read_bytes().splitlines(keepends=True)
+    first, second, third = [line for line in file.read_bytes().splitlines(keepends=True) if line.strip()]
     file.write_bytes(first + second.replace(b'"b"', b'"x"') + b"\xff nonsense\n" + third[:-20])
     assert await spare.read() == waiting[:1]
     assert file.stat().st_mode & 0o777 == 0o600
+    await spare.add(waiting[1])
+    assert await spare.read() == waiting[:2], "what was not finished takes nothing with it"
     await spare.clear()
     assert await spare.read() == []
