@@ -8,7 +8,7 @@ the same for many instances. Never: a decision; what is asked for is done, or St
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -133,17 +133,20 @@ class LocalStore(LocalReader):
         """What was written provisionally and is not settled, in order."""
         return await self._read(outbox.waiting)
 
-    async def salvage(self, damaged: Path) -> Salvaged:
-        """Let what can be read of another file's outbox wait in this one's; raises StoreError."""
+    async def salvage(self, damaged: Path, beside: Sequence[Provisional] = ()) -> Salvaged:
+        """Let what can be read of another file's outbox wait in this one's, with what a copy has of it `beside`, in the order in
+        which it was written; raises StoreError."""
         found = await asyncio.to_thread(salvage.read, damaged, self._chain)
+        known = {one.changeset: one for one in (*beside, *found.changesets)}
+        waiting = sorted(known.values(), key=lambda one: (one.base.change, one.base.audit_number))
 
         def work(connection: sqlite3.Connection) -> None:
-            for one in found.changesets:
+            for one in waiting:
                 outbox.put(connection, one)
 
         async with self._alone() as writer:
             await writer.run(work)
-        return found
+        return Salvaged(tuple(waiting), found.lost)
 
     async def settled(self, changeset: str) -> None:
         """Take a changeset out of the outbox: the other store has it, or keeps it as a conflict. Harmless again."""

@@ -216,7 +216,10 @@ class MirrorFile:
     async def _salvage(self, problem: str = "") -> None:
         """Let changes that wait in files that were put aside wait in the new one, and tell of the files."""
         for unread in sorted(self._path.parent.glob(f"{self._path.name}.damaged-*{UNREAD}")):
-            found = await self.store.salvage(unread)
+            spared = await self.spare.read()
+            found = await self.store.salvage(unread, spared)
+            if spared and not self.spare.damaged:
+                found = Salvaged(found.changesets)  # what could not be read is among them
             aside = unread.with_name(unread.name.removesuffix(UNREAD))
             await self._rename(unread, aside)
             log.warning("mirror_put_aside", file=str(aside), salvaged=len(found.changesets), lost=found.lost)

@@ -93,9 +93,19 @@ class Recovery:
                 tell(self._alerts, len(await self._primary.shelf(Shelf.CONFLICT)))
             await file.follow(self._primary)
         elif waiting:
-            aside = await file.spare.put_aside(f".aside-{self._clock():%Y%m%dT%H%M%S}")
-            log.warning("outbox_of_others", kept=str(aside))
+            await self._put_spare_aside(file, "aside", "outbox_of_others")
+        if file.spare.damaged:
+            await self._put_spare_aside(file, "damaged", "outbox_copy_damaged")
         await file.spare.clear()
+
+    async def _put_spare_aside(self, file: MirrorFile, word: str, event: str) -> None:
+        """Keep it for a person; a folder that can't be written is no reason to do without the database."""
+        try:
+            kept = await file.spare.put_aside(f".{word}-{self._clock():%Y%m%dT%H%M%S}")
+        except OSError as error:
+            kept = None
+            log.warning("outbox_copy_stays", problem=error.strerror or type(error).__name__)
+        log.warning(event, kept=str(kept))
 
     async def _put_back_the_audit(self, mirror: LocalStore) -> None:
         """A database without the entry that its own ledger names has lost rows, not gone another way: they come from the mirror."""

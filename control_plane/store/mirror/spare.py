@@ -25,6 +25,8 @@ class Spare:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.damaged = False
+        """Whether something could not be read the last time."""
 
     async def add(self, one: Provisional) -> None:
         """Put a change at the end; it is on the disk afterwards. Raises OSError."""
@@ -35,10 +37,13 @@ class Spare:
     async def read(self) -> list[Provisional]:
         """What can be read, in the order in which it was written; a line that was not finished, or is damaged, is left out."""
         try:
-            lines = (await asyncio.to_thread(self._path.read_bytes)).splitlines()
-        except OSError:
+            lines = [line for line in (await asyncio.to_thread(self._path.read_bytes)).splitlines() if line]
+        except OSError as error:
+            self.damaged = not isinstance(error, FileNotFoundError)
             return []
-        return [one for line in lines if (one := _decoded(line)) is not None]
+        found = [one for line in lines if (one := _decoded(line)) is not None]
+        self.damaged = len(found) < len(lines)
+        return found
 
     async def clear(self) -> None:
         """Forget everything; never raises."""

@@ -348,6 +348,10 @@ async def test_what_waited_in_a_damaged_file_is_read_change_by_change(file: Path
     assert found.lost == ("change 2: the segment b is not what was saved",)
     assert (await other.salvage(file)).changesets == found.changesets
     assert await other.outbox() == [written[0], written[2]], "once"
+    for one in written:
+        await other.settled(one.changeset)
+    assert list((await other.salvage(file, written[1:])).changesets) == written
+    assert await other.outbox() == written, "with what a copy has, in the order of before"
     await other.close()
 
 

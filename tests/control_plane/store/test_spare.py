@@ -80,16 +80,20 @@ async def test_what_met_another_change_meanwhile_is_a_conflict(wire: Wire, datab
         assert {"conflicts_open", "mirror_damaged"} <= again.alert_ids()
 
 
-async def test_a_copy_that_is_not_needed_is_let_go_of(wire: Wire, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sound", [True, False])
+async def test_a_copy_that_is_not_needed_is_let_go_of(wire: Wire, tmp_path: Path, sound: bool) -> None:
     folder = tmp_path / "one"
     async with instance(wire.url, folder) as one:
         await gone(one, wire, folder)
-    assert (folder / f"mirror.db{SUFFIX}").exists()
+    if not sound:
+        with (folder / f"mirror.db{SUFFIX}").open("ab") as copy:
+            copy.write(b"12345678 nonsense")
     await wire.mend()
     async with instance(wire.url, folder) as again:
         assert set(await segments(again.primary)) == {"a", "b"}
         assert len(await again.primary.audit_page(None, None, None, 10)) == 3
         assert not (folder / f"mirror.db{SUFFIX}").exists()
+        assert len(list(folder.glob(f"mirror.db{SUFFIX}.damaged-*"))) == (not sound)
 
 
 async def test_another_installations_changes_are_put_aside(wire: Wire, tmp_path: Path, postgres_server: str) -> None:
@@ -116,8 +120,13 @@ async def test_lines_that_are_damaged_or_were_not_finished_are_left_out(tmp_path
     first, second, third = [line for line in file.read_bytes().splitlines(keepends=True) if line.strip()]
     file.write_bytes(first + second.replace(b'"b"', b'"x"') + b"\xff nonsense\n" + third[:-20])
     assert await spare.read() == waiting[:1]
+    assert spare.damaged
     assert file.stat().st_mode & 0o777 == 0o600
     await spare.add(waiting[1])
     assert await spare.read() == waiting[:2], "what was not finished takes nothing with it"
     await spare.clear()
     assert await spare.read() == []
+    assert not spare.damaged
+    file.mkdir()
+    assert await spare.read() == []
+    assert spare.damaged, "what can't be read is not nothing"
