@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from control_plane.store.identity import identity_in
 from control_plane.store.postgres import statements
+from control_plane.store.postgres.connections import not_kept
 from control_plane.store.postgres.earlier import AS_IT_IS, Fit
 from control_plane.store.records import (
     AnswerRecord,
@@ -154,9 +155,17 @@ def _kept(shelf: Shelf, row: Any) -> KeptRecord:
 
 
 async def _insert(
-    connection: "Connection", table: str, columns: Mapping[str, str], rows: Sequence[tuple[object, ...]], conflict: str
+    connection: "Connection",
+    table: str,
+    columns: Mapping[str, str],
+    rows: Sequence[tuple[object, ...]],
+    conflict: str,
+    key: tuple[str, ...] = ("id",),
 ) -> None:
-    """Many rows by one statement, each column an array; `columns`: name -> type of the array, and a cast after `|`."""
+    """Many rows by one statement, each column an array; `columns`: name -> type of the array, and a cast after `|`.
+
+    Raises AwayError where one is not there afterwards by its `key`, whoever swallowed it.
+    """
     if not rows:
         return
     types = [type_.partition("|")[0] for type_ in columns.values()]
@@ -167,6 +176,16 @@ async def _insert(
         f"INSERT INTO {table} AS h ({names}) SELECT {', '.join(casts)} FROM unnest({arrays}) AS given ({names}) {conflict}",  # noqa: S608 - names of ours
         *map(list, zip(*rows, strict=True)),
     )
+    at = [list(columns).index(name) for name in key]
+    arrays = ", ".join(f"${number}::{types[index]}[]" for number, index in enumerate(at, 1))
+    same = " AND ".join(f"h.{name} = given.{name}" for name in key)
+    lost = await connection.fetchval(
+        f"SELECT EXISTS (SELECT FROM unnest({arrays}) AS given ({', '.join(key)}) "  # noqa: S608 - names of ours
+        f"WHERE NOT EXISTS (SELECT FROM {table} AS h WHERE {same}))",
+        *([row[index] for row in rows] for index in at),
+    )
+    if lost:
+        raise not_kept(table)
 
 
 def _replacing(*columns: str, **fixed: str) -> str:
@@ -232,7 +251,7 @@ async def _load_documents(connection: "Connection", records: Sequence[DocumentRe
         )
         await _insert(connection, statements.HEADS[kind], _HEAD, list(present.values()), newer)
         versions = [_version_values(one) for one in documents]
-        await _insert(connection, statements.VERSIONS[kind], _VERSION, versions, _STAYS)
+        await _insert(connection, statements.VERSIONS[kind], _VERSION, versions, _STAYS, ("id", "version"))
 
 
 def _version_values(record: DocumentRecord) -> tuple[object, ...]:
@@ -242,7 +261,7 @@ def _version_values(record: DocumentRecord) -> tuple[object, ...]:
 
 async def _load_audit(connection: "Connection", records: Sequence[AuditRecord]) -> None:
     values = [tuple(getattr(record.entry, name) for name in _ENTRY) for record in records]
-    await _insert(connection, "layout_mutation.audit_entries", _ENTRY, values, _STAYS)
+    await _insert(connection, "layout_mutation.audit_entries", _ENTRY, values, _STAYS, ("number",))
 
 
 async def _load_tables(connection: "Connection", records: Sequence[TableRecord]) -> None:
@@ -261,7 +280,7 @@ async def _load_answers(connection: "Connection", records: Sequence[AnswerRecord
     values = [
         (one.actor, one.key, one.answer.fingerprint, one.answer.answer.decode(), one.at, one.change) for one in records
     ]
-    await _insert(connection, "layout_mutation.idempotency_keys", _ANSWER, values, _STAYS)
+    await _insert(connection, "layout_mutation.idempotency_keys", _ANSWER, values, _STAYS, ("actor", "key"))
 
 
 async def _load_sign_ins(connection: "Connection", records: Sequence[SignInRecord]) -> None:

@@ -33,6 +33,7 @@ _AWAY = (
     "57P",  # shutting down, starting, dropped
     "58",  # the server's disk fails it
     "F0",  # its files are not sound
+    "P0001",  # somebody's trigger refuses what we write
     "XX",  # its data are not sound
 )
 """Beginnings of the SQLSTATEs (PostgreSQL, appendix A) that say that nothing else will work either."""
@@ -60,3 +61,10 @@ def greeting() -> Iterator[None]:
         yield
     except asyncpg.PostgresError as error:
         raise AwayError(f"PostgreSQL: {described(error)}") from error
+
+
+def not_kept(table: str) -> AwayError:
+    """What is to be raised where a row that was written is not there."""
+    return AwayError(
+        f"PostgreSQL: {table} does not keep what is written to it. A trigger or a rule that somebody added swallows rows: remove it"
+    )

@@ -12,6 +12,7 @@ import msgspec
 from control_plane.store.chain import Chain, Unchained
 from control_plane.store.identity import identity_in
 from control_plane.store.postgres import statements
+from control_plane.store.postgres.connections import not_kept
 from control_plane.store.postgres.reader import PostgresReader
 from control_plane.store.records import (
     AnswerRecord,
@@ -63,7 +64,10 @@ class PostgresTransaction(PostgresReader):
             content,
             deleted,
         )
-        await self._execute(
+        if row is None:
+            raise not_kept(statements.HEADS[kind])
+        await self._add(
+            statements.VERSIONS[kind],
             statements.sql(
                 kind,
                 "INSERT INTO @versions (id, version, content, action, actor, reason, at) "
@@ -86,7 +90,7 @@ class PostgresTransaction(PostgresReader):
         """Append to the audit; the entry with its number and its place in the chain."""
         numbered = msgspec.structs.replace(entry, number=self._audit_number + 1, changeset=self.changeset)
         sealed = self._chain.sealed(numbered, self._audit_hash or await self._before_the_chain())
-        await self._execute(statements.ADD_AUDIT, *statements.audit_values(sealed))
+        await self._add("layout_mutation.audit_entries", statements.ADD_AUDIT, *statements.audit_values(sealed))
         await self._execute(
             "UPDATE layout_mutation.ledger SET audit_number = $1, audit_hash = $2", sealed.number, sealed.hash
         )
@@ -115,7 +119,7 @@ class PostgresTransaction(PostgresReader):
 
     async def add_table(self, table: StoredTable) -> None:
         """Keep a published table."""
-        await self._execute(statements.ADD_TABLE, *statements.table_values(table))
+        await self._add("layout_mutation.published_tables", statements.ADD_TABLE, *statements.table_values(table))
         self.written.append(TableRecord(table))
 
     async def answer(self, actor: str, key: str) -> StoredAnswer | None:
@@ -139,6 +143,8 @@ class PostgresTransaction(PostgresReader):
             answer.answer.decode(),
             at,
         )
+        if row is None:
+            raise not_kept("layout_mutation.idempotency_keys")
         self.written.append(AnswerRecord(actor=actor, key=key, answer=answer, at=at, change=row["change"]))
 
     async def keep(self, shelf: Shelf, thing_id: str, content: bytes, at: datetime) -> None:
@@ -164,5 +170,12 @@ class PostgresTransaction(PostgresReader):
             content.decode("utf-8"),
             at,
         )
+        if row is None:
+            raise not_kept(statements.SHELVES[shelf])
         record = KeptRecord(shelf=shelf, id=thing_id, content=content, change=row["change"], at=at, deleted=deleted)
         self.written.append(record)
+
+    async def _add(self, table: str, query: str, *values: object) -> None:
+        """Insert a row, and see that it is there: no acknowledged write goes where a trigger swallows it."""
+        if await self._execute(query, *values) != "INSERT 0 1":
+            raise not_kept(table)
