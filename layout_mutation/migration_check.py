@@ -4,6 +4,7 @@ Counterpart: `control_plane.moving.checker`; the API has all of it. Never: a cha
 """
 
 import asyncio
+from pathlib import Path
 
 from control_plane.moving.checker import Report, check
 from control_plane.moving.places import opened, place_of
@@ -14,12 +15,11 @@ from layout_mutation.stores import chain_of, default_store
 FLAWS_TOLD_MAX = 3
 
 
-def migration_check(environ: dict[str, str]) -> tuple[bool, str]:
+def migration_check(environ: dict[str, str], data_dir: Path | None = None) -> tuple[bool, str]:
     """Whether all is well with what the store holds, beside where it came from; and what to do where it is not."""
     try:
-        return told(
-            asyncio.run(_report(default_store("", None, environ), environ.get("CONTROL_PLANE_MOVE_FROM", ""), environ))
-        )
+        target, source = default_store("", None, environ, data_dir), environ.get("CONTROL_PLANE_MOVE_FROM", "")
+        return told(asyncio.run(_report(target, source, environ)))
     except (StoreError, SchemaError, ValueError) as error:
         return False, str(error)
 

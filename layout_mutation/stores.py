@@ -53,13 +53,13 @@ def chain_of(environ: dict[str, str]) -> Chain:
     return configured(environ.get("CONTROL_PLANE_AUDIT_KEYS", ""), environ["CONTROL_PLANE_SIGNING_KEY"])
 
 
-def default_store(option: str, text: str | None, environ: dict[str, str]) -> str:
+def default_store(option: str, text: str | None, environ: dict[str, str], data_dir: Path | None = None) -> str:
     """The address that an option names, or the environment where it is left out; UnusableError where neither does."""
     if text is not None:
         return named_store(option, text, environ)
-    if environ.get("CONTROL_PLANE_STORE") in (StoreName.LOCAL, StoreName.CHROMA):
-        folder = environ.get("CONTROL_PLANE_DATA_DIR") or DATA_DIR
-        return named_store("CONTROL_PLANE_DATA_DIR", f"{LOCAL_PREFIX}{Path(folder) / LOCAL_FILE}", environ)
+    file = local_file(environ, data_dir)
+    if file is not None:
+        return named_store("CONTROL_PLANE_DATA_DIR", f"{LOCAL_PREFIX}{file}", environ)
     return named_store("DATABASE_URL", require(environ, "DATABASE_URL"), environ)
 
 
@@ -97,11 +97,27 @@ def kept_of(environ: Mapping[str, str], data_dir: Path | None, to: str | None = 
     named = dict(environ)
     if to is not None:
         named["CONTROL_PLANE_BACKUP_URL" if to.startswith("s3:") else "CONTROL_PLANE_BACKUP_DIR"] = to
-    folder = environ.get("CONTROL_PLANE_DATA_DIR")
     try:
-        return kept_by(named, Path(folder) if folder else installation(data_dir).control_plane)
+        return kept_by(named, service_folder(environ, data_dir))
     except ValueError as error:
         raise UnusableError(str(error)) from None
+
+
+def service_folder(environ: Mapping[str, str], data_dir: Path | None) -> Path:
+    """The data folder of the control plane: the variable's, or that of `up`."""
+    folder = environ.get("CONTROL_PLANE_DATA_DIR")
+    return Path(folder) if folder else installation(data_dir).control_plane
+
+
+def local_file(environ: Mapping[str, str], data_dir: Path | None = None) -> Path | None:
+    """The file that everything is kept in; None where that is a database."""
+    if environ.get("CONTROL_PLANE_STORE") not in (StoreName.LOCAL, StoreName.CHROMA):
+        return None
+    folders = [service_folder(environ, data_dir)]
+    if data_dir is None and not environ.get("CONTROL_PLANE_DATA_DIR"):
+        folders.insert(0, Path(DATA_DIR))  # where the service itself would look
+    files = [folder / LOCAL_FILE for folder in folders]
+    return next((file for file in files if file.exists()), files[0])
 
 
 def told_of_comparison(plan: Plan, rows: Sequence[Compared], *, as_json: bool) -> int:

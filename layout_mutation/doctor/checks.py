@@ -4,6 +4,7 @@ Counterpart: `examinations.py` lists them; `command.py` asks them and prints wha
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -21,10 +22,17 @@ class Asked(Struct, frozen=True):
 
     environ: Mapping[str, str]
     heal: bool = False
+    data_dir: Path | None = None
+    """As `--data-dir` has it."""
 
 
 Examination = Callable[[Asked, Sequence[Check]], list[Check]]
 """A question; it gets what earlier ones found. It raises nothing: what can't be looked at is not fine, and says why."""
+
+
+def store_is_fine(found: Sequence[Check]) -> bool:
+    """Whether what everything is kept in was looked at and is fine: the database, or the file."""
+    return is_fine("database", found) or is_fine("store", found)
 
 
 def is_fine(name: str, found: Sequence[Check]) -> bool:

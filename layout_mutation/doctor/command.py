@@ -15,7 +15,7 @@ from layout_mutation.doctor.checks import Asked
 from layout_mutation.doctor.examinations import examined
 from layout_mutation.doctor.page import page_checks
 from layout_mutation.environment import add_data_dir, read_environment
-from layout_mutation.installation import installation
+from layout_mutation.stores import service_folder
 from service.clock import now
 
 EXAMPLES = """\
@@ -23,7 +23,8 @@ examples:
   layout-mutation doctor --url http://127.0.0.1:3000/offers
       can this page be rewritten, and if not why
   layout-mutation doctor
-      the database and its schema, what it holds, Redis, the published table
+      the database and its schema or the file that everything is in, the mirror and what waits in it, the audit against all that
+      knows it, what the store holds, Redis, the published table
   layout-mutation doctor --heal
       repair of the schema what nothing can be lost by, and say what is left for a person
   layout-mutation doctor --adopt
@@ -55,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"error: {arguments.url} can't be fetched: {' '.join(str(error).split())}", file=sys.stderr)
             return 3
     else:
-        checks = examined(Asked(read_environment(arguments.data_dir), arguments.heal))
+        checks = examined(Asked(read_environment(arguments.data_dir), arguments.heal, arguments.data_dir))
     if arguments.json:
         print(msgspec.json.encode(checks).decode())
     else:
@@ -65,8 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _adopt(data_dir: Path | None) -> int:
-    given = read_environment(data_dir).get("CONTROL_PLANE_DATA_DIR")
-    folder = Path(given) if given else installation(data_dir).control_plane
+    folder = service_folder(read_environment(data_dir), data_dir)
     try:
         aside = adopt(folder, now())
     except OSError as error:

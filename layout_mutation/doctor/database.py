@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 from control_plane.schema import address
 from control_plane.schema.runner import plan
-from control_plane.settings import StoreName
 from control_plane.store import StoreError
 from layout_mutation.doctor.checks import Asked, Check
+from layout_mutation.stores import local_file
 
 
 def database(asked: Asked, found: Sequence[Check]) -> list[Check]:
     """Whether the database is there, with all migrations applied; nothing where everything is kept in one file."""
-    if asked.environ.get("CONTROL_PLANE_STORE") == StoreName.LOCAL:
+    if local_file(asked.environ, asked.data_dir) is not None:
         return []
     url = asked.environ.get("DATABASE_URL", "")
     check = _database(url)

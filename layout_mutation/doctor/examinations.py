@@ -5,10 +5,10 @@ Counterpart: each is a function of the form `layout_mutation.doctor.checks.Exami
 
 from collections.abc import Sequence
 
-from control_plane.settings import StoreName
 from layout_mutation.doctor.audit import audit
-from layout_mutation.doctor.checks import Asked, Check, Examination, is_fine
+from layout_mutation.doctor.checks import Asked, Check, Examination, store_is_fine
 from layout_mutation.doctor.database import database
+from layout_mutation.doctor.files import chroma, mirror, store
 from layout_mutation.doctor.schema import schema
 from layout_mutation.doctor.table import published
 from layout_mutation.migration_check import migration_check
@@ -16,11 +16,10 @@ from layout_mutation.migration_check import migration_check
 
 def documents(asked: Asked, found: Sequence[Check]) -> list[Check]:
     """What the store holds, beside where it came from."""
-    there = is_fine("database", found) or asked.environ.get("CONTROL_PLANE_STORE") == StoreName.LOCAL
-    return [Check("documents", *migration_check(dict(asked.environ)))] if there else []
+    return [Check("documents", *migration_check(dict(asked.environ), asked.data_dir))] if store_is_fine(found) else []
 
 
-EXAMINATIONS: tuple[Examination, ...] = (database, schema, audit, documents, published)
+EXAMINATIONS: tuple[Examination, ...] = (database, schema, store, chroma, mirror, audit, documents, published)
 
 
 def examined(asked: Asked, examinations: Sequence[Examination] = EXAMINATIONS) -> list[Check]:

@@ -49,6 +49,6 @@ async def test_events_come_from_redis_and_are_answered_and_counted(plane: Plane,
 async def test_what_is_done_regularly_makes_room_and_forgets(plane: Plane) -> None:
     async def is_done() -> bool:
         rows = plane.services.schedules.seen()
-        return {row.id for row in rows if row.done_at is not None} == {"make_event_partitions", "forget_events"}
+        return {row.id for row in rows if row.done_at is not None} >= {"make_event_partitions", "forget_events"}
 
     await until(is_done)

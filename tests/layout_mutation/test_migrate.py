@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+import sqlite3
+import stat
+from contextlib import closing
 
 import asyncpg
 import pytest
 
 from control_plane.schema import files
+from control_plane.store.local import migrating
 from tests.layout_mutation.typed import CommandLine
 
 LATEST = len(files.read(files.FOLDER))
@@ -96,3 +100,47 @@ def test_an_address_that_is_none_is_exit_code_2_and_keeps_the_password(run: Comm
     assert ran.is_one_error(2)
     assert ran.err.startswith("error: DATABASE_URL ")
     assert "hunter" not in ran.err
+
+
+# ---------------------------------------------------------------- everything in one file
+
+
+def test_a_file_is_planned_copied_and_migrated(run: CommandLine) -> None:
+    here = {"CONTROL_PLANE_STORE": "local", "CONTROL_PLANE_DATA_DIR": "data"}
+    file, latest = run.folder / "data" / "store.sqlite3", len(files.read(migrating.FOLDER))
+    check = run("migrate", "--check", environment=here)
+    first, *steps = check.text.splitlines()
+    assert (check.code, first, len(steps)) == (
+        1,
+        f"file data/store.sqlite3 (to be created): schema 0 of {latest}",
+        2 * latest,
+    )
+    assert steps[1] == "       instant; locks writes to the whole file"
+    assert not file.exists()
+    assert run("migrate", environment=here).text.count("applied ") == latest
+    assert run("migrate", "--check", environment=here).text == f"file data/store.sqlite3: schema {latest} of {latest}\n"
+
+    with closing(sqlite3.connect(file)) as connection, connection:
+        undo = files.read(migrating.FOLDER)[1].header["Undo"]
+        connection.executescript(f"{undo} DELETE FROM schema_migrations WHERE number = 2; UPDATE ledger SET change = 7")
+    plan = json.loads(run("migrate", "--check", "--json", environment=here).out)
+    assert (plan["current"], [step["duration"] for step in plan["pending"]]) == (1, ["by rows"])
+    assert run("migrate", environment=here).text.startswith("applied 0002 ")
+    assert run("migrate", environment=here).text == "up to date\n"
+    with closing(sqlite3.connect(file.with_name("store.sqlite3.before-0002"))) as copy:
+        assert copy.execute("SELECT max(number), change FROM schema_migrations, ledger").fetchone() == (1, 7)
+    assert stat.S_IMODE(file.with_name("store.sqlite3.before-0002").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("check", [(), ("--check",)])
+def test_a_file_that_is_none_is_exit_code_3_and_a_strangers_is_left_alone(
+    run: CommandLine, check: tuple[str, ...]
+) -> None:
+    here = {"CONTROL_PLANE_STORE": "local", "CONTROL_PLANE_DATA_DIR": "data"}
+    file = run.write("data/store.sqlite3", b"nonsense" * 1_000)
+    assert run("migrate", *check, environment=here).is_one_error(3)
+    file.unlink()
+    with closing(sqlite3.connect(file)) as theirs:
+        theirs.execute("CREATE TABLE recipes (name TEXT)")
+    ran = run("migrate", *check, environment=here)
+    assert (ran.code, "belongs to another program" in ran.err) == (1, True)

@@ -56,7 +56,7 @@ def test_what_is_wrong_is_named_with_what_to_do(run: CommandLine, database_url: 
 
 def test_a_store_in_one_file_needs_no_database(run: CommandLine, database_url: str) -> None:
     here = {"CONTROL_PLANE_STORE": "local", "CONTROL_PLANE_DATA_DIR": "data"}
-    assert "there is no file" in documents(run, **here)
+    assert "FAIL  store: there is no file" in run("doctor", environment=here).text
     filled(database_url)
     assert run("move", "--from", database_url, "--to", "data/store.sqlite3").code == 0
     lines = run("doctor", environment=here).text

@@ -121,6 +121,25 @@ class Index:
         await self.open()
         return await self._run(lambda: self._content(kind, document_id))
 
+    async def differing(self, store: Store) -> tuple[str, ...]:
+        """The documents (`kind/id`) that lie here otherwise than in the store, but for those that are still to come; raises StoreError.
+
+        None where nothing was ever filled in: an index that is not there is made by the next `follow`.
+        """
+        known = await self._run(self._known)
+        if known is None:
+            return ()
+        await self.open()
+        here = await self._run(self._versions)
+        there = dict[str, int]()
+        for kind in Kind:
+            for one in await store.everything(kind):
+                key = _key(kind, one.id)
+                there[key] = one.version
+                if one.change > known.change:
+                    here[key] = one.version
+        return tuple(sorted(key for key in here.keys() | there.keys() if here.get(key) != there.get(key)))
+
     async def _write(self, records: Sequence[DocumentRecord]) -> None:
         if records:
             await self._run(lambda: self._put(records))
@@ -205,6 +224,15 @@ class Index:
                 documents=[one.version.content.decode("utf-8") for one in there],
                 metadatas=[{"kind": one.kind.value, "version": one.version.version} for one in there],
             )
+
+    def _versions(self) -> dict[str, int]:
+        found, collection = dict[str, int](), self._opened()
+        while page := collection.get(limit=BATCH, offset=len(found), include=["metadatas"])["ids"]:
+            rows = collection.get(ids=page, include=["metadatas"])
+            found |= {
+                key: cast("int", one["version"]) for key, one in zip(rows["ids"], rows["metadatas"] or (), strict=True)
+            }
+        return found
 
     def _near(self, kind: Kind, text: str, limit: int) -> list[Near]:
         vector: _Vector = embedded(text)

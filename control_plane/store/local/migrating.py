@@ -1,18 +1,21 @@
 """Brings the file's own schema up to date, and finds out whether the file is sound.
 
-All pending migrations run in one transaction; a program that is killed in the middle leaves nothing behind. Counterpart:
+All pending migrations run in one transaction, after the file was copied beside itself (`….before-NNNN`, with what it held
+before); a program that is killed in the middle leaves nothing else behind. Counterpart:
 `control_plane.schema.files` reads the folder. Never: a file that is newer, was edited, or is another program's; those are
 refused untouched.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 from control_plane.schema import files
 from control_plane.schema.files import Migration
 from control_plane.schema.runner import Plan, SchemaError, Step
-from control_plane.store.local.connections import Damaged
+from control_plane.store.local.connections import OWNER_ONLY, Damaged
 
 FOLDER = Path(__file__).parent / "migrations"
 APPLICATION_ID = int.from_bytes(b"lmut")
@@ -55,7 +58,7 @@ def plan(there: dict[int, tuple[str, str]], path: Path, *, exists: bool = True) 
 
 
 def migrate(connection: sqlite3.Connection, path: Path, folder: Path = FOLDER) -> None:
-    """Apply what is pending; raises SchemaError, sqlite3.Error."""
+    """Apply what is pending, after a copy of a file that holds something; raises SchemaError, sqlite3.Error."""
     migrations = files.read(folder)
     connection.execute("PRAGMA journal_mode = WAL")
     if not _pending(migrations, applied(connection), path):
@@ -66,12 +69,33 @@ def migrate(connection: sqlite3.Connection, path: Path, folder: Path = FOLDER) -
         if not there:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(_BOOTSTRAP)
-        for migration in _pending(migrations, there, path):
+        pending = _pending(migrations, there, path)
+        if there and pending:
+            _copy(connection, pending[0].number)
+        for migration in pending:
             _apply(connection, migration, path)
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+def _copy(connection: sqlite3.Connection, number: int) -> None:
+    """The file as it is before a migration, beside it; nothing else would be left if that went wrong unnoticed."""
+    source = Path(connection.execute("PRAGMA database_list").fetchone()["file"])
+    target = source.with_name(f"{source.name}.before-{number:04}")
+    try:
+        target.unlink(missing_ok=True)
+        os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, OWNER_ONLY))
+        # By another connection, which in the log's mode may read while this one holds the writer's lock.
+        with closing(sqlite3.connect(source)) as reader, closing(sqlite3.connect(target)) as copy:
+            reader.backup(copy)
+    except (OSError, sqlite3.Error) as error:
+        with suppress(OSError):
+            target.unlink(missing_ok=True)
+        raise SchemaError(
+            f"nothing was migrated, because no copy could be made before: {target}: {error}. Make room on its disk."
+        ) from error
 
 
 def _apply(connection: sqlite3.Connection, migration: Migration, path: Path) -> None:

@@ -147,7 +147,11 @@ def test_a_migration_that_fails_leaves_nothing(tmp_path: Path) -> None:
         assert connection.execute("SELECT * FROM sqlite_schema").fetchall() == []
         second.unlink()
         migrate(connection, Path("file"), tmp_path)
+        (tmp_path / "file.before-0002").mkdir()
         second.write_text(f"{header}CREATE TABLE whole (a TEXT);\n")
+        with pytest.raises(SchemaError, match="nothing was migrated, because no copy could be made before"):
+            migrate(connection, Path("file"), tmp_path)
+        (tmp_path / "file.before-0002").rmdir()
         migrate(connection, Path("file"), tmp_path)
         names = [row["name"] for row in connection.execute("SELECT name FROM schema_migrations ORDER BY number")]
     assert names == ["good", "bad"]
