@@ -101,6 +101,8 @@ class Audit:
         self._checkpoints = checkpoints
         self._telemetry = telemetry
         self._verifying = asyncio.Lock()
+        self._is_due = False
+        """A look was put off."""
         self.verified: tuple[datetime, AuditReport] | None = None
         """When the chain was looked at last, by this process, and what was found."""
 
@@ -111,17 +113,18 @@ class Audit:
     async def verify_regularly(self) -> None:
         """What is done by a schedule: what is new since the last look, and everything now and then or where that finds a fault.
 
-        Nothing while the mirror answers: what it has is provisional. Raises StoreError.
+        While the mirror answers it is put off until the database does: what it has is provisional. Raises StoreError.
         """
-        if standing_of(self._store).state is State.PRIMARY:
+        self._is_due = standing_of(self._store).state is not State.PRIMARY
+        if not self._is_due:
             await self._look(whole=False)
 
     async def keep(self) -> None:
-        """Until cancelled: where this instance found faults, look again, so that its alert ends when they are mended."""
+        """Until cancelled: look again where this instance found faults, so that its alert ends when they are mended, or put it off."""
         while True:
             await asyncio.sleep(AGAIN_EVERY_S)
             try:
-                if any(alert.id == AUDIT_CHAIN_BROKEN for alert in self._alerts.open()):
+                if self._is_due or self._is_broken():
                     await self.verify_regularly()
             except StoreError:
                 pass  # `conditions.py` says that the store is away
@@ -160,8 +163,11 @@ class Audit:
 
     def _is_enough(self, since: Checkpoint, position: Position, at: datetime) -> bool:
         """Whether what is new may be looked at alone."""
-        broken = any(alert.id == AUDIT_CHAIN_BROKEN for alert in self._alerts.open())
-        return position.audit_number > SMALL and timedelta(0) <= at - since.whole_at < WHOLE_EVERY and not broken
+        fresh = timedelta(0) <= at - since.whole_at < WHOLE_EVERY
+        return position.audit_number > SMALL and fresh and not self._is_broken()
+
+    def _is_broken(self) -> bool:
+        return any(alert.id == AUDIT_CHAIN_BROKEN for alert in self._alerts.open())
 
     def _tell(self, report: AuditReport, at: datetime) -> None:
         if self._telemetry is not None:

@@ -13,7 +13,7 @@ from control_plane.alerts import Alerts
 from control_plane.backups import restoring
 from control_plane.backups.backups import LATEST, Backup, Backups, given_file, listed
 from control_plane.backups.configured import Configured
-from control_plane.moving.places import opened
+from control_plane.moving.places import is_path, opened
 from layout_mutation.environment import add_data_dir, read_environment, require
 from layout_mutation.inputs import UnusableError
 from layout_mutation.stores import answered, chain_of, default_store, kept_of
@@ -94,7 +94,8 @@ async def _list(kept: Configured, *, as_json: bool) -> int:
 
 async def _verify(kept: Configured, name: str, url: str, environ: dict[str, str], *, as_json: bool) -> int:
     async with given_file(kept, name) as file:
-        verified = await restoring.verify(file, kept.keys, url, chain_of(environ))
+        database = "" if is_path(url) else url  # a file's backups are tried in SQLite
+        verified = await restoring.verify(file, kept.keys, database, chain_of(environ))
     if as_json:
         print(msgspec.json.encode(verified).decode())
     elif verified.ok:

@@ -38,6 +38,12 @@ FILES: dict[str, Callable[[], str]] = {
 
 CHAPTERS: dict[str, tuple[str, ...]] = {
     "docs/moving.md": ("Migration scenarios", "Security", "Restore", "Rollback"),
+    "docs/operating.md": (
+        "The mirror and its outbox",
+        "The audit chain",
+        "Backups and restore",
+        "Undo, rollback and the deleted",
+    ),
 }
 """Document -> the chapters that it has to have, each with a block of commands."""
 

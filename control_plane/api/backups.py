@@ -17,7 +17,7 @@ from control_plane.tokens import Actor, Role
 
 log = structlog.get_logger("backups")
 
-BY_HAND = "by hand"
+BY_HAND = "by_hand"
 
 
 class BackupsAnswer(msgspec.Struct, frozen=True):

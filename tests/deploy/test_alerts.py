@@ -16,7 +16,9 @@ from layout_mutation.documentation.metrics import documented
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "deploy" / "prometheus" / "alerts.yml"
-RUNBOOK = (ROOT / "docs" / "runbook.md").read_text("utf-8")
+RUNBOOK, _, OF_CONTROL_PLANE = (
+    (ROOT / "docs" / "runbook.md").read_text("utf-8").partition("\n# Alerts of the control plane\n")
+)
 RULES: dict[str, dict[str, Any]] = {
     rule["alert"]: rule for group in YAML(typ="safe").load(FILE)["groups"] for rule in group["rules"]
 }
@@ -74,6 +76,17 @@ def test_the_runbook_names_only_what_the_code_knows() -> None:
     assert {word for word in words - known() if word.removeprefix("layout_mutation_") not in source} == set()
     settings = {name.lower() for name in re.findall(r"SIDECAR_(\w+)", RUNBOOK)}
     assert {name for name in settings if f"    {name}: Annotated" not in source} == set()
+
+
+def test_what_the_control_plane_reports_is_what_it_knows() -> None:
+    source = "\n".join(path.read_text("utf-8") for path in (ROOT / "control_plane").rglob("*.py"))
+    sections = re.findall(r"(?m)^## (.+)\n\n(.+)\n\n(.+)\n\n(.+)$", OF_CONTROL_PLANE)
+    assert len(sections) == OF_CONTROL_PLANE.count("\n## ") >= 10
+    for name, matter, look, do in sections:
+        assert matter.startswith(("*Act now.* ", "*Look today.* ")), name
+        assert (look[:9], do[:7]) == ("**Look.**", "**Do.**"), name
+        words = {name, *re.findall(r"`([a-z]+(?:_[a-z]+)+)`", matter + look + do)}
+        assert [word for word in words if f'"{word}"' not in source] == []
 
 
 # ---- Prometheus itself

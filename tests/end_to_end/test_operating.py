@@ -1,18 +1,24 @@
 """What docs/operating.md and docs/runbook.md tell people to type is typed here, and shows what they say it shows."""
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from control_plane.settings import ControlPlaneSettings
 from service.settings import variables
 from sidecar.settings import SidecarSettings
+from tests.end_to_end.controlled import installed, without_database
 from tests.end_to_end.operated import operated, shell
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = ("operating", "runbook")
 SETTINGS = {"plain": {}, "shadow": {"shadow": "true"}, "rollout": {"rollout": "0.01"}}
 """How the sidecar of a block is set up, by the word behind `sh`."""
+CONTROL_PLANES = {"control": installed, "outage": without_database}
+"""The control plane of a block, likewise."""
 
 BLOCK = re.compile(r"(?ms)^```sh (\w+)\n(.*?)^```$")
 BLOCKS = [
@@ -22,13 +28,26 @@ BLOCKS = [
 ]
 
 
+@asynccontextmanager
+async def environment(kind: str, folder: Path, request: pytest.FixtureRequest) -> AsyncIterator[dict[str, str]]:
+    """What the commands of a block find."""
+    if kind in SETTINGS:
+        async with operated(folder, **SETTINGS[kind]) as sidecar:
+            yield sidecar.environment
+        return
+    async with CONTROL_PLANES[kind](folder, request.getfixturevalue("redis_url")) as given:
+        yield given
+
+
 @pytest.mark.parametrize(("kind", "block"), BLOCKS)
-async def test_a_block_of_commands_shows_what_the_document_says(kind: str, block: str, tmp_path: Path) -> None:
+async def test_a_block_of_commands_shows_what_the_document_says(
+    kind: str, block: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     commands = "\n".join(line for line in block.splitlines() if not line.startswith("#"))
     shown = [line.removeprefix("# ") for line in block.splitlines() if line.startswith("# ")]
     assert shown, "say what it shows"
-    async with operated(tmp_path, **SETTINGS[kind]) as sidecar:
-        code, output = await shell(commands, sidecar.environment)
+    async with environment(kind, tmp_path, request) as given:
+        code, output = await shell(f"cd {tmp_path}\n{commands}", given)
     assert code == 0, output
     for line in shown:
         assert line in output, f"{line!r} is not in:\n{output}"
@@ -39,7 +58,7 @@ def test_every_block_says_against_what_it_is_run(name: str) -> None:
     text = (ROOT / "docs" / f"{name}.md").read_text("utf-8")
     opened = re.findall(r"(?m)^```(.*)$", text)
     assert opened[1::2] == [""] * (len(opened) // 2)
-    assert {kind.removeprefix("sh ") for kind in opened[::2]} <= set(SETTINGS)
+    assert {kind.removeprefix("sh ") for kind in opened[::2]} <= SETTINGS.keys() | CONTROL_PLANES.keys()
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -50,6 +69,10 @@ def test_what_it_names_is_there(name: str) -> None:
     assert links
     assert [link for link in links if not (path.parent / link).exists()] == []
     known = {variable.name for variable in variables(SidecarSettings)}
-    assert set(re.findall(r"\bSIDECAR_[A-Z_]+\b", text)) <= known
+    known |= {variable.name for variable in variables(ControlPlaneSettings)}
+    assert set(re.findall(r"\b(?:SIDECAR|CONTROL_PLANE)_[A-Z_]+\b", text)) <= known
+    sources = "\n".join(path.read_text("utf-8") for path in (ROOT / "control_plane").rglob("*.py"))
+    listed = re.findall(r"(?m)^\| ((?:`[a-z_]+…?` ?)+)\|", text)
+    assert [word for word in re.findall(r"`([a-z_]+)", " ".join(listed)) if f'"{word}' not in sources] == []
     reference = (ROOT / "README_layout-mutation.md").read_text("utf-8")
     assert set(re.findall(r"layout_mutation_\w+", text)) <= set(re.findall(r"layout_mutation_\w+", reference))
