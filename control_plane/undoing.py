@@ -16,6 +16,7 @@ from control_plane.store import Kind, Reader, Store, StoredAudit, StoredVersion
 
 ENTRIES_AT_A_TIME = 200
 NAMED_MAX = 10
+PROSPECTS_MAX = 50
 _KINDS = frozenset(kind.value for kind in Kind)
 
 
@@ -34,6 +35,33 @@ class Undone(msgspec.Struct, frozen=True, rename="camel"):
     number: int
     """The audit entry that was undone."""
     documents: tuple[UndoneDocument, ...]
+
+
+class Prospect(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What an undo would do to one document."""
+
+    kind: str
+    id: str
+    present: int
+    """The version that it is at; 0 where it was never there."""
+    is_there: bool
+    """Not deleted at present."""
+    to_version: int | None
+    """The version whose content it would have again; null: it would be deleted, a mutation archived."""
+    problem: str = ""
+    """The later change that stands in the way; empty where none does."""
+
+
+class Outlook(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What an undo would do, as things stand."""
+
+    number: int
+    together: int
+    """Documents that were changed together with those of the entry, itself included; 0 where it changed none."""
+    documents: tuple[Prospect, ...]
+    """The first ones."""
+    more: int = 0
+    """How many are not among them."""
 
 
 class Undoing:
@@ -63,6 +91,32 @@ class Undoing:
             else:
                 undone = msgspec.json.decode(earlier, type=Undone)
         return undone, change.publication
+
+    async def outlook(self, number: int, *, whole: bool = False) -> Outlook:
+        """What `undo` would do now; whether what comes back is usable, only doing it tells. Raises Refused (`not_found`), StoreError."""
+        entries = await _entries(self._store, number, whole=True)
+        spans = _spans(entries if whole else [one for one in entries if one.number == number])
+        shown = list(reversed(spans.items()))[:PROSPECTS_MAX]
+        documents = [await self._prospect(*name, *span) for name, span in shown]
+        return Outlook(
+            number=number,
+            together=len(_spans(entries)),
+            documents=tuple(documents),
+            more=len(spans) - len(documents),
+        )
+
+    async def _prospect(self, kind: Kind, document_id: str, before: int | None, after: int) -> Prospect:
+        present = await self._store.find(kind, document_id)
+        target = None if before is None else await self._store.version(kind, document_id, before)
+        fits = present is not None and present.version == after
+        return Prospect(
+            kind=kind.value,
+            id=document_id,
+            present=0 if present is None else present.version,
+            is_there=present is not None and not present.deleted,
+            to_version=None if target is None or target.action == Action.DELETED else target.version,
+            problem="" if fits else await _conflict(self._store, kind, document_id, after),
+        )
 
     async def _undo(self, change: Change, number: int, *, whole: bool) -> Undone:
         entries = await _entries(change.transaction, number, whole=whole)

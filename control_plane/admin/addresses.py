@@ -13,6 +13,8 @@ SETTINGS = f"{PREFIX}/settings"
 ALERTS = f"{PREFIX}/alerts"
 CONFLICTS = f"{PREFIX}/conflicts"
 BACKUPS = f"{PREFIX}/backups"
+HISTORY = f"{PREFIX}/history"
+DELETED = f"{PREFIX}/deleted"
 MIGRATION = f"{PREFIX}/migration"
 SCHEMA = f"{PREFIX}/schema"
 
@@ -44,6 +46,16 @@ def conflict(conflict_id: str) -> str:
 def backup(name: str) -> str:
     """The address that has a backup verified."""
     return f"{BACKUPS}/{quote(name, safe='')}/verify"
+
+
+def entry(number: int, page: str = "") -> str:
+    """The address of an audit entry; `page` is what stands below it: `undo`."""
+    return f"{HISTORY}/{number}{f'/{page}' if page else ''}"
+
+
+def deleted(kind: str, document_id: str) -> str:
+    """The address that brings back what was deleted."""
+    return f"{DELETED}/{kind}/{quote(document_id, safe='')}"
 
 
 def own(address: str) -> str:

@@ -18,6 +18,7 @@ WORDS = {Severity.CRITICAL: "act now", Severity.WARNING: "look today", Severity.
 PAGES = {
     "conflicts_open": (addresses.CONFLICTS, "Look at both sides, and choose"),
     "histories_parted": (addresses.CONFLICTS, "Conflicts that came of it"),
+    "audit_chain_broken": (addresses.HISTORY, "The history, and what was found"),
     "backup_failed": (addresses.BACKUPS, "Backups"),
     "backup_old": (addresses.BACKUPS, "Backups"),
     "backup_unverified": (addresses.BACKUPS, "Backups"),

@@ -9,8 +9,11 @@ from aiohttp import web
 from control_plane.admin import (
     activity,
     alerts,
+    audit,
     backups,
     conflicts,
+    deleted,
+    entry,
     error_pages,
     guard,
     history,
@@ -31,6 +34,8 @@ from control_plane.admin.addresses import (
     ALERTS,
     BACKUPS,
     CONFLICTS,
+    DELETED,
+    HISTORY,
     MIGRATION,
     PREFIX,
     SCHEMA,
@@ -71,6 +76,14 @@ def routes(app: web.Application, services: Services) -> None:
     app.router.add_post(f"{TOGGLES}/{{id}}/force", toggles.put_in_force)
     app.router.add_post(f"{TOGGLES}/{{id}}/lift", toggles.lift)
     app.router.add_post(f"{TOGGLES}/{{id}}/delete", toggles.remove)
+    app.router.add_get(f"{PREFIX}/preview", preview.show)
+    app.router.add_post(f"{PREFIX}/preview", preview.show_unsaved)
+    app.router.add_get(f"{PREFIX}/preview/{{key}}/{{side:before|after}}", preview.document)
+    _operating(app)
+
+
+def _operating(app: web.Application) -> None:
+    """What is about the installation and not about what visitors see."""
     app.router.add_get(ACTIVITY, activity.show)
     app.router.add_get(SETTINGS, settings.show)
     app.router.add_post(SETTINGS, settings.save)
@@ -78,6 +91,12 @@ def routes(app: web.Application, services: Services) -> None:
     app.router.add_post(f"{ALERTS}/{{id}}/acknowledge", alerts.acknowledge)
     app.router.add_get(CONFLICTS, conflicts.show)
     app.router.add_post(f"{CONFLICTS}/{{id}}", conflicts.settle)
+    app.router.add_get(HISTORY, audit.show)
+    app.router.add_post(f"{HISTORY}/verify", audit.verify)
+    app.router.add_get(f"{HISTORY}/{{number:[0-9]+}}", entry.show)
+    app.router.add_post(f"{HISTORY}/{{number:[0-9]+}}/undo", entry.undo)
+    app.router.add_get(DELETED, deleted.show)
+    app.router.add_post(f"{DELETED}/{{kind}}/{{id}}", deleted.restore)
     app.router.add_get(BACKUPS, backups.show)
     app.router.add_post(BACKUPS, backups.make)
     app.router.add_post(f"{BACKUPS}/{{name}}/verify", backups.verify)
@@ -85,9 +104,6 @@ def routes(app: web.Application, services: Services) -> None:
     app.router.add_post(MIGRATION, migration.mend)
     app.router.add_get(SCHEMA, schema.show)
     app.router.add_post(SCHEMA, schema.heal)
-    app.router.add_get(f"{PREFIX}/preview", preview.show)
-    app.router.add_post(f"{PREFIX}/preview", preview.show_unsaved)
-    app.router.add_get(f"{PREFIX}/preview/{{key}}/{{side:before|after}}", preview.document)
 
 
 async def _to_the_list(request: web.Request) -> web.StreamResponse:

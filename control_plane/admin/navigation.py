@@ -33,6 +33,7 @@ PLACES = (
     Place("Toggles", addresses.TOGGLES),
     Place("Preview", f"{addresses.PREFIX}/preview"),
     Place("Activity", addresses.ACTIVITY),
+    Place("History", addresses.HISTORY, parts=(addresses.DELETED,)),
     Place("Alerts", addresses.ALERTS, parts=(addresses.CONFLICTS,)),
     Place("Backups", addresses.BACKUPS, Permission.ADMINISTER),
     Place("Migration", addresses.MIGRATION, Permission.PUBLISH, parts=(addresses.SCHEMA,)),

@@ -13,12 +13,13 @@ from aiohttp import web
 
 from control_plane.admin import addresses, wording
 from control_plane.admin.away import away
-from control_plane.admin.banner import shown
+from control_plane.admin.banner import Shown, shown
 from control_plane.admin.navigation import navigation
 from control_plane.admin.static_files import StaticFiles
 from control_plane.admin.visitor import session_of
 from control_plane.conditions import DATABASE_AWAY
 from control_plane.services import SERVICES
+from control_plane.store.mirror.conflicts import CONFLICTS
 from control_plane.tokens import Permission
 
 FOLDER = Path(__file__).parent / "templates"
@@ -52,6 +53,10 @@ def templates(files: StaticFiles, *, public_url: str) -> jinja2.Environment:
         conflicts_address=addresses.CONFLICTS,
         conflict_address=addresses.conflict,
         backups_address=addresses.BACKUPS,
+        history_address=addresses.HISTORY,
+        entry_address=addresses.entry,
+        deleted_address=addresses.DELETED,
+        restore_address=addresses.deleted,
         backup_address=addresses.backup,
         static=files.address,
         words=wording,
@@ -79,11 +84,16 @@ def page(request: web.Request, template: str, *, status: int = 200, **values: An
             navigation=navigation(request.path, may),
             alerts=told,
             away=gone,
-            banner=[one for one in told if gone is None or one.alert.id != DATABASE_AWAY],
+            banner=[one for one in told if not _is_told_here(one, request.path, is_away=gone is not None)],
             **values,
         )
     )
     return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
+
+
+def _is_told_here(one: Shown, path: str, *, is_away: bool) -> bool:
+    """Whether the page itself says more of a condition than the banner would."""
+    return (one.alert.id == DATABASE_AWAY and is_away) or (one.alert.id == CONFLICTS and path == addresses.CONFLICTS)
 
 
 def moment(value: datetime | None) -> str:

@@ -337,6 +337,8 @@ DONE = {
     "settings": "Saved. Every instance goes by it within seconds.",
     "acknowledged": "Acknowledged. A notice is over with that; anything else stays until it is no longer so.",
     "mended": "What was certain is saved.",
+    "undone": "Taken back, as a change of its own: it is the newest entry, and can be undone like any other.",
+    "brought_back": "It is there again, as it was before it was deleted.",
     "settled_ours": "Settled: the change that waited is in force, as a new version.",
     "settled_theirs": "Settled: what stands stays in force. The audit keeps that there was another side.",
 }

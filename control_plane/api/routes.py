@@ -28,7 +28,7 @@ from control_plane.rules_files import Imported
 from control_plane.schema.healing import Outcome
 from control_plane.services import Services
 from control_plane.tokens import Actor, Role
-from control_plane.undoing import Undone
+from control_plane.undoing import Outlook, Undone
 from rules.model import (
     DeclaredAttribute,
     Experiment,
@@ -290,6 +290,15 @@ ROUTES: tuple[Route, ...] = (
         handler=watching.audit_entry,
         roles=READERS,
         answer=AuditDetail,
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/audit/{{number:[0-9]+}}/undo",
+        summary="What undoing an entry would do, and which later changes stand in the way",
+        handler=watching.outlook,
+        roles=READERS,
+        query=watching.OutlookQuery,
+        answer=Outlook,
     ),
     Route(
         method="POST",

@@ -93,6 +93,19 @@ async def audit_entry(request: web.Request, services: Services, actor: Actor) ->
     return json_answer(await services.audit.entry(_number(request)))
 
 
+class OutlookQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much an undo would take back."""
+
+    changeset: bool = False
+    """All that was done together with the entry."""
+
+
+async def outlook(request: web.Request, services: Services, actor: Actor) -> web.Response:
+    """What undoing would do, and what stands in the way."""
+    asked = query(request, OutlookQuery)
+    return json_answer(await services.undoing.outlook(_number(request), whole=asked.changeset))
+
+
 async def undo(request: web.Request, services: Services, actor: Actor) -> web.Response:
     """Take back what an entry says was done."""
     body = await read_json(request)

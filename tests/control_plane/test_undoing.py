@@ -77,6 +77,8 @@ async def test_a_whole_import_is_undone_at_once(plane: Plane) -> None:
     middle = entries[len(entries) // 2]["number"]
     alone = next(one["number"] for one in entries if one["subject"] == "s30")
     assert problem(await undo(plane, alone)) == "in_use"
+    outlook = (await plane.ask("GET", f"audit/{middle}/undo?changeset=true")).json()
+    assert (outlook["together"], len(outlook["documents"]) + outlook["more"]) == (count + 2, count + 2)
     done = await undo(plane, middle, changeset=True)
     assert done.status == 200, done.body
     assert len(done.json()["documents"]) == count + 2
@@ -95,6 +97,12 @@ async def test_what_stands_in_the_way_is_named(plane: Plane) -> None:
     assert problem(await undo(plane, 1)) == "nothing_to_undo"
     assert problem(await undo(plane, 999)) == "not_found"
     assert problem(await undo(plane, 0)) == "not_found"
+    outlook = (await plane.ask("GET", f"audit/{number}/undo", role="viewer")).json()
+    (document,) = outlook["documents"]
+    assert (document["id"], document["present"], document["toVersion"], outlook["together"]) == ("one", 2, None, 1)
+    assert "was updated by the editor since" in document["problem"]
+    assert (await plane.ask("GET", "audit/1/undo")).json()["documents"] == []
+    assert (await plane.ask("GET", "audit/999/undo")).status == 404
     assert problem(await undo(plane, number, reason="")) == "reason_required"
     assert (await undo(plane, number, role="editor")).status == 403
 

@@ -51,7 +51,7 @@ async def test_both_sides_stand_beside_each_other_and_a_person_takes_the_one_tha
     assert banner is not None, "the alert leads here"
     page = await publisher.open(CONFLICTS)
     text = page.words(f"#conflict-{waiting}")
-    assert "A change by Ada waits" in text
+    assert "A change by Ada to Summer headline waits" in text
     assert "In the way: it is another one." in text
     assert "created by editor" in text
     assert "called from the train" in text
