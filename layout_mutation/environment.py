@@ -11,6 +11,8 @@ from layout_mutation.inputs import UnusableError
 from layout_mutation.installation import installation
 from service.settings import SettingsError, read_dotenv
 
+DATABASE_URL = "DATABASE_URL"
+
 
 def add_data_dir(parser: argparse.ArgumentParser) -> None:
     """Declare `--data-dir`, as `up` has it."""
@@ -22,7 +24,11 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
 def read_environment(data_dir: Path | None) -> dict[str, str]:
     """Every variable a command may need; an empty one counts as absent, wherever it stands, as it does for the planes."""
     layers = (_dotenv(installation(data_dir).dotenv), _dotenv(Path(".env")), os.environ)
-    return {name: value for layer in layers for name, value in layer.items() if value}
+    environ = {name: value for layer in layers for name, value in layer.items() if value}
+    if environ.get("CONTROL_PLANE_DATABASE_POOLED", "").lower() in ("true", "1") and DATABASE_URL in environ:
+        url = environ[DATABASE_URL]
+        environ[DATABASE_URL] = f"{url}{'&' if '?' in url else '?'}pgbouncer=true"  # for who has but the URL
+    return environ
 
 
 def _dotenv(path: Path) -> dict[str, str]:

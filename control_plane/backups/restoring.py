@@ -6,7 +6,7 @@ command line call. Never: over data that is there, unless it was backed up befor
 
 import asyncio
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
@@ -24,11 +24,12 @@ from control_plane.publishing import SYSTEM
 from control_plane.schema import address, throwaway
 from control_plane.schema import files as migrations
 from control_plane.schema.runner import SchemaError, migrate, plan
-from control_plane.store import AuditRecord, Chain, Installation, Position, Store, StoredAudit, StoreError
+from control_plane.store import AuditRecord, Chain, Installation, Position, Record, Store, StoredAudit, StoreError
 from control_plane.store.local import LocalStore
 from control_plane.store.postgres import PostgresStore
 
 CONNECTIONS_MAX = 2
+Load = Callable[[AsyncIterable[Record], Installation | None], Awaitable[int]]
 
 
 class NotEmptyError(Exception):
@@ -93,12 +94,14 @@ async def read_through(file: Path, keys: Keys, chain: Chain) -> Through:
     return Through(header, newest)
 
 
-async def _fill(file: Path, keys: Keys, header: Header, store: Store, at: datetime) -> Restored:
+async def _fill(
+    file: Path, keys: Keys, header: Header, store: Store, at: datetime, *, load: Load | None = None
+) -> Restored:
     whose = header.installation
     if whose is not None:
         whose = msgspec.structs.replace(whose, epoch=whose.epoch + 1)
     async with aclosing(files.records(file, keys)) as records:
-        count = await store.load(records, whose)
+        count = await (load or store.load)(records, whose)
     async with store.transaction() as transaction:
         await transaction.add_audit(
             StoredAudit(
@@ -151,7 +154,11 @@ async def replacing(
     if not await holds_data(url, chain, pooled=pooled):
         return await into_database(file, keys, url, chain, at, pooled=pooled)
     before = await back_up()
-    await throwaway.put_aside(url, pooled=pooled)
+    try:
+        await throwaway.put_aside(url, pooled=pooled)
+    except throwaway.MayNotError:
+        restored = await _in_place(file, keys, url, chain, at, pooled=pooled)
+        return msgspec.structs.replace(restored, backup_of_replaced=before)
     try:
         restored = await into_database(file, keys, url, chain, at, pooled=pooled)
     except BaseException:
@@ -159,6 +166,17 @@ async def replacing(
         raise
     await throwaway.let_go(url, pooled=pooled)
     return msgspec.structs.replace(restored, backup_of_replaced=before)
+
+
+async def _in_place(file: Path, keys: Keys, url: str, chain: Chain, at: datetime, *, pooled: bool | None) -> Restored:
+    """For a role that owns this one schema and may make no other: emptied and filled in one transaction."""
+    await migrate(url, pooled=pooled)
+    store = _store(address.parse(url, pooled=pooled), chain)
+    try:
+        await store.open()
+        return await _fill(file, keys, files.header(file, keys), store, at, load=store.replace)
+    finally:
+        await store.close()
 
 
 async def holds_data(url: str, chain: Chain, *, pooled: bool | None = None) -> bool:

@@ -31,6 +31,8 @@ LOCK_TIMEOUT_S = 600  # how long to wait for another service that migrates
 CLOSE_TIMEOUT_S = 10.0
 MAINTENANCE_DATABASES = ("postgres", "template1")
 
+_OWNS_SCHEMA = "SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = $1"
+_COMMENT = "COMMENT ON SCHEMA layout_mutation IS 'Layout mutation engine: rules, their history and what was published.'"
 _BOOTSTRAP = """
 CREATE TABLE layout_mutation.schema_migrations (
     number integer NOT NULL,
@@ -264,10 +266,9 @@ async def _create_schema(connection: "Connection", address: Address) -> None:
                 f"the role {role} may not create schemas in {address.database}. Run as the database's owner: "
                 f"CREATE SCHEMA {SCHEMA} AUTHORIZATION {quoted(role)};"
             ) from None
-        await connection.execute(
-            f"COMMENT ON SCHEMA {SCHEMA} IS 'Layout mutation engine: rules, their history and what was published.'"
-        )
     if not await _has_records(connection):
+        if await connection.fetchval(_OWNS_SCHEMA, SCHEMA):  # also one that an administrator made for us
+            await connection.execute(_COMMENT)
         await connection.execute(_BOOTSTRAP)
 
 

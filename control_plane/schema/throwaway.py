@@ -20,6 +20,10 @@ PREFIX = "layout_mutation_verify_"
 ASIDE = "layout_mutation_replaced"
 
 
+class MayNotError(SchemaError):
+    """The role may make no schema in this database, and so can't put one aside; nothing was changed."""
+
+
 @asynccontextmanager
 async def throwaway_database(url: str, *, pooled: bool | None = None) -> AsyncIterator[str]:
     """The URL of an empty database on the server of `url`, dropped at the end.
@@ -46,7 +50,7 @@ async def throwaway_database(url: str, *, pooled: bool | None = None) -> AsyncIt
 
 
 async def put_aside(url: str, *, pooled: bool | None = None) -> None:
-    """Give the schema another name, so that a new one can be made; raises SchemaError where one was put aside before."""
+    """Give the schema another name, so that a new one can be made; raises SchemaError where one was put aside before, MayNotError."""
     await _rename(url, pooled, SCHEMA, ASIDE)
 
 
@@ -72,6 +76,8 @@ async def let_go(url: str, *, pooled: bool | None = None) -> None:
 async def _rename(url: str, pooled: bool | None, before: str, after: str) -> None:
     try:
         await _execute(parse(url, pooled=pooled), f"ALTER SCHEMA {before} RENAME TO {after}")
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise MayNotError(f"PostgreSQL: {error}") from None
     except asyncpg.DuplicateSchemaError:
         raise SchemaError(
             f"the schema {after} is there already: an earlier replacing was interrupted. Look at it, then run "

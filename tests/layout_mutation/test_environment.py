@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from control_plane.schema.address import parse
 from layout_mutation.environment import add_data_dir, read_environment, require
 from layout_mutation.inputs import UnusableError
 
@@ -78,3 +79,15 @@ def test_what_is_required_says_where_to_set_it() -> None:
     for environ in ({}, {"A": ""}):
         with pytest.raises(UnusableError, match=r"^A is not set: .*\.env.*--data-dir"):
             require(environ, "A")
+
+
+def test_that_the_database_is_behind_a_pooler_is_in_its_address_too(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONTROL_PLANE_DATABASE_POOLED", "true")
+    for given, then in (("postgresql://h/d", "?"), ("postgresql://h/d?sslmode=require", "&")):
+        monkeypatch.setenv("DATABASE_URL", given)
+        assert read_environment(data)["DATABASE_URL"] == f"{given}{then}pgbouncer=true"
+        assert parse(read_environment(data)["DATABASE_URL"]).pooled
+    monkeypatch.setenv("CONTROL_PLANE_DATABASE_POOLED", "false")
+    assert read_environment(data)["DATABASE_URL"] == given

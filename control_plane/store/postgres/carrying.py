@@ -71,6 +71,25 @@ async def load(connection: "Connection", batch: Sequence[Record]) -> None:
         await _WRITERS[type_](connection, list(group))
 
 
+async def clear(connection: "Connection") -> None:
+    """Empty every table that records come from, histories included, within a transaction of the tables' owner."""
+    tables = (
+        *(name for kind in Kind for name in (statements.HEADS[kind], statements.VERSIONS[kind])),
+        *statements.SHELVES.values(),
+        *(f"layout_mutation.{name}" for name in ("audit_entries", "published_tables", "idempotency_keys")),
+        *("layout_mutation.used_sign_ins", "layout_mutation.installation"),
+    )
+    for name in tables:
+        await connection.execute(f"ALTER TABLE {name} DISABLE TRIGGER USER")
+    await connection.execute(f"TRUNCATE {', '.join(tables)}")
+    for name in tables:
+        await connection.execute(f"ALTER TABLE {name} ENABLE TRIGGER USER")
+    await connection.execute(
+        "ALTER SEQUENCE layout_mutation.changes RESTART"
+    )  # which is undone with the rest; setval is not
+    await connection.execute("UPDATE layout_mutation.ledger SET audit_number = 0, audit_hash = ''")
+
+
 async def settle(connection: "Connection") -> None:
     """Put the counters where the rows are, and say which mutation is which."""
     await identify(connection)

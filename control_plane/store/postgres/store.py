@@ -174,22 +174,18 @@ class PostgresStore(PostgresReader):
         self, records: AsyncIterable[Record], installation: Installation | None = None, *, onto: Position | None = None
     ) -> int:
         """Write records as they are, all or nothing; how many. Raises MovedError unless the store is at `onto`, where given."""
-        count, batch = 0, list[Record]()
         with store_errors():
             async with self._alone() as connection:
                 if onto is not None:
                     await self._check_position(connection, onto)
-                async for record in records:
-                    batch.append(record)
-                    count += 1
-                    if len(batch) >= carrying.BATCH:
-                        await carrying.load(connection, batch)
-                        batch.clear()
-                await carrying.load(connection, batch)
-                await carrying.settle(connection)
-                if installation is not None:
-                    await carrying.name(connection, installation)
-        return count
+                return await _load(connection, records, installation)
+
+    async def replace(self, records: AsyncIterable[Record], installation: Installation | None = None) -> int:
+        """As `load`, but of what was there before nothing stays, save events; all in one transaction. Takes the tables' owner."""
+        with store_errors():
+            async with self._alone() as connection:
+                await carrying.clear(connection)
+                return await _load(connection, records, installation)
 
     async def position(self) -> Position:
         """Whose data this is, and how far it has come."""
@@ -272,6 +268,21 @@ class PostgresStore(PostgresReader):
             with greeting():
                 connection = await stack.enter_async_context(self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S))
             yield connection
+
+
+async def _load(connection: "Connection", records: AsyncIterable[Record], installation: Installation | None) -> int:
+    count, batch = 0, list[Record]()
+    async for record in records:
+        batch.append(record)
+        count += 1
+        if len(batch) >= carrying.BATCH:
+            await carrying.load(connection, batch)
+            batch.clear()
+    await carrying.load(connection, batch)
+    await carrying.settle(connection)
+    if installation is not None:
+        await carrying.name(connection, installation)
+    return count
 
 
 async def _leave_as_it_is(_: object) -> None:

@@ -17,6 +17,7 @@ from control_plane.schema import address, runner
 from control_plane.store import (
     Installation,
     Kind,
+    Record,
     StoredVersion,
     StoreError,
 )
@@ -140,3 +141,33 @@ async def test_a_standby_is_read_and_when_it_is_promoted_written_to(server_folde
 async def write(store: PostgresStore, id_: str) -> None:
     async with store.transaction() as transaction:
         await transaction.put(Kind.SEGMENT, id_, version(1, b'{"id":"%s"}' % id_.encode()))
+
+
+async def test_what_replaces_everything_is_all_there_or_nothing_has_happened(store: PostgresStore) -> None:
+    await store.found(INSTALLATION)
+    async with store.transaction() as transaction:
+        await transaction.put(Kind.SEGMENT, "a", version(1))
+    half = [record async for record in store.records()]
+    async with store.transaction() as transaction:
+        await transaction.put(Kind.SEGMENT, "a", version(2))
+        await transaction.put(Kind.SEGMENT, "b", version(1, b'{"id":"b"}'))
+    before = [record async for record in store.records()]
+
+    async def torn() -> AsyncIterator[Record]:
+        for record in half:
+            yield record
+        raise StoreError("torn off")
+
+    async def whole() -> AsyncIterator[Record]:
+        for record in half:
+            yield record
+
+    with pytest.raises(StoreError, match="torn off"):
+        await store.replace(torn(), INSTALLATION)
+    assert [record async for record in store.records()] == before
+    async with store.transaction() as transaction:  # numbers go on where they were
+        await transaction.put(Kind.SEGMENT, "c", version(1, b'{"id":"c"}'))
+    await store.replace(whole(), INSTALLATION)
+    assert [record async for record in store.records()] == half
+    with pytest.raises(StoreError):  # history is guarded as before
+        await store._execute("DELETE FROM layout_mutation.segment_versions")
