@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from control_plane.alerts import Alerts, Severity
 from control_plane.refusals import Refused
-from control_plane.store import Kept, Shelf, Store, StoreError, Transaction
+from control_plane.store import AwayError, Kept, Shelf, Store, StoreError, Transaction
 
 Work = Callable[[], Awaitable[None]]
 
@@ -79,6 +79,8 @@ class Schedules:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._stands_since: dict[str, tuple[int, float]] = {}
         """Work -> the change of its row, and since when it was seen to stand still."""
+        self._waits: set[str] = set()
+        """Work that could not be done because the store was away: it is no failure, and is due as soon as the store is back."""
         self._seen: tuple[Scheduled, ...] = ()
 
     def every(self, name: str, interval: timedelta, work: Work) -> None:
@@ -108,12 +110,18 @@ class Schedules:
     async def look(self) -> None:
         """Begin what is due and free; raises StoreError."""
         there = {thing.id: thing for thing in await self._store.shelf(Shelf.SCHEDULE)}
+        waiting = frozenset(self._waits if self._waits and await self._is_away() else ())
         for name, (interval, work) in self._works.items():
             thing = there.get(name)
             row = None if thing is None else _decoded(thing)
             if row is not None and not row.failures:
                 self._alerts.settle(_alert(name))
-            if name in self._running or not self._is_free(row, thing) or not self._is_due(row, interval):
+            if (
+                name in self._running
+                or name in waiting
+                or not self._is_free(row, thing)
+                or not self._is_due(row, interval)
+            ):
                 continue
             claimed = await self._claim(name, interval, thing)
             if claimed is not None:
@@ -156,7 +164,7 @@ class Schedules:
 
     async def _do(self, row: Scheduled, work: Work) -> None:
         """Do it while the row is held, and write down what came of it."""
-        began, problem = self._steady(), ""
+        began, problem, waits = self._steady(), "", False
         doing = asyncio.ensure_future(work())
         holding = asyncio.create_task(self._hold(row), name=f"hold {row.id}")
         try:
@@ -169,13 +177,40 @@ class Schedules:
                 doing.result()
             except Exception as error:  # work is anybody's: whatever it raises, it is tried again
                 problem = _said(error)
-                log.exception("schedule_failed", schedule=row.id, error=type(error).__name__)
+                waits = await self._has_to_wait(row.id, error)
+                if not waits:
+                    log.exception("schedule_failed", schedule=row.id, error=type(error).__name__)
             await _end(holding)
-            await self._finish(row, problem, self._steady() - began)
+            if waits:
+                await self._put_back(row)
+            else:
+                self._waits.discard(row.id)
+                await self._finish(row, problem, self._steady() - began)
         finally:
             await _end(holding)
             await _end(doing)
             del self._running[row.id]
+
+    async def _has_to_wait(self, name: str, error: Exception) -> bool:
+        """Whether it is the store that is away, which has an alert of its own. One that is there again by now is tried once more."""
+        away = isinstance(error, StoreError) and await self._is_away()
+        waits = away or (isinstance(error, AwayError) and name not in self._waits)
+        if waits and name not in self._waits:
+            log.info("schedule_waits", schedule=name, problem=str(error))
+            self._waits.add(name)
+        return waits
+
+    async def _is_away(self) -> bool:
+        try:
+            await self._store.ping()
+        except StoreError:
+            return True
+        return False
+
+    async def _put_back(self, row: Scheduled) -> None:
+        """Due as it was, and nobody's."""
+        with suppress(StoreError):  # held by this instance it is free for it as well
+            await self._release(row.id)
 
     async def _hold(self, row: Scheduled) -> None:
         """Put the row's end off, until it is lost: taken over, or not put off in time."""

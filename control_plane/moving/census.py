@@ -7,6 +7,7 @@ that is what the audit's chain is for.
 
 from collections import defaultdict
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from datetime import datetime
 from hashlib import sha256
 
 import msgspec
@@ -24,6 +25,8 @@ from control_plane.store import (
     SignInRecord,
     TableRecord,
 )
+from control_plane.store.retention import lasting
+from service.clock import now
 
 _MODULUS = 1 << 256
 
@@ -52,9 +55,12 @@ Census = Mapping[str, Tally]
 
 
 class Counter:
-    """Counts records as they pass."""
+    """Counts records as they pass, without what stores forget by themselves: one of the two may have done so already."""
 
-    def __init__(self) -> None:
+    def __init__(self, at: datetime | None = None) -> None:
+        """`at`: now, unless a test says otherwise."""
+        self._at = at or now()
+        self._newest_table = 0
         self._counts: dict[str, int] = defaultdict(int)
         self._sums: dict[str, int] = defaultdict(int)
         self.audit_number = 0
@@ -69,6 +75,13 @@ class Counter:
 
     def add(self, record: Record) -> None:
         """Count one record; the present version of a document is counted as itself and as one of its versions."""
+        if isinstance(record, CounterRecord):  # which comes before the tables
+            self._newest_table = record.table_version
+        kept = lasting(record, self._at, self._newest_table)
+        if kept is not None:
+            self._add(kept)
+
+    def _add(self, record: Record) -> None:
         digest = int.from_bytes(sha256(msgspec.msgpack.encode(record)).digest())
         self._count(entity_of(record), digest)
         if isinstance(record, DocumentRecord) and record.change is not None:

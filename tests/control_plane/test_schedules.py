@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import pytest
 
 from control_plane.alerts import Alerts
 from control_plane.schedules import BACKOFF_S, LEASE_S, Schedules
-from control_plane.store import Shelf, Store, StoreError
+from control_plane.store import AwayError, Shelf, Store, StoreError
 from tests.control_plane.plane import until
 
 HOUR = timedelta(hours=1)
@@ -56,6 +57,22 @@ class Instance:
 
         if self.may_end.is_set():
             await until(nothing_runs)
+
+
+class Sometimes:
+    """A store of which the database may be away, while a mirror answers."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.away = False
+
+    async def ping(self) -> None:
+        if self.away:
+            raise AwayError("the database is away")
+        await self._store.ping()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
 
 
 @asynccontextmanager
@@ -205,3 +222,26 @@ def test_a_schedule_that_can_not_be_is_refused(name: str, interval: timedelta) -
     schedules = Instance.__new__(Instance)
     with pytest.raises(ValueError, match="a schedule has a word"):
         Schedules.every(Schedules.__new__(Schedules), name, interval, schedules.work)
+
+
+async def test_what_needs_a_store_that_is_away_waits_in_silence_and_catches_up(store: Store) -> None:
+    sometimes = Sometimes(store)
+    one = Instance(cast("Store", sometimes), "one")
+    sometimes.away, one.problem = True, AwayError("the database is away")
+    for _ in range(5):
+        await one.passes(timedelta(minutes=10))
+    assert (one.began, one.alerts.open()) == (1, ())
+    sometimes.away, one.problem = False, None
+    await one.passes(timedelta(seconds=5))
+    assert (one.began, one.ended, one.alerts.open()) == (2, 1, ())
+    await one.passes(HOUR * 1.06)
+    assert one.ended == 2
+
+
+async def test_what_only_says_that_the_store_is_away_is_a_failure_the_second_time(store: Store) -> None:
+    one = Instance(store, "one")
+    one.problem = AwayError("a table is gone")
+    await one.passes(timedelta(0))
+    assert one.alerts.open() == ()
+    await one.passes(timedelta(seconds=5))
+    assert [alert.id for alert in one.alerts.open()] == ["schedule_failed_tidy"]

@@ -10,7 +10,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -26,13 +26,11 @@ from control_plane.store.local.reader import LocalReader, Run
 from control_plane.store.local.salvage import Salvaged
 from control_plane.store.local.transaction import LocalTransaction, next_change
 from control_plane.store.records import Installation, Position, Record, SignInRecord
+from control_plane.store.retention import KEYS_KEPT, MARKS_KEPT, SIGN_INS_KEPT, TABLES_KEPT
 
 T = TypeVar("T")
 
 READERS = 4
-TABLES_KEPT = 100  # signed bytes of older tables are let go; what was published when stays
-KEYS_KEPT = timedelta(days=7)
-SIGN_INS_KEPT = timedelta(days=1)
 
 
 class LocalStore(LocalReader):
@@ -180,6 +178,11 @@ class LocalStore(LocalReader):
 
             return await writer.run(work)
 
+    async def is_older(self, than: datetime) -> bool:
+        """Whether it has things on shelves, and none of them was put there since; a service renews some every few minutes."""
+        newest = (await self._rows("SELECT max(at) AS at FROM shelves"))[0]["at"]
+        return newest is not None and newest < statements.instant(than)
+
     async def forget_old(self) -> None:
         """Remove what has served its time."""
         now = datetime.now(UTC)
@@ -188,6 +191,7 @@ class LocalStore(LocalReader):
             keys, sign_ins = statements.instant(now - KEYS_KEPT), statements.instant(now - SIGN_INS_KEPT)
             connection.execute("DELETE FROM idempotency_keys WHERE at < ?", (keys,))
             connection.execute("DELETE FROM used_sign_ins WHERE expires_at < ?", (sign_ins,))
+            connection.execute("DELETE FROM shelves WHERE deleted AND at < ?", (statements.instant(now - MARKS_KEPT),))
             connection.execute(
                 "UPDATE published_tables SET sealed = NULL WHERE sealed IS NOT NULL "
                 "AND version <= (SELECT max(version) FROM published_tables) - ?",

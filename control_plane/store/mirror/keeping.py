@@ -21,6 +21,7 @@ from control_plane.store.mirror.settled import settled
 from control_plane.store.mirror.sides import Primary
 from control_plane.store.mirror.spare import SUFFIX, Spare
 from control_plane.store.records import Record
+from control_plane.store.retention import MARKS_KEPT
 
 FILE_NAME = "mirror.db"
 FILLED_AT_ONCE = 20_000  # changes; a larger mirror is filled beside the work, and writers don't wait for it
@@ -113,6 +114,9 @@ class MirrorFile:
 
         `replayed`: changesets that the database has now, and that leave the outbox when the mirror is level.
         """
+        # What was discarded while nobody looked may be forgotten by now, and would stay here for ever.
+        with suppress(StoreError):
+            anew = anew or await self.store.is_older(self._clock() - MARKS_KEPT)
         self._anew, self.behind, self._replayed = self._anew or anew, True, replayed
         await self._bring_level(primary)
 

@@ -3,6 +3,6 @@
 Counterpart: `store.py` is what the rest of the service sees. Never: SQL anywhere else.
 """
 
-from control_plane.store.postgres.store import KEYS_KEPT_DAYS, TABLES_KEPT, PostgresStore
+from control_plane.store.postgres.store import PostgresStore
 
-__all__ = ["KEYS_KEPT_DAYS", "TABLES_KEPT", "PostgresStore"]
+__all__ = ["PostgresStore"]

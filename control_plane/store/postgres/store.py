@@ -25,6 +25,7 @@ from control_plane.store.postgres.event_store import PostgresEvents
 from control_plane.store.postgres.reader import PostgresReader
 from control_plane.store.postgres.transaction import PostgresTransaction
 from control_plane.store.records import Installation, Position, Record, StoredAudit
+from control_plane.store.retention import KEYS_KEPT, MARKS_KEPT, SIGN_INS_KEPT, TABLES_KEPT
 
 if TYPE_CHECKING:
     from control_plane.store.postgres.connections import Connection
@@ -33,8 +34,6 @@ ACQUIRE_TIMEOUT_S = 5.0  # a request waits no longer for a free connection
 COMMAND_TIMEOUT_S = 30.0
 LOCK_TIMEOUT_S = 20  # a writer waits no longer for the one before it
 PROBE_TIMEOUT_S = 3.0  # who does not greet within this time is away
-TABLES_KEPT = 100  # signed bytes of older tables are let go; what was published when stays
-KEYS_KEPT_DAYS = 7
 
 
 class PostgresStore(PostgresReader):
@@ -213,10 +212,12 @@ class PostgresStore(PostgresReader):
 
     async def forget_old(self) -> None:
         """Remove what has served its time."""
+        await self._execute("DELETE FROM layout_mutation.idempotency_keys WHERE at < now() - $1::interval", KEYS_KEPT)
         await self._execute(
-            "DELETE FROM layout_mutation.idempotency_keys WHERE at < now() - make_interval(days => $1)", KEYS_KEPT_DAYS
+            "DELETE FROM layout_mutation.used_sign_ins WHERE expires_at < now() - $1::interval", SIGN_INS_KEPT
         )
-        await self._execute("DELETE FROM layout_mutation.used_sign_ins WHERE expires_at < now() - interval '1 day'")
+        for name in statements.SHELVES.values():
+            await self._execute(f"DELETE FROM {name} WHERE deleted AND at < now() - $1::interval", MARKS_KEPT)  # noqa: S608 - names of ours
         await self._execute(
             "UPDATE layout_mutation.published_tables SET sealed = NULL WHERE sealed IS NOT NULL "
             "AND version <= (SELECT max(version) FROM layout_mutation.published_tables) - $1",

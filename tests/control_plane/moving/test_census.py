@@ -1,17 +1,29 @@
 """What a store holds, counted."""
 
 import random
+from datetime import timedelta
 
 import msgspec
 
 from control_plane.moving.census import ENTITIES, NONE, Counter, census_of, differing, entity_of
-from control_plane.store import Record
+from control_plane.store import (
+    AnswerRecord,
+    CounterRecord,
+    KeptRecord,
+    Record,
+    Shelf,
+    SignInRecord,
+    StoredAnswer,
+    StoredTable,
+    TableRecord,
+)
 from control_plane.store.postgres import PostgresStore
-from tests.control_plane.store.test_records import RECORDS
+from control_plane.store.retention import KEYS_KEPT, MARKS_KEPT, TABLES_KEPT
+from tests.control_plane.store.test_records import NOW, RECORDS
 
 
 def counted(*records: Record) -> Counter:
-    counter = Counter()
+    counter = Counter(NOW)
     for record in records:
         counter.add(record)
     return counter
@@ -35,6 +47,23 @@ def test_the_order_does_not_matter_and_everything_else_does() -> None:
     changed = msgspec.structs.replace(sealed, entry=msgspec.structs.replace(sealed.entry, actor="you"))  # type: ignore[union-attr]
     others = [one for one in RECORDS if one is not sealed]
     assert differing(counted(*RECORDS).census(), counted(*others, changed).census()) == ("audit entries",)
+
+
+def test_what_stores_forget_by_themselves_is_not_counted() -> None:
+    at = NOW
+    table = StoredTable(version=1, digest="", key_id="k", sealed=b"x", mutations=1, actor="a", reason="", at=at)
+    answer = StoredAnswer("f", b"{}")
+    old: list[Record] = [
+        CounterRecord(1 + TABLES_KEPT),
+        TableRecord(table),
+        AnswerRecord(actor="a", key="k", answer=answer, at=at - 2 * KEYS_KEPT, change=1),
+        SignInRecord(id="s", expires_at=at - timedelta(days=2), change=2),
+        KeptRecord(shelf=Shelf.ALERT, id="g", content=b"{}", change=3, at=at - 2 * MARKS_KEPT, deleted=True),
+    ]
+    forgotten: list[Record] = [old[0], TableRecord(msgspec.structs.replace(table, sealed=None))]
+    assert counted(*old).census() == counted(*forgotten).census()
+    there = KeptRecord(shelf=Shelf.ALERT, id="g", content=b"{}", change=3, at=at - 2 * MARKS_KEPT, deleted=False)
+    assert counted(*old, there).census() != counted(*old).census()
 
 
 def test_twice_the_same_is_not_nothing() -> None:

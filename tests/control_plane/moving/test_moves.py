@@ -41,6 +41,18 @@ async def test_again_nothing_is_carried_and_what_came_since_is(source: PostgresS
     assert position.installation.epoch == 2
 
 
+async def test_what_the_new_store_forgot_meanwhile_does_not_hold_up_the_way_back(
+    source: PostgresStore, target: PostgresStore, database_url: str
+) -> None:
+    """The old store, which nothing runs on, has forgotten nothing."""
+    await execute(database_url, "UPDATE layout_mutation.idempotency_keys SET at = now() - interval '8 days'")
+    await move(source, HERE, target, THERE, chain=CHAIN)
+    await target.forget_old()
+    await note(target)
+    back = await move(target, THERE, source, HERE, chain=CHAIN)
+    assert back.plan.standing is Standing.BEHIND
+
+
 async def test_what_may_not_be_mixed_is_refused(source: PostgresStore, target: PostgresStore) -> None:
     await fill(target, SOMEBODY)
     before = [record async for record in target.records()]

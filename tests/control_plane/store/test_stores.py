@@ -16,6 +16,7 @@ import pytest
 
 from control_plane.store import (
     Installation,
+    KeptRecord,
     Kind,
     Record,
     Shelf,
@@ -26,7 +27,7 @@ from control_plane.store import (
     StoredVersion,
     StoreError,
 )
-from control_plane.store.postgres import KEYS_KEPT_DAYS, TABLES_KEPT
+from control_plane.store.retention import KEYS_KEPT, MARKS_KEPT, TABLES_KEPT
 from tests.control_plane.plane import CHAIN
 from tests.control_plane.store.kinds import KINDS, Places, opened
 
@@ -191,7 +192,7 @@ async def test_what_happens_once_is_remembered_and_in_time_forgotten(store: Stor
     assert await store.use_sign_in("a", NOW)
     assert not await store.use_sign_in("a", NOW)
     assert await store.use_sign_in("old", datetime.now(UTC) - timedelta(days=3))
-    old = {"at": datetime.now(UTC) - timedelta(days=KEYS_KEPT_DAYS + 1)}
+    old = {"at": datetime.now(UTC) - KEYS_KEPT - timedelta(days=1)}
 
     async def aged() -> AsyncIterator[Record]:
         for record in transaction.written:
@@ -228,6 +229,17 @@ async def test_a_shelf_holds_what_was_kept_last(store: Store) -> None:
     assert await store.kept(Shelf.ALERT, "a") is None
     assert await store.kept(Shelf.PEER, "a") is not None
     assert [one.id for one in await store.shelf(Shelf.ALERT)] == ["b"]
+
+
+async def test_that_a_thing_was_discarded_is_told_for_a_while_and_then_forgotten(store: Store) -> None:
+    async with store.transaction() as transaction:
+        for name in ("long ago", "lately", "there"):
+            await transaction.keep(Shelf.ALERT, name, b"{}", datetime.now(UTC) - 2 * MARKS_KEPT)
+        await transaction.discard(Shelf.ALERT, "long ago", datetime.now(UTC) - MARKS_KEPT - timedelta(days=1))
+        await transaction.discard(Shelf.ALERT, "lately", datetime.now(UTC) - MARKS_KEPT + timedelta(days=1))
+    await store.forget_old()
+    left = {one.id: one.deleted for one in await records_of(store) if isinstance(one, KeptRecord)}
+    assert left == {"lately": True, "there": False}
 
 
 # ------------------------------------------------------------------ concurrency
