@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from pytest_asyncio import fixture, is_async_test
 
 from control_plane import app as application
 from control_plane.services import SERVICES
@@ -21,6 +22,7 @@ from control_plane.settings import ControlPlaneSettings
 from control_plane.tokens import Role
 from demo.app import build_app
 
+FOLDER = Path(__file__).parent
 ARGUMENTS = [
     "--disable-gpu",
     "--disable-quic",
@@ -31,15 +33,30 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture
-async def chromium(missing: Callable[[str, str], str]) -> AsyncIterator[Browser]:
-    """Debian's Chromium; as root it runs without its own sandbox, which only an ordinary user can have."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of this folder share the event loop that Chromium is spoken to from."""
+    for item in items:
+        if item.path.is_relative_to(FOLDER) and is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@fixture(scope="session", loop_scope="session")
+async def launched(missing: Callable[[str, str], str]) -> AsyncIterator[Browser]:
+    """Debian's Chromium, once for all tests; as root it runs without its own sandbox, which only an ordinary user can have."""
     path = missing("chromium", "chromium")
     arguments = [*ARGUMENTS, "--no-sandbox"] if os.geteuid() == 0 else ARGUMENTS
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=arguments)
         yield browser
         await browser.close()
+
+
+@fixture(loop_scope="session")
+async def chromium(launched: Browser) -> AsyncIterator[Browser]:
+    """Chromium without windows. Each context, and each page made without one, is a person of its own; gone afterwards."""
+    yield launched
+    for context in launched.contexts:
+        await context.close()
 
 
 EXPECTED = (
@@ -70,14 +87,14 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
+@fixture(loop_scope="session")
 async def shop() -> AsyncIterator[str]:
     """The base URL of the demo shop."""
     async with TestServer(build_app()) as server:
         yield str(server.make_url("")).rstrip("/")
 
 
-@pytest.fixture
+@fixture(loop_scope="session")
 async def plane(
     database_url: str, redis_url: str, redis_environment: str, tmp_path: Path, shop: str
 ) -> AsyncIterator[tuple[web.Application, str]]:

@@ -6,6 +6,7 @@ from typing import Literal
 
 import pytest
 from playwright.async_api import Browser, Page, expect
+from pytest_asyncio import fixture
 
 from tests.browser.conftest import Complaints
 
@@ -29,7 +30,7 @@ async def photograph(page: Page, folder: Path, name: str) -> None:
     await page.set_viewport_size({"width": 1280, "height": 900})
 
 
-@pytest.fixture
+@fixture(loop_scope="session")
 async def page(chromium: Browser) -> AsyncIterator[Page]:
     """A window; whatever its console complains about fails the test."""
     context = await chromium.new_context(viewport={"width": 1280, "height": 900})

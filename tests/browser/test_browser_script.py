@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import pytest
 from playwright.async_api import Browser, Page, expect
+from pytest_asyncio import fixture
 
 from rules import model
 from sidecar.runtime.browser_script import SCRIPT
@@ -36,7 +37,7 @@ def html(markup: str) -> dict[str, Any]:
     return {"content": {"html": markup}}
 
 
-@pytest.fixture
+@fixture(loop_scope="session")
 async def window(chromium: Browser) -> AsyncIterator[Page]:
     """A window; whatever its console complains about fails the test."""
     page = await chromium.new_page(viewport={"width": 1000, "height": 700})

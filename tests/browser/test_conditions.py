@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from playwright.async_api import Locator, Page, expect
+from pytest_asyncio import fixture
 
 from control_plane.intent import Intent
 from control_plane.services import SERVICES
@@ -19,7 +20,7 @@ __all__ = ["page"]
 PURCHASE = Journey(id="purchase", steps=[Step(id="basket", page_slug="/basket"), Step(id="paid", page_slug="/thanks")])
 
 
-@pytest.fixture
+@fixture(loop_scope="session")
 async def declared(plane: tuple[web.Application, str]) -> None:
     """Some attributes and a saved group."""
     services, intent = plane[0][SERVICES], Intent(actor=Actor("me", Role.ADMIN))
@@ -28,7 +29,7 @@ async def declared(plane: tuple[web.Application, str]) -> None:
     await services.saved_groups.create(SavedGroup(id="staff", name="Colleagues", members=["ada"]), intent)
 
 
-@pytest.fixture
+@fixture(loop_scope="session")
 async def form(page: Page, sign_in_link: str, declared: None) -> Page:
     """The form of a new mutation."""
     await page.goto(sign_in_link)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import Browser, Page
+from pytest_asyncio import fixture
 
 from rules import model
 from rules.addresses import address_with
@@ -34,7 +35,7 @@ LINKS = """cases => cases.map(([before, after]) => {
 })"""
 
 
-@pytest.fixture
+@fixture(loop_scope="session")
 async def blank(chromium: Browser) -> AsyncIterator[Page]:
     page = await chromium.new_page()
     yield page

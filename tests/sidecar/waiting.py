@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 
-async def until(happened: Callable[[], bool], within_s: float = 5.0) -> float:
+async def until(happened: Callable[[], bool], within_s: float = 30.0) -> float:
     """Wait until `happened()`; how many seconds that took. Fails after `within_s`."""
     began = time.monotonic()
     while not happened():
