@@ -12,6 +12,9 @@ from aiohttp.http import HttpVersion10, HttpVersion11
 
 HOST_CHARACTERS_MAX = 255
 """A name has 253 at most (RFC 1035 2.3.4); beside that no more of it is remembered than this."""
+HOPS_MAX = 32
+"""Proxies that a request has passed, by X-Forwarded-For. Real chains have a handful; more is a circle, and each round holds a
+connection on both sides."""
 ASK_THE_WAY = frozenset({"OPTIONS", "TRACE"})
 """Methods that say how far they may go (RFC 9110 7.6.2)."""
 
@@ -31,6 +34,9 @@ def refusal(request: web.BaseRequest, target: str, authority: str) -> tuple[int,
     codings = request.headers.getall("Transfer-Encoding", None)
     if codings is not None and (version < HttpVersion11 or ",".join(codings).strip().lower() != "chunked"):
         return 400, "The transfer coding is not chunked."
+    chain = request.headers.getall("X-Forwarded-For", ())
+    if chain and sum(value.count(",") + 1 for value in chain) > HOPS_MAX:
+        return 508, "The request goes round in a circle: an origin leads back here."
     if request.method in ASK_THE_WAY and hops_of(request) == 0:
         return (501, "Nobody is traced here.") if request.method == "TRACE" else (200, "This is as far as it may go.")
     return None

@@ -33,8 +33,8 @@ from rules.table import key_id, seal
 from tests.end_to_end.visitor import Line
 
 ROOT = Path(__file__).parents[2]
-START_S_MAX = 90.0
-ANSWER_S_MAX = 40.0
+START_S_MAX = 60.0
+ANSWER_S_MAX = 60.0
 API = "/api/layout-mutation"
 FOREIGN = ("SIDECAR_", "CONTROL_PLANE_", "DATABASE_URL", "REDIS_URL", "LAYOUT_MUTATION_", "LOG_LEVEL")
 """Variables of whoever runs the tests that must not reach the processes."""

@@ -1,8 +1,11 @@
 """Requests that are answered here, since they can't be forwarded as one thing: by version, host, target and hops."""
 
+import asyncio
+
 import pytest
 
-from tests.sidecar.wire import answering, client, origin, response, serving
+from sidecar.visitor.refusals import HOPS_MAX
+from tests.sidecar.wire import Conversation, answering, client, origin, response, serving
 
 
 async def asked(request: bytes) -> tuple[int, list[bytes]]:
@@ -75,3 +78,28 @@ async def test_hops_are_counted_for_those_who_ask_the_way(
     found, heads = await asked(b"%s / HTTP/1.1\r\nHost: a\r\nMax-Forwards: %s\r\n\r\n" % (method, given))
     assert found == status
     assert [b"\r\nMax-Forwards: %s\r\n" % asks in head for head in heads] == ([] if asks is None else [True])
+
+
+async def test_a_sidecar_that_leads_to_itself_says_so_instead_of_asking_for_ever() -> None:
+    """An origin's address that is the balancer's leads back here."""
+    port = asyncio.get_running_loop().create_future()
+
+    async def script(conversation: Conversation) -> None:
+        head = await conversation.head()
+        async with client(await port) as again:
+            await again.send(head)
+            answer = await again.answer()
+            await conversation.send(answer.raw + answer.body)
+
+    async with origin(script) as site, serving(site.url) as sidecar, client(sidecar.port) as visitor:
+        port.set_result(sidecar.port)
+        answer = await visitor.get("/")
+    assert (answer.status, b"circle" in answer.body) == (508, True)
+    assert len(site.heads) == HOPS_MAX + 1
+
+
+async def test_a_chain_of_proxies_is_no_circle() -> None:
+    chain = ", ".join(["192.0.2.1"] * (HOPS_MAX - 1)).encode()
+    request = b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: %s\r\nX-Forwarded-For: 192.0.2.2\r\n"
+    assert (await asked(request % chain + b"\r\n"))[0] == 200
+    assert (await asked(request % chain + b"X-Forwarded-For: 192.0.2.3\r\n\r\n"))[0] == 508
