@@ -289,6 +289,7 @@ async def running(
             settings, tables=tables, rewriting=rewriting, verification=verification, guard=guard, outbox=outbox
         )
         stack.push_async_callback(application.close)
+        tables.switched_off = lambda: application.switch.causes
         application.switch.told(switched_off)
         await application.switch.start()
         application.sites.start()

@@ -1,4 +1,4 @@
-"""Which mutations sidecars skip for a while, since they did harm there: what the fleet's reports say, for those who mend them.
+"""Which mutations sidecars skip for a while, since they did harm there, and which sidecars skip everything: what the fleet's reports say, for those who mend them.
 
 Counterparts: `sidecar.tables.feed` writes the reports, `published.py` reads them from Redis. Never: trusts them; they are other
 programs' words, and whatever doesn't read as one is left out.
@@ -20,6 +20,12 @@ WHY: Mapping[str, str] = {
     "refused": "its target is there, and nearly never can be edited",
 }
 UNKNOWN = "no reason is given"
+NAME_CHARACTERS_MAX = 200
+CAUSES: Mapping[str, str] = {
+    "file": "by its file (SIDECAR_KILL_SWITCH_FILE); it ends when the file is gone",
+    "signal": "by a signal; it ends with SIGUSR2",
+}
+"""What switches everything off at a sidecar, and how that ends."""
 
 
 class _Told(Struct, frozen=True):
@@ -41,7 +47,7 @@ def held_at(reports: Iterable[Mapping[str, Any]], now: datetime) -> dict[str, He
     """Mutation -> where it is skipped, of the newest version that is. Workers of one sidecar are one."""
     found: dict[str, Held] = {}
     for report in reports:
-        sidecar = str(report.get("instance", "unnamed")).rpartition("/")[0] or "unnamed"
+        sidecar = sidecar_of(report)
         held = report.get("held")
         for name, said in held.items() if isinstance(held, dict) else ():
             told = _read(said)
@@ -55,6 +61,22 @@ def held_at(reports: Iterable[Mapping[str, Any]], now: datetime) -> dict[str, He
                 why = tuple(sorted({*known.why, words(told.why)}))
                 found[name] = Held(known.version, sidecars, why, max(known.until, told.until))
     return found
+
+
+def switched_off_at(reports: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Sidecars at which everything is switched off, with by what, in words."""
+    found: dict[str, set[str]] = {}
+    for report in reports:
+        causes = report.get("switchedOff")
+        if isinstance(causes, list) and causes:
+            known = {CAUSES.get(str(cause), UNKNOWN) for cause in causes}
+            found.setdefault(sidecar_of(report), set()).update(known)
+    return {sidecar: ", and ".join(sorted(found[sidecar])) for sidecar in sorted(found)}
+
+
+def sidecar_of(report: Mapping[str, Any]) -> str:
+    """The name of the sidecar whose worker reports."""
+    return str(report.get("instance") or "").rpartition("/")[0][:NAME_CHARACTERS_MAX] or "unnamed"
 
 
 def words(why: str) -> str:

@@ -61,6 +61,7 @@ async def render(
     mutation = await services.mutations.get(mutation_id)
     versions = await services.mutations.versions(mutation_id)
     older, newer = _compared(request, versions)
+    known = await published(services)
     return page(
         request,
         "mutation.html",
@@ -77,7 +78,8 @@ async def render(
         newer=newer,
         changes=_changes(older, newer),
         publication=services.publishing.state(),
-        held=_held(await published(services), mutation),
+        held=_held(known, mutation),
+        off=known.off,
         done=wording.DONE.get(request.query.get("done", ""), ""),
         problem=problem,
         reason=reason,

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from msgspec import Struct
 
-from control_plane.admin.held import Held, held_at
+from control_plane.admin.held import Held, held_at, switched_off_at
 from control_plane.exchange import ExchangeError
 from control_plane.services import Services
 
@@ -39,6 +39,8 @@ class Published(Struct, frozen=True, kw_only=True):
     """(instance, reason) of each sidecar that refuses the newest table."""
     held: Mapping[str, Held] = {}
     """Mutations that sidecars skip for a while, by id."""
+    off: Mapping[str, str] = {}
+    """Sidecars at which everything is switched off, with by what, in words."""
 
     @property
     def refused(self) -> int:
@@ -62,6 +64,7 @@ async def published(services: Services) -> Published:
         log.info("admin_fleet_unknown", detail=str(error))
         reports = None
     now = datetime.now(UTC)
+    recent = [report for report in reports or () if _is_recent(report.get("seenAt"), now)]
     accepted, behind, refusals = counted(reports or [], version, now)
     return Published(
         table_version=version,
@@ -71,7 +74,8 @@ async def published(services: Services) -> Published:
         accepted=accepted,
         behind=behind,
         refusals=refusals,
-        held=held_at((report for report in reports or () if _is_recent(report.get("seenAt"), now)), now),
+        held=held_at(recent, now),
+        off=switched_off_at(recent),
     )
 
 

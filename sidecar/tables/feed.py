@@ -63,6 +63,8 @@ class Report(msgspec.Struct, frozen=True, rename="camel"):
     workers: int
     held: dict[str, HeldThere] = {}
     """Mutations of the table in force that are skipped here for a while, by id."""
+    switched_off: tuple[str, ...] = ()
+    """What switches everything off here: `file`, `signal`, both or nothing."""
 
 
 class FleetEntry(Report, frozen=True, rename="camel", kw_only=True):

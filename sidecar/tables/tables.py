@@ -115,6 +115,8 @@ class Tables:
     ) -> None:
         self.current: DecisionTable | None = None
         """The table in force."""
+        self.switched_off: Callable[[], Sequence[str]] = tuple
+        """What switches everything off here, for the fleet to know; the table stays what it is."""
         self._verify = verifier(public_keys)
         self._snapshot_dir = snapshot_dir
         self._snapshot = "off" if snapshot_dir is None else "missing"
@@ -223,6 +225,7 @@ class Tables:
             reason="" if self._refusal is None else self._refusal.reason,
             workers=self._workers,
             held=self._held_here(table),
+            switched_off=tuple(self.switched_off()),
         )
 
     def _held_here(self, table: DecisionTable | None) -> dict[str, HeldThere]:

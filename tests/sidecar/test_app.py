@@ -1,12 +1,17 @@
 """What a worker is made of, and how it stops."""
 
 import asyncio
+import gc
+import socket
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
+from redis.asyncio import Redis
 
-from sidecar.app import outbox_of, rewriting_of, tables_of
+from service.keys import Keys
+from sidecar.app import outbox_of, rewriting_of, running, tables_of
 from sidecar.rewriting.quarantine import MutationQuarantine
 from sidecar.settings import SidecarSettings
 from tests.sidecar.waiting import until
@@ -24,6 +29,24 @@ async def test_parts_are_made_as_the_settings_want_them(tmp_path: Path) -> None:
     assert rewriting.status()["isolation"] == "inline"
     await rewriting.close()
     await tables.close()
+
+
+async def test_the_fleet_hears_that_everything_is_switched_off(redis_url: str, redis_environment: str) -> None:
+    settings = SidecarSettings(
+        upstream="http://127.0.0.1:1",
+        redis_url=redis_url,
+        layout_mutation_environment=redis_environment,
+        rewrite_inline=True,
+        table_poll_s=0.05,
+        drain_s=0.0,
+    )
+    fleet = Keys(redis_environment).fleet
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        async with Redis.from_url(redis_url) as redis, running(settings, listening, 0, switched_off=True):
+            async with asyncio.timeout(30):
+                while [msgspec.json.decode(one)["switchedOff"] for one in await redis.hvals(fleet)] != [["signal"]]:
+                    await asyncio.sleep(0.01)
+    gc.unfreeze()
 
 
 @pytest.mark.parametrize(("folder", "room", "spools"), [(True, 2**20, True), (True, 0, False), (False, 2**20, False)])

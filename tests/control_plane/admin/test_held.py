@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from control_plane.admin.held import UNKNOWN, WHY, Held, held_at
+from control_plane.admin.held import CAUSES, UNKNOWN, WHY, Held, held_at, switched_off_at
 from sidecar.rewriting.quarantine import Why
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -42,6 +42,19 @@ def test_the_newest_version_counts() -> None:
 )
 def test_what_is_no_report_or_over_is_left_out(nonsense: dict[str, Any]) -> None:
     assert held_at([nonsense], NOW) == {}
+
+
+def test_sidecars_that_skip_everything_are_named_once_with_what_ends_it() -> None:
+    reports: list[dict[str, Any]] = [
+        {"instance": "a/:80/0", "switchedOff": ["file"]},
+        {"instance": "a/:80/1", "switchedOff": ["signal", "file"]},
+        {"instance": "b/:80/0", "switchedOff": []},
+        {"instance": "c/:80/0", "switchedOff": "file"},
+        {"instance": "d/:80/0", "switchedOff": ["new"]},
+        {"instance": "e/:80/0"},
+    ]
+    found = switched_off_at(reports)
+    assert found == {"a/:80": f"{CAUSES['signal']}, and {CAUSES['file']}", "d/:80": UNKNOWN}
 
 
 def test_every_reason_has_words() -> None:

@@ -72,12 +72,17 @@ async def test_a_mutation_that_sidecars_skip_is_marked_in_the_list_and_explained
         for instance, why in (("one/:80/0", "hung"), ("one/:80/1", "hung"), ("two/:80/0", "<b>")):
             held = {saved.id: {"version": version, "why": why, "until": until}}
             report = {"instance": instance, "version": 1, "state": "ACK", "seenAt": now.isoformat(), "held": held}
+            report |= {"switchedOff": ["file"] if instance == "two/:80/0" else []}
             await redis.hset(f"{{lm:{redis_environment}}}:fleet", instance, json.dumps(report))
-    assert "held at 2 sidecars" in (await admin.open()).words("tbody")
+    page = await admin.open()
+    assert "held at 2 sidecars" in page.words("tbody")
+    assert "Everything is switched off at 1 sidecar" in page.words("[role=alert]")
+    assert "two/:80: by its file" in page.words("[role=alert]")
     page = await admin.open(f"{PREFIX}/mutations/{saved.id}")
     said = page.words("[role=alert]")
     assert "the page rewriter did not come back from it" in said
     assert page.all_words("[role=alert] li") == ["one/:80", "two/:80"]
     # A new version is another one.
-    await admin.submit(page, SWITCH)
+    page = await admin.submit(page, SWITCH)
+    assert "Everything is switched off at 1 sidecar" in page.words("[role=alert]")
     assert "held" not in (await admin.open()).words("tbody")

@@ -428,6 +428,8 @@ async def test_the_fleet_hears_of_acceptance_and_refusal_and_of_leaving(follow: 
     held.update({"m-1": (3, "slow", 601.0), "m-2": (1, "killed", 60.0)})
     until = "2026-03-01T12:01:00.000Z"
     await reported(state="ACK", held={"m-1": there, "m-2": {"version": 1, "why": "killed", "until": until}})
+    tables.switched_off = lambda: ["file"]
+    await reported(state="ACK", switchedOff=["file"])
     await publisher.publish(2, b"noise")
     await reported(state="NACK", version=1, reason="malformed")
     await tables.close()
