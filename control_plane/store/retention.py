@@ -1,7 +1,7 @@
 """What stores let go of by themselves when it has served its time, and what a record is when that has been done.
 
-Counterparts: each kind of store does it in `forget_old`; moves compare two stores as if both had. Never: a document, a version, an audit
-entry, or a thing of a shelf that was not discarded.
+Counterparts: `interface.py` has `forget_old`, in which each kind of store does it; moves compare two stores as if both had.
+Never: a document, a version, an audit entry, or a thing of a shelf that was not discarded.
 """
 
 from datetime import datetime, timedelta
