@@ -184,7 +184,7 @@ class Healer:
 
     def _tell_emptied(self, tables: Sequence[str]) -> None:
         summary = "Tables of the database were gone and were made again without their rows."
-        advice = "Restore the newest backup: the mirror of this instance has no copy. Visitors keep what they get until somebody changes something."
+        advice = "Restore the newest backup, unless another instance has put its mirror's copy back by now: this one's has none."
         self._alerts.report(ROWS_LOST, Severity.CRITICAL, summary, advice, ", ".join(tables))
 
     def _tell_left(self, left: tuple[Drift, ...]) -> None:

@@ -23,7 +23,7 @@ from control_plane.schema.drift import Drift, Remedy, compare
 from control_plane.schema.reading import Found, read
 from control_plane.schema.runner import LOCK_KEY, SchemaError
 from control_plane.store.postgres import carrying, statements
-from control_plane.store.records import Record
+from control_plane.store.records import MADE_AGAIN, Record
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -148,8 +148,11 @@ class _Healing:
                 await self._try(drift)
             if not self._found.applied:
                 await self._write_down_migrations()
+            made_again = self._awaited | self.emptied
             if self._awaited and self._copy is not None:
                 await self._put_back(self._copy)
+            if made_again:
+                await self._tell_other_copies(made_again)
         return len(self.done) > before
 
     async def _try(self, drift: Drift) -> None:
@@ -241,6 +244,16 @@ class _Healing:
                 await self._connection.execute(
                     f"UPDATE {table_name(name)} SET change = nextval('layout_mutation.changes') WHERE change < 0 OR change IS NULL"  # noqa: S608
                 )
+
+    async def _tell_other_copies(self, tables: set[str]) -> None:
+        """Another instance's mirror may have what this one's has not yet: the last second's rows, or all of them."""
+        await self._connection.execute(
+            "INSERT INTO layout_mutation.quarantines AS q (id, change, content, at) VALUES ($1, nextval('layout_mutation.changes'), "
+            "json_build_object('relation', $2::text, 'why', 'made again; every mirror puts back what it has'), now()) "
+            "ON CONFLICT (id) DO UPDATE SET change = excluded.change, content = excluded.content, at = excluded.at, deleted = false",
+            MADE_AGAIN,
+            ", ".join(sorted(tables)),
+        )
 
     async def _validate(self, drift: Drift) -> None:
         """Look at the rows of before; those that refer to nothing are put aside, unless all do."""

@@ -169,9 +169,9 @@ class MirroredStore(EitherReader):
                 else:
                     self._untold = await self._recover()
                     self._looked.set()
-                if self._untold:
+                if self._untold or self._file.gave_back:
                     await recovered()
-                    self._untold = False
+                    self._untold = self._file.gave_back = False
             except (AwayError, ForeignError) as error:
                 await self._lost(error)
             except ReadOnlyError as error:
@@ -234,6 +234,7 @@ class MirroredStore(EitherReader):
         await self._let_the_writer_go_first()
         async with self._its_turn():
             await self._file.mend_if_damaged()
+            await self._file.give_back(self._primary)
             replayed = [one.changeset for one in await self._mirror.outbox()]
             verdict = await self._recovery.run(self._mirror)
             anew = verdict in (Verdict.FOUND, Verdict.ADOPT, Verdict.REBASE, Verdict.PARTED)

@@ -40,6 +40,10 @@ class Shelf(StrEnum):
     SUGGESTION = "suggestion"
 
 
+MADE_AGAIN = "tables-made-again"
+"""Id of what `Shelf.QUARANTINE` has once tables were lost and made again: everybody with a copy of their rows gives what it has then."""
+
+
 class Installation(Struct, frozen=True):
     """Whose data a store holds."""
 

@@ -20,7 +20,7 @@ from control_plane.store.local import Damaged, LocalStore, LocalTransaction, Pro
 from control_plane.store.mirror.settled import settled
 from control_plane.store.mirror.sides import Primary
 from control_plane.store.mirror.spare import SUFFIX, Spare
-from control_plane.store.records import Record
+from control_plane.store.records import MADE_AGAIN, Record, Shelf
 from control_plane.store.retention import MARKS_KEPT
 
 FILE_NAME = "mirror.db"
@@ -52,6 +52,10 @@ class MirrorFile:
         self.store = make(path)
         self.behind = False
         """Whether it lacks something that the database has."""
+        self.gave_back = False
+        """Rows of this mirror went into tables that another instance had made again."""
+        self._given = 0
+        """Number of the change that said so last."""
         self.makeshift = False
         """Whether it lies where nobody looks for it at the next start: good to read from, and for no change that only it has."""
 
@@ -106,8 +110,35 @@ class MirrorFile:
 
     async def follow(self, primary: Primary) -> None:
         """Write what the database has and the mirror lacks; raises AwayError where the database is away. Much goes on beside the work."""
-        if self._filling is None or self._filling.done():
-            await self._bring_level(primary)
+        if self._filling is not None and not self._filling.done():
+            return
+        try:
+            await self.give_back(primary)
+        except AwayError:
+            raise
+        except StoreError as error:
+            log.warning("nothing_given_back", problem=str(error))
+            self.behind = True  # first that, or the mirror would take for known what it has not given
+            return
+        await self._bring_level(primary)
+
+    async def give_back(self, primary: Primary) -> None:
+        """Put what the mirror has into tables that were lost and made again, by whomever; raises StoreError.
+
+        Whoever made them again had a copy of its own, which may lack what came a moment before.
+        """
+        theirs = await primary.kept(Shelf.QUARANTINE, MADE_AGAIN)
+        if theirs is None or theirs.change <= self._given or self.broken:
+            return
+        ours = await self.store.kept(Shelf.QUARANTINE, MADE_AGAIN)
+        if ours is None or ours.change < theirs.change:
+            whose, known = (await self.store.position()).installation, (await primary.position()).installation
+            if whose is None or known is None or whose.id != known.id:
+                return
+            count = await primary.load(self.settled())
+            log.warning("rows_given_back", records=count)
+            self.gave_back = True
+        self._given = theirs.change
 
     async def fill(self, primary: Primary, *, anew: bool, replayed: Sequence[str] = ()) -> None:
         """Bring it level with the database; `anew`: of what it has nothing counts. A large one goes on beside the work.

@@ -106,6 +106,8 @@ class Instance:
         self.primary = primary
         self.alerts = alerts
         self.folder = folder
+        self.recoveries = 0
+        """How often it was told that the database is there again, or its rows are."""
 
     async def answers(self, state: State) -> None:
         """Wait until the database or the mirror answers."""
@@ -136,7 +138,7 @@ async def instance(
             raise StoreError(str(error)) from error
 
     async def recovered() -> None:
-        pass
+        made.recoveries += 1
 
     store = MirroredStore(
         primary,
@@ -148,8 +150,8 @@ async def instance(
         sources=sources,
     )
     await store.open()
-    keeping = asyncio.create_task(store.keep(recovered))
     made = Instance(store, primary, alerts, folder)
+    keeping = asyncio.create_task(store.keep(recovered))
     try:
         if wait:
             await made.answers(State.PRIMARY)

@@ -11,9 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import asyncpg
 import pytest
 
 from control_plane.alerts import Alerts
+from control_plane.schema import catalogue, healing
 from control_plane.store import Installation, Kind, Position, ReadOnlyError, Record, StoreError
 from control_plane.store.local import LocalStore
 from control_plane.store.mirror.keeping import MirrorFile
@@ -124,6 +126,27 @@ async def test_a_damaged_file_on_a_full_disk_is_no_reason_not_to_start(tmp_path:
     assert file.makeshift
     assert (await file.store.position()).installation is None
     await file.close()
+
+
+async def test_rows_that_whoever_healed_a_table_did_not_have_come_from_the_others(
+    one: Instance, database_url: str
+) -> None:
+    """Its copy may be a second old, or none at all; the audit says nothing of it, and nobody was away."""
+    await write(one.store, "a", "before")
+    await write(one.store, "b", "before")
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("DROP TABLE layout_mutation.segments, layout_mutation.segment_versions")
+    outcome = await healing.heal(connection, catalogue.committed())
+    await connection.close()
+    assert outcome.emptied == ("segment_versions", "segments")
+
+    async def are_back() -> bool:
+        return set(await segments(one.primary)) == {"a", "b"} and one.recoveries == 2
+
+    await until(are_back)
+    assert len(await one.primary.versions(Kind.SEGMENT, "a")) == 1
+    await write(one.store, "a", "after")
+    assert one.recoveries == 2, "once"
 
 
 class Slow(LocalStore):
