@@ -234,9 +234,10 @@ class MirroredStore(EitherReader):
         await self._let_the_writer_go_first()
         async with self._its_turn():
             await self._file.mend_if_damaged()
-            await self._file.give_back(self._primary)
             replayed = [one.changeset for one in await self._mirror.outbox()]
             verdict = await self._recovery.run(self._mirror)
+            if verdict.goes_on:
+                await self._file.give_back(self._primary)
             anew = verdict in (Verdict.FOUND, Verdict.ADOPT, Verdict.REBASE, Verdict.PARTED)
             await self._file.fill(self._primary, anew=anew, replayed=replayed)
             await self._recovery.bring_spared(self._file, set(replayed))

@@ -34,6 +34,11 @@ class Verdict(StrEnum):
     FOREIGN = "foreign"
     """Somebody else's data."""
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether the database, once that was done, has the mirror's history and goes on from it."""
+        return self in (Verdict.FOLLOW, Verdict.REPLAY, Verdict.REBASE, Verdict.ADVANCE)
+
 
 class Facts(Struct, frozen=True, kw_only=True):
     """What is known of the two."""

@@ -26,6 +26,7 @@ from control_plane.store.retention import MARKS_KEPT
 FILE_NAME = "mirror.db"
 FILLED_AT_ONCE = 20_000  # changes; a larger mirror is filled beside the work, and writers don't wait for it
 UNWRITABLE, DAMAGED, BEHIND = "mirror_unwritable", "mirror_damaged", "mirror_behind"
+NOT_GIVEN_BACK = "rows_not_given_back"
 SUFFIXES = ("", "-wal", "-shm")
 UNREAD = ".unread"
 """At the end of the name of a damaged file whose outbox was not looked for yet."""
@@ -112,26 +113,32 @@ class MirrorFile:
         """Write what the database has and the mirror lacks; raises AwayError where the database is away. Much goes on beside the work."""
         if self._filling is not None and not self._filling.done():
             return
-        try:
-            await self.give_back(primary)
-        except AwayError:
-            raise
-        except StoreError as error:
-            log.warning("nothing_given_back", problem=str(error))
-            self.behind = True  # first that, or the mirror would take for known what it has not given
-            return
+        await self.give_back(primary)
         await self._bring_level(primary)
 
     async def give_back(self, primary: Primary) -> None:
-        """Put what the mirror has into tables that were lost and made again, by whomever; raises StoreError.
+        """Put what the mirror has into tables that were lost and made again, by whomever: a copy of theirs may lack what came a moment
+        before. Only for a database that has the mirror's history. Raises AwayError; what else goes wrong is told."""
+        try:
+            await self._give_back(primary)
+        except AwayError:
+            raise
+        except StoreError as error:
+            self._alerts.report(
+                NOT_GIVEN_BACK,
+                Severity.CRITICAL,
+                "Tables of the database were made again, and what this instance's mirror has of their rows could not be put back.",
+                "Do what the detail says; `layout-mutation export --from local:FILE` takes everything out of a mirror's file.",
+                str(error),
+            )
 
-        Whoever made them again had a copy of its own, which may lack what came a moment before.
-        """
+    async def _give_back(self, primary: Primary) -> None:
         theirs = await primary.kept(Shelf.QUARANTINE, MADE_AGAIN)
         if theirs is None or theirs.change <= self._given or self.broken:
             return
         ours = await self.store.kept(Shelf.QUARANTINE, MADE_AGAIN)
-        if ours is None or ours.change < theirs.change:
+        stale = await self.store.is_older(self._clock() - MARKS_KEPT)  # it may have what was discarded since
+        if not stale and (ours is None or ours.change < theirs.change):
             whose, known = (await self.store.position()).installation, (await primary.position()).installation
             if whose is None or known is None or whose.id != known.id:
                 return

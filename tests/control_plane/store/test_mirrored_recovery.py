@@ -12,6 +12,7 @@ from control_plane.store import (
 )
 from control_plane.store.mirror.standing import State
 from control_plane.store.postgres import PostgresStore
+from control_plane.store.records import MADE_AGAIN
 from tests.control_plane.plane import CHAIN, until
 from tests.control_plane.store.outages import (
     NOW,
@@ -191,6 +192,10 @@ async def test_parted_histories_keep_both(wire: Wire, database_url: str, postgre
     with new_database(postgres_server) as url:
         async with instance(url, tmp_path / "first") as first:
             await write(first.store, "a", "first alone")
+            async with (
+                first.store.transaction() as transaction
+            ):  # tables were made again there: no reason to mix audits
+                await transaction.keep(Shelf.QUARANTINE, MADE_AGAIN, b"{}", NOW)
         async with instance(url, tmp_path / "second") as second:
             found = await segments(second.primary)
             assert set(found) == {"a", "b", "c"}
