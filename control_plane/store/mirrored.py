@@ -240,7 +240,7 @@ class MirroredStore(EitherReader):
                 await self._file.give_back(self._primary)
             anew = verdict in (Verdict.FOUND, Verdict.ADOPT, Verdict.REBASE, Verdict.PARTED)
             await self._file.fill(self._primary, anew=anew, replayed=replayed)
-            await self._recovery.bring_spared(self._file, set(replayed))
+            await self._recovery.bring_spared(self._file, replayed if verdict is not Verdict.ADOPT else ())
             self._outbox = 0
             self._level = None
             self._state, self._problem, self._barred = State.PRIMARY, "", ""
@@ -369,7 +369,7 @@ class MirroredStore(EitherReader):
             raise ReadOnlyError(
                 f"the database can't be used right now, and {holder}; here everything can be read meanwhile"
             )
-        return self._mirror
+        return self._file.answering()
 
     def _check_lease(self) -> None:
         if not self._lease.held:
@@ -469,7 +469,7 @@ class MirroredStore(EitherReader):
     def _fallback(self) -> LocalStore:
         if self._state is State.STARTING:
             raise AwayError(self._problem)
-        return self._mirror
+        return self._file.answering()
 
     async def _read(self, question: Callable[[Store], Awaitable[T]]) -> T:
         """The database's answer; the mirror's where that is away, within the same request."""

@@ -50,6 +50,8 @@ class MirrorFile:
         self._replayed: Sequence[str] = ()
         self._anew = False
         """Nothing of what it has counts any more."""
+        self._void = False
+        """It was put aside, and nothing has been filled into the new one yet."""
         self.store = make(path)
         self.behind = False
         """Whether it lacks something that the database has."""
@@ -64,6 +66,12 @@ class MirrorFile:
     def broken(self) -> bool:
         """Whether what it has says nothing about the database."""
         return self._damaged or self._anew
+
+    def answering(self) -> LocalStore:
+        """The file, to answer from; raises AwayError while it knows nothing, lest it says that nothing is there."""
+        if self._void:
+            raise AwayError("the mirror's file was damaged, and the database has not been read again yet; try again")
+        return self.store
 
     async def open(self) -> None:
         """Open it, a new one in place of a damaged one, or one for this run alone where there can be none."""
@@ -225,7 +233,7 @@ class MirrorFile:
         if self.behind:
             self._alerts.settle(UNWRITABLE)
             self._alerts.settle(BEHIND)
-        self._anew, self.behind, self._replayed = False, False, ()
+        self._anew, self._void, self.behind, self._replayed = False, False, False, ()
 
     def _fell_behind(self, error: StoreError | SchemaError) -> None:
         if not self.behind:
@@ -252,7 +260,7 @@ class MirrorFile:
         )
         self.store = self._make(self._path)
         await self.store.open()
-        self._damaged, self._anew, self.behind = False, True, True
+        self._damaged, self._anew, self._void, self.behind = False, True, True, True
         await self._salvage("" if error is None else str(error))
 
     async def _salvage(self, problem: str = "") -> None:

@@ -27,6 +27,7 @@ from control_plane.store.records import Installation, Position, Record, Shelf
 
 TRIES = 5  # another instance may be faster each time; then there is nothing left to do
 FOREIGN = "foreign_database"
+SPARED = "mirror_lost_changes"
 RESTORED, SET_BACK, PARTED = "database_restored", "database_set_back", "histories_parted"
 
 log = structlog.get_logger("mirror")
@@ -78,12 +79,13 @@ class Recovery:
             return verdict
         raise StoreError("other instances keep writing; trying again")
 
-    async def bring_spared(self, file: MirrorFile, replayed: set[str]) -> None:
+    async def bring_spared(self, file: MirrorFile, replayed: Sequence[str]) -> None:
         """Bring over what the mirror had acknowledged and no longer has, being damaged or gone; the copy of it is let go of then.
 
         `replayed`: changesets that came out of the mirror itself. Raises StoreError.
         """
-        waiting = [one for one in await file.spare.read() if one.changeset not in replayed]
+        brought = set(replayed)
+        waiting = [one for one in await file.spare.read() if one.changeset not in brought]
         known = (await self._primary.position()).installation
         if waiting and known is not None and not of_others(waiting, known.id):
             replay = Replay(self._primary, self._primary, self._approve, self._clock)  # it alone knows what was before
@@ -91,6 +93,8 @@ class Recovery:
             log.warning("outbox_spared", applied=done.applied, known=done.known, conflicts=done.conflicts)
             if done.conflicts:
                 tell(self._alerts, len(await self._primary.shelf(Shelf.CONFLICT)))
+            if done.applied or done.conflicts:
+                self._tell_spared(done.applied, done.conflicts)
             await file.follow(self._primary)
         elif waiting:
             await self._put_spare_aside(file, "aside", "outbox_of_others")
@@ -106,6 +110,15 @@ class Recovery:
             kept = None
             log.warning("outbox_copy_stays", problem=error.strerror or type(error).__name__)
         log.warning(event, kept=str(kept))
+
+    def _tell_spared(self, applied: int, conflicts: int) -> None:
+        self._alerts.report(
+            SPARED,
+            Severity.WARNING,
+            "The mirror had lost changes that were made while the database was away. They came out of their second copy.",
+            "Nothing that was acknowledged is lost. See whether the disk of CONTROL_PLANE_DATA_DIR is sound.",
+            f"Brought over: {applied}; conflicts: {conflicts}",
+        )
 
     async def _put_back_the_audit(self, mirror: LocalStore) -> None:
         """A database without the entry that its own ledger names has lost rows, not gone another way: they come from the mirror."""

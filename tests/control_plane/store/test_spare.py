@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from control_plane.store.local import Provisional
+from control_plane.alerts import Alerts
+from control_plane.store.interface import AwayError
+from control_plane.store.local import LocalStore, Provisional
+from control_plane.store.mirror.keeping import MirrorFile
 from control_plane.store.mirror.spare import SUFFIX, Spare
 from control_plane.store.mirror.standing import State
 from control_plane.store.records import Installation, Position, Shelf
 from layout_mutation.doctor.adopting import adopt
+from tests.control_plane.plane import CHAIN
 from tests.control_plane.store.outages import NOW, Instance, Wire, chain_is_sound, instance, noted, segments, write
 from tests.servers import empty_database
 
@@ -43,7 +47,7 @@ async def gone(made: Instance, wire: Wire, folder: Path) -> Path:
     return folder / "mirror.db"
 
 
-@pytest.mark.parametrize("how", ["damaged", "deleted"])
+@pytest.mark.parametrize("how", ["damaged", pytest.param("deleted", marks=pytest.mark.soak)])
 async def test_what_was_acknowledged_outlives_the_mirrors_file(wire: Wire, tmp_path: Path, how: str) -> None:
     folder = tmp_path / "one"
     async with instance(wire.url, folder) as one:
@@ -61,6 +65,7 @@ async def test_what_was_acknowledged_outlives_the_mirrors_file(wire: Wire, tmp_p
         assert noted("meanwhile") in found["a"]
         assert await chain_is_sound(again.primary)
         assert await segments(again.store) == found
+        assert "mirror_lost_changes" in again.alert_ids()
         assert not (folder / f"mirror.db{SUFFIX}").exists()
 
 
@@ -92,10 +97,12 @@ async def test_a_copy_that_is_not_needed_is_let_go_of(wire: Wire, tmp_path: Path
     async with instance(wire.url, folder) as again:
         assert set(await segments(again.primary)) == {"a", "b"}
         assert len(await again.primary.audit_page(None, None, None, 10)) == 3
+        assert "mirror_lost_changes" not in again.alert_ids()
         assert not (folder / f"mirror.db{SUFFIX}").exists()
         assert len(list(folder.glob(f"mirror.db{SUFFIX}.damaged-*"))) == (not sound)
 
 
+@pytest.mark.soak
 async def test_another_installations_changes_are_put_aside(wire: Wire, tmp_path: Path, postgres_server: str) -> None:
     folder = tmp_path / "one"
     async with instance(wire.url, folder) as one:
@@ -107,6 +114,19 @@ async def test_another_installations_changes_are_put_aside(wire: Wire, tmp_path:
         async with instance(url, folder) as other:
             assert await segments(other.primary) == {}
         assert list(folder.glob(f"mirror.db{SUFFIX}.aside-*"))
+
+
+async def test_a_file_that_was_put_aside_answers_nothing_until_it_is_filled(tmp_path: Path) -> None:
+    path = tmp_path / "mirror.db"
+    file = MirrorFile(path, lambda path: LocalStore(path, chain=CHAIN), Alerts(), clock=lambda: NOW)
+    await file.open()
+    assert file.answering() is file.store
+    await file.close()
+    path.write_bytes(b"no database at all" * 1000)
+    await file.open()
+    with pytest.raises(AwayError, match="damaged"):
+        file.answering()
+    await file.close()
 
 
 def is_damaged(spare: Spare) -> bool:

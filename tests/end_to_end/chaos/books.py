@@ -12,7 +12,7 @@ import msgspec
 from tests.end_to_end.chaos.client import Write
 
 Ask = Callable[[str], Any]
-"""What GET of a path below the API's prefix answers."""
+"""What GET of a path below the API's prefix answers; None where there is nothing."""
 
 
 class Books(msgspec.Struct):
@@ -35,7 +35,8 @@ def compared(ledger: Sequence[Write], ask: Ask) -> Books:
     for write in ledger:
         by_document[write.document].append(write)
     for document, writes in by_document.items():
-        history = {one["version"]: text_of(one) for one in ask(f"mutations/{document}/versions")["items"]}
+        versions = ask(f"mutations/{document}/versions") or {"items": []}
+        history = {one["version"]: text_of(one) for one in versions["items"]}
         for write in writes:
             what = f"{document} version {write.version}: {write.text!r}"
             if history.get(write.version) == write.text:
@@ -46,9 +47,9 @@ def compared(ledger: Sequence[Write], ask: Ask) -> Books:
                 books.lost.append(f"{what}, found {history.get(write.version)!r}")
         texts = Counter(history.values())
         books.doubled += [f"{document}: {write.text!r}" for write in writes if texts[write.text] > 1]
-        now = ask(f"mutations/{document}")
-        if now["version"] < max(history):
-            books.overtaken.append(f"{document} is at {now['version']}, its history at {max(history)}")
+        now = ask(f"mutations/{document}") or {"version": 0}
+        if now["version"] != max(history, default=0):
+            books.overtaken.append(f"{document} is at {now['version']}, its history at {max(history, default=0)}")
     return books
 
 

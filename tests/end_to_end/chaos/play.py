@@ -146,13 +146,13 @@ class Play:
             "failed": len(client.unread),
             "pages": seen.requests,
             "broken": seen.failed,
-            "longest gap": f"{self._gap():.1f} s",
+            "longest gap": f"{self.gap_so_far():.1f} s",
             "again after": again,
             "audit": "sound" if sound else "UNSOUND",
             "the operator sees": " | ".join(filter(None, [*words, *self._remarks])),
         }
 
-    def _gap(self) -> float:
+    def gap_so_far(self) -> float:
         """The longest time in which no write was acknowledged."""
         at = [one.at for one in self.client.ledger]
         return max((later - before for before, later in pairwise(at)), default=0.0)

@@ -87,7 +87,7 @@ class Stage:
         folder = self.folder / name
         folder.mkdir()
         first = {name: value for name, value in self.plane.environment.items() if name not in OWN}
-        plane = ControlPlane(folder, self.stack.keys, **first, **environment)
+        plane = ControlPlane(folder, self.stack.keys, **{**first, **environment})
         self._more.append(plane)
         return plane
 
@@ -114,12 +114,14 @@ class Stage:
         return Client(self._bearer, lambda: [plane.port for plane in self.planes], {"edition": 1})
 
     def ask(self, path: str, *, method: str = "GET", document: Any = None, plane: ControlPlane | None = None) -> Any:
-        """What an instance answers; fails on anything but 2xx."""
+        """What an instance answers, None for 404; fails on anything but 2xx."""
         line = Line(self._bearer, lambda: [(plane or self.planes[0]).port])
         try:
             status, _, answer = line.ask(method, path, document)
         finally:
             line.close()
+        if status == 404:
+            return None
         assert 200 <= status < 300, f"{method} {path}: {status} {answer!r}"
         return msgspec.json.decode(answer)
 

@@ -25,6 +25,18 @@ REPAIRED = {
     "a constraint removed": "ALTER TABLE layout_mutation.mutation_versions DROP CONSTRAINT mutation_versions_pk",
 }
 """What is put right by the service itself."""
+VERSIONS = "layout_mutation.mutation_versions"
+BY_HAND = (
+    "CREATE FUNCTION public.by_hand() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$",
+    f"CREATE TRIGGER by_hand {{when}} INSERT ON {VERSIONS} FOR EACH ROW EXECUTE FUNCTION public.by_hand()",
+)
+ADDED = {
+    "a trigger added by hand that does no harm": ("AFTER", "PERFORM pg_notify('by_hand', NEW.id); RETURN NEW;"),
+    "a trigger added by hand that raises": ("BEFORE", "RAISE EXCEPTION 'not today';"),
+    "a trigger added by hand that swallows rows": ("BEFORE", "RETURN NULL;"),
+    "a trigger added by hand that rewrites rows": ("BEFORE", "NEW.actor := 'somebody else'; RETURN NEW;"),
+}
+"""What is left to a person, with the statement that takes it away."""
 
 
 @pytest.mark.parametrize("damage", REPAIRED)
@@ -39,6 +51,24 @@ def test_what_is_gone_comes_back(begin: Begin, damage: str) -> None:
         play.taken_back()
         play.sees("database_restored" if "SCHEMA" in damage else "schema_repaired")
         as_on_a_fresh_schema(play)
+
+
+@pytest.mark.parametrize("damage", ADDED)
+def test_what_was_added_is_told(begin: Begin, damage: str) -> None:
+    play = begin(damage)
+    stage, (when, body) = play.stage, ADDED[damage]
+    with play.going_on():
+        stage.sql(*(statement.format(when=when, body=body) for statement in BY_HAND))
+        play.passes(5)
+        stage.ask("health/heal", method="POST")
+        play.ask_doctor()
+        play.sees("schema_drift")
+        [statement] = [
+            one["statement"] for one in stage.health()["databaseSchema"]["items"] if one["kind"] == "trigger_extra"
+        ]
+        stage.sql(statement)
+        play.accepted_again()
+        play.taken_back()
 
 
 def as_on_a_fresh_schema(play: Play) -> None:

@@ -5,16 +5,20 @@ that is killed is the control plane as it runs. Counterparts: `play` judges, `ol
 Never: a change of the migrations for the sake of the test.
 """
 
+import time
+from functools import partial
+
 import pytest
 
 from control_plane.schema import files
 from control_plane.schema.runner import migrate
+from tests.control_plane.plane import headline
 from tests.control_plane.schema.comparer import described
 from tests.end_to_end.chaos.conftest import Begin
 from tests.end_to_end.chaos.older import CHAINED_SINCE, earlier_copy
 from tests.end_to_end.chaos.play import Play
 from tests.end_to_end.chaos.stage import DATABASE, Stage, run
-from tests.end_to_end.stack import until
+from tests.end_to_end.stack import ControlPlane, until
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1200)]
 
@@ -100,3 +104,46 @@ def as_new(stage: Stage, database: str) -> None:
     stage.sql("CREATE DATABASE fresh", database="postgres")
     run(migrate(stage.url_of("fresh")))
     assert run(described(stage.url_of(database))) == run(described(stage.url_of("fresh")))
+
+
+def test_twenty_instances_at_once_on_an_empty_database(begin: Begin) -> None:
+    """Of another installation on the same servers; the client of the first one goes on meanwhile."""
+    play = begin(f"{INSTANCES} instances start at once on an empty database")
+    stage = play.stage
+    with play.going_on():
+        stage.sql("CREATE DATABASE crowded", database="postgres")
+        planes = [
+            stage.another(
+                f"instance-{number:02}",
+                DATABASE_URL=stage.url_of("crowded"),
+                LAYOUT_MUTATION_ENVIRONMENT="crowded",
+                CONTROL_PLANE_DATABASE_CONNECTIONS="2",
+            )
+            for number in range(INSTANCES)
+        ]
+        began = time.monotonic()
+        for plane in planes:
+            plane.spawn()
+        until(lambda: all(plane.events("ready") for plane in planes), BOOT_S_MAX, what="all of them")
+        took = time.monotonic() - began
+        for number, plane in enumerate(planes):
+            plane.wait_until_ready()
+            made = stage.ask("mutations", method="POST", document=headline(id=f"m{number}"), plane=plane)
+            assert made["version"] == 1
+        everyone = {f"m{number}" for number in range(INSTANCES)}
+        for plane in planes:
+            until(partial(knows, stage, plane, everyone), what="the same in all of them")
+        assert len(stage.rows("SELECT FROM layout_mutation.installation", database="crowded")) == 1
+        applied_once = stage.rows("SELECT number FROM layout_mutation.schema_migrations", database="crowded")
+        assert len(applied_once) == len(files.read())
+        assert stage.ask("audit/verify", plane=planes[0])["sound"]
+        for plane in planes:
+            plane.stop()
+        play.remark(
+            f"all {INSTANCES} up after {took:.0f} s, one installation, each migration once, {INSTANCES} of {INSTANCES} writes everywhere"
+        )
+
+
+def knows(stage: Stage, plane: ControlPlane, mutations: set[str]) -> bool:
+    """Whether an instance has these mutations and no others."""
+    return {one["id"] for one in stage.ask("mutations?limit=100", plane=plane)["items"]} == mutations
