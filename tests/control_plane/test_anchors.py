@@ -1,5 +1,6 @@
 """What is known of the audit outside the store, and that a service, and nothing but a restore, is told by it."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -23,7 +24,7 @@ from control_plane.intent import Publication
 from control_plane.store import Installation, StoredAudit
 from control_plane.store.local import LocalStore
 from control_plane.store.local.examining import examine
-from control_plane.store.mirror.standing import Standing, State
+from control_plane.store.mirror.standing import LEVEL, Standing, State
 from control_plane.telemetry import Telemetry
 from tests.control_plane.plane import CHAIN
 
@@ -199,6 +200,27 @@ async def test_a_look_at_a_large_audit_is_at_what_is_new_and_everything_now_and_
     async with opened(path) as store:
         report = await Looking(store, kept, tmp_path).look()
     assert (report.since, [fault.what for fault in report.faults]) == (0, [What.TRUNCATED])
+
+
+async def test_a_look_that_falls_into_an_outage_is_put_off_until_the_database_is_there(
+    path: Path, kept: Configured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standing = Standing(State.MIRROR, 0, catching_up=False, mirror_age_s=0.0)
+    monkeypatch.setattr(audit, "standing_of", lambda _: standing)
+    monkeypatch.setattr(audit, "AGAIN_EVERY_S", 0.001)
+    async with opened(path) as store:
+        looking = Looking(store, kept, tmp_path)
+        await looking.audit.verify_regularly()
+        assert looking.audit.verified is None
+        assert (await looking.audit.verify()).anchors == 0  # who asks gets what the mirror says, compared with nothing
+        assert looking.checkpoints.read() is None
+        again = asyncio.create_task(looking.audit.keep())
+        monkeypatch.setattr(audit, "standing_of", lambda _: LEVEL)
+        async with asyncio.timeout(30):
+            while looking.checkpoints.read() is None:
+                await asyncio.sleep(0.01)
+        again.cancel()
+        await asyncio.wait([again])
 
 
 async def test_who_could_not_be_asked_is_told(path: Path, kept: Configured, tmp_path: Path) -> None:
