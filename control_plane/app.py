@@ -319,8 +319,9 @@ async def _work(services: Services, begin: Beginning) -> None:
         asyncio.create_task(services.conflicts.keep(), name="keep-conflicts"),
         asyncio.create_task(services.schedules.keep(), name="keep-schedules"),
         asyncio.create_task(services.adjustable.keep(), name="keep-settings"),
-        asyncio.create_task(services.audit.keep(), name="keep-audit-verified"),
     ]
+    if settings.audit_verify_every != "off":
+        tasks.append(asyncio.create_task(services.audit.keep(), name="keep-audit-verified"))
     if not isinstance(services.events, NoEvents):  # else they stay where they are
         tasks.append(asyncio.create_task(ingestion.keep(), name="take-events"))
     store = services.store

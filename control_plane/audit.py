@@ -36,6 +36,7 @@ KINDS = frozenset(kind.value for kind in Kind)
 FAULTS_TOLD = 5  # in an alert; the report has more
 SMALL = 20_000  # so many entries are looked at whole each time: it takes a second or two
 WHOLE_EVERY = timedelta(days=7)
+FIRST_AFTER_S = 60.0  # after the start: what was done while no service ran is what no mirror has put back
 AGAIN_EVERY_S = 900.0  # how soon an instance that found faults sees that somebody mended them
 
 log = structlog.get_logger("audit")
@@ -101,8 +102,8 @@ class Audit:
         self._checkpoints = checkpoints
         self._telemetry = telemetry
         self._verifying = asyncio.Lock()
-        self._is_due = False
-        """A look was put off."""
+        self._is_due = True
+        """This process has not looked yet, or a look was put off."""
         self.verified: tuple[datetime, AuditReport] | None = None
         """When the chain was looked at last, by this process, and what was found."""
 
@@ -120,9 +121,11 @@ class Audit:
             await self._look(whole=False)
 
     async def keep(self) -> None:
-        """Until cancelled: look again where this instance found faults, so that its alert ends when they are mended, or put it off."""
+        """Until cancelled: look soon after the start, and again where a look was put off or found faults, so that the alert can end."""
+        pause = FIRST_AFTER_S
         while True:
-            await asyncio.sleep(AGAIN_EVERY_S)
+            await asyncio.sleep(pause)
+            pause = AGAIN_EVERY_S
             try:
                 if self._is_due or self._is_broken():
                     await self.verify_regularly()

@@ -125,7 +125,8 @@ def told(report: AuditReport) -> list[str]:
     lines = [f"{'ok  ' if report.sound else 'FAIL'}  audit: {seen}, {report.faults_total or 'no'} faults"]
     if report.anchors:
         superseded = f", {report.anchors_superseded} of them from before a restore" if report.anchors_superseded else ""
-        lines.append(f"      compared with {report.anchors} heads that are known elsewhere{superseded}")
+        heads = "1 head that is" if report.anchors == 1 else f"{report.anchors} heads that are"
+        lines.append(f"      compared with {heads} known elsewhere{superseded}")
     lines += [f"      not asked: {words}" for words in report.anchors_away]
     if report.given_up:
         lines.append(f"      {report.given_up} entries are sealed with a key that was given up as lost")

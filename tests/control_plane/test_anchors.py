@@ -208,6 +208,7 @@ async def test_a_look_that_falls_into_an_outage_is_put_off_until_the_database_is
     standing = Standing(State.MIRROR, 0, catching_up=False, mirror_age_s=0.0)
     monkeypatch.setattr(audit, "standing_of", lambda _: standing)
     monkeypatch.setattr(audit, "AGAIN_EVERY_S", 0.001)
+    monkeypatch.setattr(audit, "FIRST_AFTER_S", 0.001)
     async with opened(path) as store:
         looking = Looking(store, kept, tmp_path)
         await looking.audit.verify_regularly()

@@ -127,7 +127,7 @@ def test_a_file_that_is_sound(local: Folder) -> None:
     assert said["store"][1].endswith("schema 2 of 2")
     assert "MiB free" in said["disk"][1]
     assert said["audit"][1] == (
-        "4 entries (chained since entry 1), 4 versions, no faults; compared with 1 heads that are known elsewhere; "
+        "4 entries (chained since entry 1), 4 versions, no faults; compared with 1 head that is known elsewhere; "
         "4 versions are from before contents were sealed"
     )
 
@@ -215,7 +215,7 @@ def both(database_url: str, tmp_path: Path, run: CommandLine) -> Folder:
 def test_a_mirror_knows_what_was_cut_off_in_its_database(both: Folder, database_url: str) -> None:
     said = both.says()
     assert (said["mirror"][0], said["mirror"][1].endswith("level with the database")) == (True, True)
-    assert "compared with 1 heads that are known elsewhere" in said["audit"][1]
+    assert "compared with 1 head that is known elsewhere" in said["audit"][1]
     without = Asked({name: value for name, value in both.here.items() if "KEY" not in name})
     assert "not looked at" in audit(without, [Check("database", True, "")])[0].detail
     cut = CUT.format("layout_mutation.", "segment_versions", "segments")
