@@ -19,6 +19,8 @@ from control_plane.auditing.report import Known
 from control_plane.backups import backups
 from control_plane.backups.backups import make
 from control_plane.backups.configured import Configured, kept_by
+from control_plane.backups.lines import PlaceError
+from control_plane.backups.places import Bucket, Found, named
 from control_plane.backups.restoring import into_store
 from control_plane.intent import Publication
 from control_plane.store import Installation, StoredAudit
@@ -86,6 +88,33 @@ async def test_a_backup_s_name_knows_the_head_of_the_audit(path: Path, kept: Con
     kept.folder.path.rename(tmp_path / "elsewhere")
     kept.folder.path.touch()  # no folder
     assert await anchors.of_backups(kept, OURS.id) == Known()
+
+
+class Elsewhere(Bucket):
+    """A bucket that can be listed, or can't."""
+
+    names: tuple[str, ...] | None = None
+
+    async def found(self) -> list[Found]:
+        if self.names is None:
+            raise PlaceError("s3://b/p can't be used")
+        return [found for name in self.names if (found := named(name, 1)) is not None]
+
+
+async def test_backups_far_away_are_asked_by_their_names_alone(path: Path, kept: Configured) -> None:
+    bucket = Elsewhere("s3://b/p")
+    both = msgspec.structs.replace(kept, remote=bucket)
+    async with opened(path) as store:
+        backup = await make(store, kept, occasion="by_hand", at=NOW)
+    known = await anchors.of_backups(both, OURS.id)
+    assert (len(known.anchors), known.away) == (1, ("backups: s3://b/p can't be used",))
+    encrypted = backup.name.replace("-5-", "-7-") + ".age"
+    bucket.names = (backup.name, encrypted)
+    known = await anchors.of_backups(both, OURS.id)
+    assert [(one.where, one.number) for one in known.anchors] == [
+        (f"the backup {backup.name}", 5),
+        (f"the backup {encrypted}", 7),
+    ]
 
 
 async def test_what_is_provisional_is_no_anchor(path: Path, kept: Configured, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +224,8 @@ async def test_a_look_at_a_large_audit_is_at_what_is_new_and_everything_now_and_
         looking.checkpoints.write(msgspec.structs.replace(last, installation="another"))
         assert (await looking.look()).since == 0
         await add(store)
-        await looking.look()
+        looking.alerts.report(AUDIT_CHAIN_BROKEN, Severity.CRITICAL, "s", "a")
+        assert (await looking.look()).since == 0, "where faults were found, only everything can be sound again"
     cut(path)
     async with opened(path) as store:
         report = await Looking(store, kept, tmp_path).look()
