@@ -11,21 +11,34 @@ from msgspec import Struct
 
 from control_plane.admin import addresses
 from control_plane.alerts import Alert, Severity
+from control_plane.tokens import Permission
 
 TONES = {Severity.CRITICAL: "bad", Severity.WARNING: "warn", Severity.INFO: "test"}
 WORDS = {Severity.CRITICAL: "act now", Severity.WARNING: "look today", Severity.INFO: "for you to know"}
 
+
+class Leads(Struct, frozen=True):
+    """Where a person acts on a condition, what the link there says, and what it takes to open it."""
+
+    address: str
+    words: str
+    needs: Permission
+
+
+_BACKUPS = Leads(addresses.BACKUPS, "Backups", Permission.ADMINISTER)
+_HISTORY = Leads(addresses.HISTORY, "The history, and what was found", Permission.READ)
 PAGES = {
-    "conflicts_open": (addresses.CONFLICTS, "Look at both sides, and choose"),
-    "histories_parted": (addresses.CONFLICTS, "Conflicts that came of it"),
-    "audit_chain_broken": (addresses.HISTORY, "The history, and what was found"),
-    "backup_failed": (addresses.BACKUPS, "Backups"),
-    "backup_old": (addresses.BACKUPS, "Backups"),
-    "backup_unverified": (addresses.BACKUPS, "Backups"),
-    "backup_remote_away": (addresses.BACKUPS, "Backups"),
-    "schema_drift": (addresses.SCHEMA, "The schema, and what differs"),
+    "conflicts_open": Leads(addresses.CONFLICTS, "Look at both sides, and choose", Permission.READ),
+    "histories_parted": Leads(addresses.CONFLICTS, "Conflicts that came of it", Permission.READ),
+    "audit_chain_broken": _HISTORY,
+    "audit_anchors_away": _HISTORY,
+    "backup_failed": _BACKUPS,
+    "backup_old": _BACKUPS,
+    "backup_unverified": _BACKUPS,
+    "backup_remote_away": _BACKUPS,
+    "schema_drift": Leads(addresses.SCHEMA, "The schema, and what differs", Permission.PUBLISH),
 }
-"""Where a person acts on a condition, and what the link there says."""
+"""By the words of alerts; the others take something else than a page here."""
 
 
 class Shown(Struct, frozen=True):
@@ -43,8 +56,8 @@ class Shown(Struct, frozen=True):
         return TONES[self.alert.severity]
 
     @property
-    def page(self) -> tuple[str, str] | None:
-        """Address and words of the page where a person acts on it; None where it takes something else."""
+    def page(self) -> Leads | None:
+        """The page where a person acts on it; None where it takes something else."""
         return PAGES.get(self.alert.id)
 
     @property

@@ -1,13 +1,14 @@
 """Open alerts at the top of every page, each condition once."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 from aiohttp import web
 from yarl import URL
 
-from control_plane.admin.addresses import ALERTS, PREFIX, TOGGLES
-from control_plane.admin.banner import shown
+from control_plane.admin.addresses import ALERTS, BACKUPS, CONFLICTS, PREFIX, TOGGLES
+from control_plane.admin.banner import PAGES, shown
 from control_plane.alerts import Alert, Alerts, Severity
 from control_plane.services import SERVICES, Services
 from tests.control_plane.admin.person import Person
@@ -38,6 +39,21 @@ def test_it_is_known_where_somebody_knows_of_all_of_it() -> None:
     known = msgspec.structs.replace(alert("a", AT), acknowledged_at=AT)
     assert [one.known for one in shown([known])] == [True]
     assert [one.known for one in shown([known, alert("b", AT)])] == [False]
+
+
+def test_a_page_is_named_for_alerts_that_there_are() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in Path("control_plane").rglob("*.py")]
+    assert [word for word in PAGES if sum(f'"{word}"' in source for source in sources) < 2] == []
+
+
+async def test_an_alert_leads_where_whoever_looks_may_go(viewer: Person, admin: Person, services: Services) -> None:
+    services.alerts.report("backup_old", Severity.WARNING, "Old.", "Make one.")
+    services.alerts.report("conflicts_open", Severity.WARNING, "Conflicts.", "Settle them.")
+    leads = {person: await person.open() for person in (viewer, admin)}
+    for person, there in ((viewer, False), (admin, True)):
+        page = leads[person]
+        assert page.tree.css_first(f'.banner a[href="{CONFLICTS}"]') is not None
+        assert (page.tree.css_first(f'.banner a[href="{BACKUPS}"]') is not None) is there
 
 
 def report(alerts: Alerts) -> None:
