@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UnusableError("FILE goes with `backup verify` only")
     if arguments.what == LIST:
         return answered(lambda: _list(kept, as_json=arguments.json))
-    url = default_store("DATABASE_URL", None, environ)
+    url = default_store("DATABASE_URL", None, environ, arguments.data_dir)
     if arguments.what == VERIFY:
         return answered(lambda: _verify(kept, arguments.file or LATEST, url, environ, as_json=arguments.json))
     return answered(lambda: _make(kept, url, environ, as_json=arguments.json))

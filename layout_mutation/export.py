@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the file. The exit code of the contract."""
     environ = read_environment(arguments.data_dir)
-    source = default_store("--from", arguments.source, environ)
+    source = default_store("--from", arguments.source, environ, arguments.data_dir)
     at = now()
     path = arguments.to or Path(f"layout-mutation-{at:%Y%m%dT%H%M%SZ}.jsonl.zst")
     try:

@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Import or compare. The exit code of the contract."""
     environ = read_environment(arguments.data_dir)
-    target = default_store("--into", arguments.target, environ)
+    target = default_store("--into", arguments.target, environ, arguments.data_dir)
     if _is_json(arguments.file):
         raise UnusableError(f"{arguments.file}: a rules file goes to POST /api/layout-mutation/import")
     work = _compare if arguments.check else _import

@@ -13,10 +13,9 @@ import msgspec
 from control_plane.backups.backups import given_file, make
 from control_plane.backups.configured import Configured
 from control_plane.backups.restoring import NotEmptyError, Restored, into_database, into_store, replacing
-from control_plane.moving.places import is_path, place_of
+from control_plane.moving.places import is_path, opened, place_of
 from control_plane.schema import address
 from control_plane.schema.runner import plan
-from control_plane.store.local import LocalStore
 from control_plane.store.postgres import PostgresStore
 from layout_mutation.environment import add_data_dir, read_environment, require
 from layout_mutation.inputs import UnusableError
@@ -49,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Restore. The exit code of the contract."""
     environ = read_environment(arguments.data_dir)
-    target = default_store("--into", arguments.target, environ)
+    target = default_store("--into", arguments.target, environ, arguments.data_dir)
     require(environ, "CONTROL_PLANE_SIGNING_KEY")  # the audit goes on, sealed with the installation's key
     kept = kept_of(environ, arguments.data_dir)
     if arguments.replace and is_path(target):
@@ -60,7 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
             try:
                 restored = await _restore(file, kept, target, environ, replace=arguments.replace)
             except NotEmptyError as error:
-                print(f"error: {error}; --replace backs it up and replaces it", file=sys.stderr)
+                more = "move the file aside first" if is_path(target) else "--replace backs it up and replaces it"
+                print(f"error: {error}; {more}", file=sys.stderr)
                 return 1
         return 1 if restored is None else _told(restored, target, as_json=arguments.json)
 
@@ -72,12 +72,8 @@ async def _restore(
 ) -> Restored | None:
     chain = chain_of(environ)
     if is_path(target):
-        store = LocalStore(Path(target), chain=chain)
-        try:
-            await store.open()
+        async with opened(target, chain, to_write=True) as store:
             return await into_store(file, kept.keys, store, chain, now())
-        finally:
-            await store.close()
     if not replace:
         return await into_database(file, kept.keys, target, chain, now())
     if not _confirmed(address.parse(target).database):

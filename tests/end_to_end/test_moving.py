@@ -17,14 +17,16 @@ from tests.end_to_end.operated import shell
 
 DOCUMENT = ROOT / "docs" / "moving.md"
 TEXT = DOCUMENT.read_text("utf-8")
-BLOCK = re.compile(r"(?ms)^```sh moving\n(.*?)^```$")
+BLOCK = re.compile(r"(?ms)^```sh (moving|slowly)\n(.*?)^```$")
+"""`slowly` are those that start two services: for `--soak`."""
 CHAPTER = re.compile(r"(?m)^##+ (.+)$")
 
 
 def blocks() -> Iterator[object]:
     for match in BLOCK.finditer(TEXT):
         heading = CHAPTER.findall(TEXT, 0, match.start())[-1]
-        yield pytest.param(match[1], id=heading.lower().replace(" ", "-"))
+        marks = [pytest.mark.soak] if match[1] == "slowly" else []
+        yield pytest.param(match[2], id=heading.lower().replace(" ", "-"), marks=marks)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +77,7 @@ def test_every_chapter_that_is_required_has_commands() -> None:
 
 def test_every_block_is_typed() -> None:
     opened = re.findall(r"(?m)^```(.*)$", TEXT)
-    assert set(opened[::2]) == {"sh moving"}
+    assert set(opened[::2]) == {"sh moving", "sh slowly"}
     assert set(opened[1::2]) == {""}
 
 

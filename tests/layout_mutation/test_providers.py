@@ -56,9 +56,9 @@ def narrow(database: str) -> Iterator[str]:
         wait_for(execute(database, drop))
 
 
-@pytest.fixture(params=["pooler", "narrow"])
+@pytest.fixture(params=[pytest.param("pooler", marks=pytest.mark.soak), "narrow"])
 def url(request: pytest.FixtureRequest, postgres_server: str) -> Iterator[str]:
-    """An empty database by way of PgBouncer in transaction mode, which nothing in the address tells of."""
+    """An empty database by way of PgBouncer in transaction mode, which nothing in the address tells of; also as a role that may do little."""
     with ExitStack() as stack:
         direct = stack.enter_context(empty_database(postgres_server))
         if request.param == "narrow":

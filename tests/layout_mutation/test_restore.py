@@ -43,6 +43,22 @@ def test_a_file_takes_a_small_installations_store_too(run: CommandLine, here: di
     assert "is not in it" in restored.text
 
 
+@pytest.mark.parametrize("kind", ["local", "chroma"])
+def test_a_small_installation_is_filled_where_its_store_is(
+    run: CommandLine, here: dict[str, str], kind: str, tmp_path: Path
+) -> None:
+    small = here | {"CONTROL_PLANE_STORE": kind, "CONTROL_PLANE_BACKUP_DIR": str(tmp_path / "data" / "backups")}
+    there = small | {"CONTROL_PLANE_DATA_DIR": str(tmp_path / "small")}
+    restored = run("restore", "latest", environment=there)
+    assert (restored.code, restored.err) == (0, "")
+    assert (tmp_path / "small" / "store.sqlite3").is_file()
+    again = run("restore", "latest", environment=there)
+    assert again.is_one_error(1)
+    assert "move the file aside first" in again.err
+    assert run("backup", environment=there).code == 0
+    assert run("backup", "verify", environment=there).code == 0
+
+
 def test_data_is_replaced_by_who_types_its_name(run: CommandLine, here: dict[str, str], database_url: str) -> None:
     name = database_url.rpartition("/")[2]
     refused = run("restore", "latest", "--replace", environment=here, stdin=b"yes\n")

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from control_plane.alerts import Alerts
+from control_plane.auditing.check import verify
 from control_plane.backups import peers
 from control_plane.backups.configured import kept_by
 from control_plane.backups.encryption import Keys
@@ -163,16 +164,7 @@ async def test_only_what_is_ours_and_whole_is_taken(
 ) -> None:
     alerts, whole = Alerts(), await backup(filled, tmp_path)
     async with peer_that(file_of(whole[: len(whole) - cut])) as peer:
-        rescue = Rescue(
-            kept_by({}, tmp_path / "none"),
-            Exchange("redis://127.0.0.1:9", RedisKeys("none")),
-            Signer("A" * 43 + "="),
-            chain,
-            alerts,
-            clock=now,
-            peers=(peer,),
-            known=lambda: known,
-        )
+        rescue = rescue_of(tmp_path / "none", alerts, chain, peer, known)
         source = await rescue.peer()
     said = {alert.id: alert.detail for alert in alerts.open()}
     if problem:
@@ -184,3 +176,35 @@ async def test_only_what_is_ours_and_whole_is_taken(
         assert len([record async for record in source.records()]) > 15
         assert said.keys() == {RESTORED}
     rescue.close()
+
+
+async def test_an_empty_store_is_filled_from_what_is_nearest(tmp_path: Path) -> None:
+    whole = await backup(fill, tmp_path)
+    folder = tmp_path / "here" / "backups"
+    folder.mkdir(parents=True)
+    (folder / f"layout-mutation-20300101T000000Z-{WHOSE.id[:8]}-7.backup").write_bytes(whole)
+    said = []
+    async with peer_that(file_of(whole)) as peer:
+        for number, place in enumerate(("here", "nowhere")):
+            store = LocalStore(tmp_path / str(number), chain=CHAIN)
+            await store.open()
+            rescue = rescue_of(tmp_path / place, Alerts(), CHAIN, peer)
+            said += [await rescue.fill(store), await rescue.fill(store)]
+            position = await store.position()
+            assert position.installation == msgspec.structs.replace(WHOSE, epoch=WHOSE.epoch + 1)
+            assert (await verify(store, CHAIN)).sound
+            await store.close()
+    assert [name[:20] for name in said] == ["the backup layout-mu", "", "the backup of the pe", ""]
+
+
+def rescue_of(data_dir: Path, alerts: Alerts, chain: Chain, peer: Peer, known: str = "") -> Rescue:
+    return Rescue(
+        kept_by({}, data_dir),
+        Exchange("redis://127.0.0.1:9", RedisKeys("none")),
+        Signer("A" * 43 + "="),
+        chain,
+        alerts,
+        clock=now,
+        peers=(peer,),
+        known=lambda: known,
+    )
