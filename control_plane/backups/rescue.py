@@ -126,15 +126,18 @@ class Rescue:
             self._fetched = None
 
     async def backup(self) -> Source | None:
-        """The newest backup that can be used, read to its end; None where there is none, or they are of several installations."""
+        """The newest backup that can be used, read to its end; None where there is none, or it is not certain which are ours."""
         try:
             backups, problem = await listed(self._kept)
         except BackupError as error:
             backups, problem = [], str(error)
-        whose = {one.installation for one in backups} - {"unknown"}
-        if len(whose) > 1:
-            detail = f"There are backups of {', '.join(sorted(whose))}."
-            self._impossible("The database is empty, and there are backups of several installations.", detail)
+        whose, known = {one.installation for one in backups} - {"unknown"}, self._known()[:8]
+        if known in whose:
+            backups = [one for one in backups if one.installation == known]
+        elif whose and (known or len(whose) > 1):
+            detail = f"There are backups of {', '.join(sorted(whose))}" + (f"; this is {known}." if known else ".")
+            summary = "backups of another installation" if known else "backups of several installations"
+            self._impossible(f"The database is empty, and there are {summary}.", detail)
             return None
         problems = [problem] if problem else []
         for one in backups[:TRIED_MAX]:

@@ -29,7 +29,7 @@ async def throwaway_database(url: str, *, pooled: bool | None = None) -> AsyncIt
     """The URL of an empty database on the server of `url`, dropped at the end.
 
     Raises:
-        SchemaError: the role may not create one.
+        SchemaError: the role may not create one, or a pooler in between knows no other databases than the one of `url`.
         StoreError: the server can't be reached.
     """
     address = parse(url, pooled=pooled)
@@ -41,12 +41,23 @@ async def throwaway_database(url: str, *, pooled: bool | None = None) -> AsyncIt
     except asyncpg.PostgresError as error:
         raise StoreError(f"PostgreSQL: {trouble.described(error)}") from error
     try:
+        await _check_way(address.other_database(name))
         yield urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
     finally:
         try:
             await _execute(address, f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE)")
         except asyncpg.PostgresError as error:
             raise StoreError(f"the database {name} is left over; drop it: {trouble.described(error)}") from error
+
+
+async def _check_way(address: Address) -> None:
+    try:
+        async with connected(address):
+            return
+    except (StoreError, asyncpg.PostgresError) as error:
+        raise SchemaError(
+            f"a database beside {address.database} can be made, but not reached by this address: {error}"
+        ) from None
 
 
 async def put_aside(url: str, *, pooled: bool | None = None) -> None:

@@ -221,14 +221,14 @@ def started_postgres(folder: Path, postgres: Path, port: int, *, settings: Seque
 
 
 @contextmanager
-def running_pgbouncer(folder: Path, url: str, more: str = "") -> Iterator[str]:
-    """A PgBouncer in transaction mode in front of a server, and the server's URL by way of it. `more`: settings."""
+def running_pgbouncer(folder: Path, url: str, more: str = "", databases: str = "*") -> Iterator[str]:
+    """A PgBouncer in transaction mode in front of a server, and the server's URL by way of it. `more`: settings; `databases`: what it knows."""
     program, account = debian_program("pgbouncer", "pgbouncer"), server_account()
     parts, port = urlsplit(url), free_port()
     users, configuration = folder / "users", folder / "pgbouncer.ini"
     users.write_text(f'"{parts.username}" "{parts.password}"\n')
     configuration.write_text(
-        f"[databases]\n* = host={parts.hostname} port={parts.port}\n[pgbouncer]\nlisten_addr = {LOOPBACK}\n"
+        f"[databases]\n{databases} = host={parts.hostname} port={parts.port}\n[pgbouncer]\nlisten_addr = {LOOPBACK}\n"
         f"listen_port = {port}\nauth_type = plain\nauth_file = {users}\npool_mode = transaction\n"
         f"default_pool_size = 3\nunix_socket_dir =\n{more}"
     )

@@ -30,6 +30,12 @@ FOREIGN = "foreign_database"
 SPARED = "mirror_lost_changes"
 RESTORED, SET_BACK, PARTED = "database_restored", "database_set_back", "histories_parted"
 
+FROM_THE_MIRROR = (
+    "Nothing that was acknowledged is lost. Find out who emptied, replaced or set back the database; whoever restored a backup on "
+    "purpose, to undo something, rolls back the documents in question instead."
+)
+WITHOUT_A_MIRROR = "What is newer than that is lost. Find out who emptied the database, and what became of the mirrors."
+
 log = structlog.get_logger("mirror")
 
 
@@ -188,7 +194,7 @@ class Recovery:
             source = await ask()
             if source is not None:
                 await self._primary.load(source.records(), _next_epoch(source.installation), onto=facts.theirs)
-                await self._tell_restored(source.name, "The database and its mirror were empty.")
+                await self._tell_restored(source.name, "The database and its mirror were empty.", WITHOUT_A_MIRROR)
                 return
         known = facts.base.installation
         await self._primary.found(self._new_installation() if known is None else _next_epoch(known))
@@ -215,10 +221,11 @@ class Recovery:
         await _settle(mirror, await mirror.outbox())
         log.warning("database_brought_forward", records=count, epoch=named.epoch)
         state = "was empty" if behind is None else "had been set back to an earlier state"
-        await self._tell_restored("the mirror of this instance", f"The database {state}.", behind is not None)
+        word = RESTORED if behind is None else SET_BACK
+        await self._tell_restored("the mirror of this instance", f"The database {state}.", FROM_THE_MIRROR, word)
         await mirror.load(self._primary.records(await mirror.position()))
 
-    async def _tell_restored(self, source: str, found: str, set_back: bool = False) -> None:
+    async def _tell_restored(self, source: str, found: str, advice: str, word: str = RESTORED) -> None:
         async with self._primary.transaction() as transaction:
             position = await transaction.position()
             known = position.installation
@@ -232,11 +239,10 @@ class Recovery:
                 )
             )
         self._alerts.report(
-            SET_BACK if set_back else RESTORED,
+            word,
             Severity.WARNING,
-            f"{found} It was brought up to date from {source}.",
-            "Nothing that was acknowledged is lost. Find out who emptied, replaced or set back the database; whoever "
-            "restored a backup on purpose, to undo something, rolls back the documents in question instead.",
+            f"{found} It was brought up to date from {source}."[:300],
+            advice,
             f"Now at audit entry {position.audit_number + 1}, table {position.table_version}, "
             f"epoch {0 if known is None else known.epoch}.",
         )

@@ -16,7 +16,7 @@ from control_plane.backups.configured import kept_by
 from control_plane.backups.encryption import Keys
 from control_plane.backups.lines import BackupError
 from control_plane.backups.peers import Peer, fetch
-from control_plane.backups.rescue import NO_PEER, RESTORED, Rescue
+from control_plane.backups.rescue import IMPOSSIBLE, NO_PEER, RESTORED, Rescue
 from control_plane.exchange import Exchange
 from control_plane.moving.exports import write
 from control_plane.settings import ControlPlaneSettings
@@ -195,6 +195,25 @@ async def test_an_empty_store_is_filled_from_what_is_nearest(tmp_path: Path) -> 
             assert (await verify(store, CHAIN)).sound
             await store.close()
     assert [name[:20] for name in said] == ["the backup layout-mu", "", "the backup of the pe", ""]
+
+
+async def test_of_several_installations_backups_those_of_the_one_that_ran_here_are_ours(tmp_path: Path) -> None:
+    whole = await backup(fill, tmp_path)
+    folder = tmp_path / "here" / "backups"
+    folder.mkdir(parents=True)
+    for whose in (WHOSE.id[:8], "aaaaaaaa"):
+        (folder / f"layout-mutation-20300101T000000Z-{whose}-7.backup").write_bytes(whole)
+    peer = Peer("none", "http://127.0.0.1:9", "token")
+    found = {}
+    for known in ("", WHOSE.id, "cccccccc-0000-4000-8000-000000000001"):
+        alerts = Alerts()
+        source = await rescue_of(tmp_path / "here", alerts, CHAIN, peer, known).backup()
+        found[known[:8]] = (source is not None, {alert.id for alert in alerts.open()})
+    assert found == {
+        "": (False, {IMPOSSIBLE}),
+        WHOSE.id[:8]: (True, {RESTORED}),
+        "cccccccc": (False, {IMPOSSIBLE}),
+    }
 
 
 def rescue_of(data_dir: Path, alerts: Alerts, chain: Chain, peer: Peer, known: str = "") -> Rescue:

@@ -109,6 +109,7 @@ async def test_backups_of_two_installations_are_left_to_a_person(
         assert "several installations" in told(plane)[IMPOSSIBLE]
     (folder / "layout-mutation-20300101T000000Z-bbbbbbbb-7.backup").unlink()
     without_mirror(tmp_path / "data")
+    (tmp_path / "data" / "store.json").unlink()  # which knows whose the backups should be
     async with running(elsewhere(settings, empty_url, tmp_path / "data")) as plane:
         assert "torn" in told(plane)[IMPOSSIBLE]
 

@@ -235,7 +235,8 @@ async def test_nothing_known_anywhere_begins_or_is_restored_from_the_first_sourc
             assert set(await segments(new.primary)) == {"a"}
             found = (await new.primary.position()).installation
             assert found == msgspec.structs.replace(known, epoch=2)
-            assert "database_restored" in new.alert_ids()
+            [told] = [alert for alert in new.alerts.open() if alert.id == "database_restored"]
+            assert told.advice.startswith("What is newer than that is lost.")
             assert set(await segments(await mirror_of(new))) == {"a"}
 
 
