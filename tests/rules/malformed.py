@@ -15,6 +15,8 @@ Case = tuple[str, Callable[[], bytes], str, str]
 """Name, the file, the path, a part of the problem."""
 
 MILLION = 1_000_000
+MANY = 200_000
+"""Twice what the longest list may have."""
 LONG = "x" * 10_000_000
 AT = "$.mutations[0]"
 
@@ -339,12 +341,12 @@ LONG_TEXTS: list[Case] = [
 ]
 
 
-def _million(before: str, entry: str, after: str) -> Callable[[], bytes]:
-    """A file with a list or an object of a million entries; `#` in one is its number."""
+def _many(before: str, entry: str, after: str) -> Callable[[], bytes]:
+    """A file with a list or an object with far more entries than any may have; `#` in one is its number."""
     parts = entry.split("#")
 
     def made() -> bytes:
-        return (before + ",".join(str(number).join(parts) for number in range(MILLION)) + after).encode()
+        return (before + ",".join(str(number).join(parts) for number in range(MANY)) + after).encode()
 
     return made
 
@@ -354,78 +356,78 @@ _VARIANT = (
     '{"mutations": [{"id": "m", "mutationType": "variant", "mutationPayload": {"experimentId": "e", "variations": {'
 )
 LONG_LISTS: list[Case] = [
-    ("a million mutations", _million('{"mutations": [', "{}", "]}"), f"{AT}", "missing required field `mutationType`"),
-    ("a million modules", _million('{"modules": [', '{"id":"m#"}', "]}"), "$.modules", "length <= 100000"),
+    ("too many mutations", _many('{"mutations": [', "{}", "]}"), f"{AT}", "missing required field `mutationType`"),
+    ("too many modules", _many('{"modules": [', '{"id":"m#"}', "]}"), "$.modules", "length <= 100000"),
     (
-        "a million segments",
-        _million('{"segments": [', '{"id":"#","conditions":{}}', "]}"),
+        "too many segments",
+        _many('{"segments": [', '{"id":"#","conditions":{}}', "]}"),
         "$.segments",
         "length <= 100000",
     ),
     (
-        "a million groups",
-        _million('{"savedGroups": [', '{"id":"#","members":[]}', "]}"),
+        "too many groups",
+        _many('{"savedGroups": [', '{"id":"#","members":[]}', "]}"),
         "$.savedGroups",
         "length <= 100000",
     ),
     (
-        "a million toggles",
-        _million('{"toggles": [', '{"id":"#","moduleId":"m"}', "]}"),
+        "too many toggles",
+        _many('{"toggles": [', '{"id":"#","moduleId":"m"}', "]}"),
         "$.toggles",
         "length <= 100000",
     ),
     (
-        "a million experiments",
-        _million('{"experiments": [', "{}", "]}"),
+        "too many experiments",
+        _many('{"experiments": [', "{}", "]}"),
         "$.experiments[0]",
         "missing required field `id`",
     ),
     (
-        "a million members",
-        _million('{"savedGroups": [{"id": "g", "members": [', "#", "]}]}"),
+        "too many members",
+        _many('{"savedGroups": [{"id": "g", "members": [', "#", "]}]}"),
         "$.savedGroups[0].members",
         "length <= 100000",
     ),
     (
-        "a million values",
-        _million('{"segments": [{"id": "s", "conditions": {"a": {"$in": [', "#", "]}}}]}"),
+        "too many values",
+        _many('{"segments": [{"id": "s", "conditions": {"a": {"$in": [', "#", "]}}}]}"),
         "$.segments[0].conditions",
         "more than 10,000 values",
     ),
     (
-        "a million conditions",
-        _million('{"segments": [{"id": "s", "conditions": {', '"a#":1', "}}]}"),
+        "too many conditions",
+        _many('{"segments": [{"id": "s", "conditions": {', '"a#":1', "}}]}"),
         "$.segments[0].conditions",
         "more than 10,000 values",
     ),
-    ("a million operations", _million(_SET, "{}", "]}}]}"), _OPERATION, "missing required field `verb`"),
+    ("too many operations", _many(_SET, "{}", "]}}]}"), _OPERATION, "missing required field `verb`"),
     (
-        "a million variations",
-        _million(_VARIANT, '"v#":{}', "}}}]}"),
+        "too many variations",
+        _many(_VARIANT, '"v#":{}', "}}}]}"),
         f"{AT}.mutationPayload.variations",
         "length <= 50",
     ),
     (
-        "a million, one of them bad",
-        _million(_VARIANT, '"v#":#', "}}}]}"),
+        "too many, one of them bad",
+        _many(_VARIANT, '"v#":#', "}}}]}"),
         f"{AT}.mutationPayload.variations",
         "length <= 50",
     ),
     (
-        "a million steps",
-        _million('{"attributes": [{"id": "a", "kind": "journey", "steps": [', '{"id":"#","pageSlug":"/"}', "]}]}"),
+        "too many steps",
+        _many('{"attributes": [{"id": "a", "kind": "journey", "steps": [', '{"id":"#","pageSlug":"/"}', "]}]}"),
         "$.attributes[0].steps",
         "length <= 20",
     ),
     (
-        "a million days",
-        _million('{"mutations": [{"id": "m", "mutationType": "set", "schedule": {"daysOfWeek": [', '"mon"', "]}}]}"),
+        "too many days",
+        _many('{"mutations": [{"id": "m", "mutationType": "set", "schedule": {"daysOfWeek": [', '"mon"', "]}}]}"),
         f"{AT}.schedule.daysOfWeek",
         "length <= 7",
     ),
     (
-        "a million words",
-        _million(
+        "too many words",
+        _many(
             '{"mutations": [{"id": "m", "mutationType": "set", "trigger": {"on": "device", "devices": [',
             '"tv"',
             "]}}]}",

@@ -24,12 +24,18 @@ KINDS = (*postgres_kinds.KINDS, "local", "chroma")
 EMPTY = """
 DO $$
 DECLARE
-    names text[] := ARRAY(SELECT format('layout_mutation.%I', tablename) FROM pg_tables
-        WHERE schemaname = 'layout_mutation' AND tablename <> 'schema_migrations');
     name text;
+    names text[] := '{}';
+    filled boolean;
 BEGIN
+    FOR name IN SELECT format('layout_mutation.%I', tablename) FROM pg_tables
+        WHERE schemaname = 'layout_mutation' AND tablename <> 'schema_migrations'
+    LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s)', name) INTO filled;
+        IF filled THEN names := names || name; END IF;
+    END LOOP;
     FOREACH name IN ARRAY names LOOP EXECUTE format('ALTER TABLE %s DISABLE TRIGGER USER', name); END LOOP;
-    EXECUTE 'TRUNCATE ' || array_to_string(names, ', ');
+    EXECUTE 'TRUNCATE ' || array_to_string(names, ', ') || ' CASCADE';
     FOREACH name IN ARRAY names LOOP EXECUTE format('ALTER TABLE %s ENABLE TRIGGER USER', name); END LOOP;
     INSERT INTO layout_mutation.ledger DEFAULT VALUES;
     PERFORM setval('layout_mutation.changes', 1, false);
