@@ -30,11 +30,11 @@ from rules.html.proof import Carried
 from rules.html.reach import needs_proof
 from rules.html.script_policy import Verdict, script_nonce, verdict
 from rules.html.slots import prepared
-from rules.html.watch import EVERYBODYS, NOBODYS, Watch
 from rules.html.workspace import Workspace
 from rules.model import Content, Delivery, Operation, Target
 from rules.operations import targets_of
 from rules.reasons import Reason
+from rules.watch import EVERYBODYS, NOBODYS, Watch
 
 _ASKED_MAX = 20
 """Groups of higher precedence that are asked, one by one, whether it is they that shadow an operation."""

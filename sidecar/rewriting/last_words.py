@@ -17,7 +17,7 @@ from zlib import crc32
 import msgspec
 from msgspec import Struct
 
-from rules.html.watch import EVERYBODYS
+from rules.watch import EVERYBODYS
 from sidecar.rewriting.quarantine import DecisionKey, Digest, MutationId, Path
 
 PLACE_BYTES = 8 * 1024

@@ -19,8 +19,8 @@ from rules import limits
 from rules.decision import Group
 from rules.html import PassedThrough, Rewritten, apply_groups
 from rules.html.lessons import gaps_between, learn
-from rules.html.watch import Watch
 from rules.reasons import Reason
+from rules.watch import Watch
 from sidecar.rewriting.child import COMMAND
 from sidecar.rewriting.guard import Guard
 from sidecar.rewriting.inquiry import INTERVAL_S, Inquiry

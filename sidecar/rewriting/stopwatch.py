@@ -10,7 +10,7 @@ Never: a mutation charged for the parsing of the page, or for a proof, which all
 import time
 from collections.abc import Callable
 
-from rules.html.watch import EVERYBODYS, NOBODYS
+from rules.watch import EVERYBODYS, NOBODYS
 
 PAGE_BYTES = 128 * 1024
 """The bound on one mutation is for a page of up to so many bytes; a larger one may take that much longer."""

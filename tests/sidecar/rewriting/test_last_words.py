@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from rules.html.watch import EVERYBODYS, NOBODYS
+from rules.watch import EVERYBODYS, NOBODYS
 from sidecar.rewriting.last_words import MUTATIONS_MAX, PLACE_BYTES, LastWords, UnderWay, named
 
 PAGE = UnderWay("a" * 32, "b" * 32, "shop.example/offers", "d1", 7, (("one", 1), ("two", 5)))

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from rules.decision import Group
 from rules.html import apply_groups
-from rules.html.watch import EVERYBODYS, NOBODYS
 from rules.model import decode_operations
+from rules.watch import EVERYBODYS, NOBODYS
 from sidecar.rewriting.stopwatch import PAGE_BYTES, Stopwatch
 from tests.sidecar.opened import HEADLINE, PAGE
 

@@ -1,6 +1,6 @@
 """Whose work is being done while a page is rewritten, for those who measure it or fear for it.
 
-Counterpart: `rewrite.py` says it; `sidecar.rewriting` listens. Never: a clock; who wants one brings it.
+Counterpart: `rules.html.rewrite` says it; `sidecar.rewriting` listens. Never: a clock; who wants one brings it.
 """
 
 from collections.abc import Callable
