@@ -145,7 +145,9 @@ class Application:
     def arrivals(self, listening: socket.socket, descriptors: int) -> Arrivals:
         """What takes connections from this socket, in a process that may open so many descriptors."""
         bound = connections_bound(self._settings.connections_max, descriptors)
-        arrivals = Arrivals(listening, self.server, connections_max=bound, telemetry=self.telemetry)
+        arrivals = Arrivals(
+            listening, self.server, connections_max=bound, telemetry=self.telemetry, make_room=self.server.make_room
+        )
         self.server.has_left = arrivals.left
         self._arrivals = arrivals
         self.telemetry.connections.set_function(lambda: arrivals.here)

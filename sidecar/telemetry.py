@@ -102,6 +102,9 @@ class Telemetry:
         self.held_back = self._counter(
             "connections_held_back", "Times that no connection was taken since there were SIDECAR_CONNECTIONS_MAX"
         )
+        self.reclaimed = self._counter(
+            "connections_reclaimed", "Idle connections that were ended since somebody waited to be let in"
+        )
         self._accept_failures = self._counter(
             "accept_failures", "Connections that could not be taken, by the system's error", "reason"
         )

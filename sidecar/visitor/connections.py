@@ -10,6 +10,8 @@ two readings of one request are how requests are smuggled.
 import asyncio
 import select
 from collections.abc import Awaitable, Callable
+from heapq import nlargest
+from operator import itemgetter
 from typing import Any, cast
 
 from aiohttp import web
@@ -25,6 +27,8 @@ from sidecar.visitor.relay import Written
 
 FIELD_BYTES_MAX = 64 * 1024
 """One header field of a request: the longest real one is Cookie."""
+IDLE_S_MIN = 1.0
+"""Who has been idle for less is about to ask."""
 PROTOCOLS = frozenset({"websocket"})
 """What aiohttp's parser lets a request change to."""
 LINGER_S = 2.0
@@ -174,6 +178,12 @@ class Connection(RequestHandler):
         self._loop.call_later(LINGER_S, transport.abort)
 
     # ---- the end
+
+    def idle_s(self, now: float) -> float:
+        """For how long nobody has asked anything here, by the loop's clock; 0 for one who is being answered, or is just asking."""
+        if self._waiter is None or self._messages or self._head_timer is not None or self._close or self._force_close:
+            return 0.0
+        return now - (self._next_keepalive_close_time - self._keepalive_timeout)
 
     def close(self) -> None:
         """End after the present response; at once where there is none. (aiohttp leaves an idle connection open here.)
@@ -337,6 +347,15 @@ class VisitorServer(web.Server):
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         super().connection_lost(handler, exc)
         self.has_left()
+
+    def make_room(self, count: int) -> int:
+        """End connections that have been idle longest, so many at most; how many those were."""
+        now = asyncio.get_running_loop().time()
+        idle = ((one.idle_s(now), one) for one in self._connections if isinstance(one, Connection))
+        longest = nlargest(count, (found for found in idle if found[0] >= IDLE_S_MIN), key=itemgetter(0))
+        for _, connection in longest:
+            connection.close()
+        return len(longest)
 
     @property
     def serves(self) -> bool:

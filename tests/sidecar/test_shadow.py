@@ -97,6 +97,7 @@ async def test_what_would_have_changed_is_counted_by_reason_and_bytes() -> None:
         await tried(sidecar, "applied", 2)
         await tried(sidecar, "no_rules")
         assert counted(sidecar, "shadow_bytes") == {"original": 2 * len(PAGE), "changed": 2 * len(NEW)}
+        assert counted(sidecar, "responses") == {"shadow200": 3}
 
 
 async def test_a_compressed_page_counts_as_it_would_leave() -> None:

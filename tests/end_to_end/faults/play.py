@@ -22,7 +22,7 @@ from tests.end_to_end.faults.stage import Crowd, Origin, Watch, variables
 from tests.end_to_end.stack import Sidecar, Stack, until
 
 KEYS = Keys("local")
-UP_S_MAX = 30.0
+UP_S_MAX = 90.0
 PEOPLE = 200
 
 

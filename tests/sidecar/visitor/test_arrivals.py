@@ -6,14 +6,15 @@ import os
 import resource
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from sidecar.telemetry import Telemetry
-from sidecar.visitor.arrivals import DESCRIPTORS_KEPT, RETRY_S, Arrivals, connections_bound
+from sidecar.visitor import arrivals
+from sidecar.visitor.arrivals import AT_ONCE, DESCRIPTORS_KEPT, RETRY_S, Arrivals, connections_bound
 
 
 class Greeting(asyncio.Protocol):
@@ -32,12 +33,16 @@ class Greeting(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def door(connections_max: int) -> AsyncIterator[tuple[Arrivals, int, Telemetry]]:
+async def door(
+    connections_max: int, make_room: Callable[[int], int] = lambda _: 0
+) -> AsyncIterator[tuple[Arrivals, int, Telemetry]]:
     Greeting.count = 0
     telemetry = Telemetry()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
-        Greeting.door = made = Arrivals(listening.dup(), Greeting, connections_max=connections_max, telemetry=telemetry)
+        Greeting.door = made = Arrivals(
+            listening.dup(), Greeting, connections_max=connections_max, telemetry=telemetry, make_room=make_room
+        )
         made.open()
         try:
             yield made, listening.getsockname()[1], telemetry
@@ -122,3 +127,28 @@ async def test_without_descriptors_it_waits_instead_of_spinning() -> None:
                 assert 1 <= value(telemetry, "accept_failures") <= 2
             answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(visitor, 10), 5)
             assert answer == b"1"
+
+
+async def test_a_full_worker_has_idle_connections_make_room_while_somebody_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(arrivals, "RETRY_S", 0.01)
+    asked: list[int] = []
+    first: list[asyncio.StreamWriter] = []
+
+    def make_room(count: int) -> int:
+        asked.append(count)
+        if len(asked) < 3:
+            return 0  # nobody has been idle for long enough
+        first[0].close()
+        return 1
+
+    async with door(1, make_room) as (_, port, telemetry):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        first.append(writer)
+        assert await said(reader) == b"1"
+        second, other = await asyncio.open_connection("127.0.0.1", port)
+        assert await said(second) == b"2"
+        assert asked == [AT_ONCE] * 3
+        assert value(telemetry, "connections_reclaimed") == 1
+        other.close()

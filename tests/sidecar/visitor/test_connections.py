@@ -8,8 +8,10 @@ import struct
 import pytest
 from aiohttp import web
 
-from sidecar.visitor.connections import Refusal
+from sidecar.visitor import connections
+from sidecar.visitor.connections import IDLE_S_MIN, Refusal
 from sidecar.visitor.proxy_protocol import SIGNATURE
+from tests.sidecar.waiting import until
 from tests.sidecar.wire import Client, Conversation, Sidecar, answering, client, origin, response, serving
 
 
@@ -279,3 +281,48 @@ async def test_who_asks_for_another_protocol_in_vain_loses_no_request(fields: by
             assert await visitor.rest() == b""
         else:
             assert (await visitor.get("/")).status == 200
+
+
+async def test_who_has_been_idle_longest_makes_room_and_nobody_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "IDLE_S_MIN", 1e-9)
+    release = asyncio.Event()
+
+    async def script(conversation: Conversation) -> None:
+        head = await conversation.head()
+        if b" /slow " in head:
+            await release.wait()
+        await conversation.send(response(b"x", "Connection: close"))
+
+    async with (
+        origin(script) as site,
+        serving(site.url) as sidecar,
+        client(sidecar.port) as old,
+        client(sidecar.port) as new,
+        client(sidecar.port) as busy,
+        client(sidecar.port) as asking,
+    ):
+        server = sidecar.application.server
+        for visitor in (old, new):
+            await visitor.get("/")
+        await busy.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+        await until(lambda: len(site.heads) == 3)
+        await asking.get("/")
+        await asking.send(b"GET /asking HT")
+        await until(lambda: sum(one._head_timer is not None for one in server.connections) == 1)  # type: ignore[attr-defined]
+        assert server.make_room(1) == 1
+        assert await old.rest() == b""
+        assert server.make_room(5) == 1
+        assert await new.rest() == b""
+        await asking.send(b"TP/1.1\r\nHost: a\r\n\r\n")
+        assert (await asking.answer()).status == 200
+        release.set()
+        assert (await busy.answer()).status == 200
+
+
+async def test_who_has_just_come_is_not_idle() -> None:
+    async with origin(answering(response(b"x"))) as site, serving(site.url) as sidecar, client(sidecar.port) as visitor:
+        await visitor.get("/")
+        assert IDLE_S_MIN == 1.0
+        [connection] = sidecar.application.server.connections
+        connection._next_keepalive_close_time += 60  # however slow this machine is
+        assert sidecar.application.server.make_room(1) == 0
