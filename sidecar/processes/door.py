@@ -158,11 +158,7 @@ class Door:
             self._selector.register(heard, selectors.EVENT_READ)
             self._present = self._start(successor=False)
             while self._code is None:
-                patience_s, asleep = self._patience_s(), time.monotonic()
-                ready = self._selector.select(patience_s)
-                if patience_s is not None and time.monotonic() - asleep > patience_s + AWAY_S:
-                    self._was_away()
-                for key, _ in ready:
+                for key in self._wait():
                     if isinstance(key.data, Generation):
                         self._listen(key.data)
                     else:
@@ -171,6 +167,14 @@ class Door:
                 self._look_at_the_clock()
             signal.set_wakeup_fd(-1)
             return self._code
+
+    def _wait(self) -> list[selectors.SelectorKey]:
+        """Until somebody says something, or something has to be done by itself; who says something."""
+        patience_s, asleep = self._patience_s(), time.monotonic()
+        ready = self._selector.select(patience_s)
+        if patience_s is not None and time.monotonic() - asleep > patience_s + AWAY_S:
+            self._was_away()
+        return [key for key, _ in ready]
 
     # ---- signals
 

@@ -149,9 +149,12 @@ def test_one_that_is_not_up_may_be_silent() -> None:
     assert watched.begun == []
 
 
-def test_a_door_that_stood_still_itself_waits_anew() -> None:
+@pytest.mark.parametrize(("late_s", "begun"), [(-1.0, 0), (1000.0, 1)], ids=["away", "here"])
+def test_a_door_that_stood_still_itself_waits_anew(monkeypatch: pytest.MonkeyPatch, late_s: float, begun: int) -> None:
+    """It was to wake up at once; how much later is too late is what differs."""
+    monkeypatch.setattr(door, "AWAY_S", late_s)
     watched = Watched(Standing(SILENT_S))
-    watched._was_away()
+    assert watched._wait() == []
     watched._look_at_the_clock()
-    assert watched.begun == []
+    assert len(watched.begun) == begun
     assert 0 < (watched._patience_s() or 0) <= door.SILENCE_S_MAX
