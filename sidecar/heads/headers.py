@@ -20,6 +20,18 @@ HOP_BY_HOP = frozenset(
 )
 """Fields for one connection only (RFC 9110 7.6.1). Trailer is among them because trailers are not carried on."""
 
+_FOR_ALL = frozenset(
+    {
+        b"authorization",
+        b"cache-control",
+        b"content-encoding",
+        b"content-type",
+        b"cookie",
+        b"set-cookie",
+        b"vary",
+    }
+)
+"""What no sender may list in Connection (RFC 9110 7.6.1): without it a message would mean something else."""
 OWN_PREFIX = b"x-layout-mutation"
 _REQUEST_DROPPED = HOP_BY_HOP | {b"host", b"accept-encoding", b"expect", b"content-length"}
 _FORWARDING = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
@@ -71,10 +83,9 @@ def without(fields: Iterable[Field], names: Collection[bytes]) -> list[Field]:
 
 
 def connection_names(value: str) -> frozenset[bytes]:
-    """The field names that a Connection field lists, lower case."""
-    return frozenset(
-        name.strip().lower().encode("utf-8", "surrogateescape") for name in value.split(",") if name.strip()
-    )
+    """The field names that a Connection field lists, lower case, but for those that are for everybody whatever it says."""
+    listed = (name.strip().lower().encode("utf-8", "surrogateescape") for name in value.split(",") if name.strip())
+    return frozenset(listed) - _FOR_ALL
 
 
 def to_origin(

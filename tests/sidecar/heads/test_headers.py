@@ -22,6 +22,11 @@ def test_hop_by_hop_fields_and_those_connection_names_go() -> None:
     assert to_origin(given, None, named) == [(b"Host", b"h"), (b"Cookie", b"a")]
 
 
+def test_what_is_for_everybody_is_never_taken_for_a_hop() -> None:
+    """RFC 9110 7.6.1: Cache-Control is never a connection option. A response would lose its `private`, or its coding."""
+    assert headers.connection_names("Cache-Control, close, SET-COOKIE, Content-Encoding, X-Hop") == {b"close", b"x-hop"}
+
+
 def test_spelling_order_and_bytes_stay() -> None:
     given = [(b"x-ODD", b"\xe9"), (b"Cookie", b"a"), (b"Accept", b""), (b"Cookie", b"b")]
     assert to_origin(given, None)[1:] == given
