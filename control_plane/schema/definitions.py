@@ -64,19 +64,20 @@ def table(one: Table) -> str:
             *(f" {trigger(one.name, each)}" for each in one.triggers),
             security,
             *(f" {policy(one.name, each)}" for each in one.policies),
-            _default_partition(one),
+            f" {default_partition(one)}" if one.partitioned_by else "",
         )
     )
 
 
-def _default_partition(one: Table) -> str:
+def default_partition(one: Table) -> str:
     """Where rows go that no other partition takes; each partitioned table here has one, and the others are made as time goes on."""
-    if not one.partitioned_by:
-        return ""
-    name = table_name(f"{one.name}_default")
+    name, owner = table_name(f"{one.name}_default"), table_name(one.name)
     return (
-        f" CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table_name(one.name)} DEFAULT;"
-        f" ALTER TABLE {name} ENABLE ROW LEVEL SECURITY;"
+        f"CREATE TABLE {name} (LIKE {owner} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING COMMENTS); "
+        f"ALTER TABLE {owner} ATTACH PARTITION {name} DEFAULT; ALTER TABLE {name} ENABLE ROW LEVEL SECURITY;"
+        + _comment(
+            f"TABLE {name}", f"{one.name.capitalize()} of days that have no partition; they move when it is made."
+        )
     )
 
 

@@ -75,7 +75,7 @@ def compare(expected: Catalogue, found: Found) -> tuple[Drift, ...]:
         *_invalid(found),
         *(drift for table, present in pairs for drift in _triggers(table, present)),
         *(drift for table, present in pairs for drift in _security(table, present)),
-        *_partitions(found),
+        *_partitions(expected, found),
         *_privileges(expected, found),
         *_comments(expected, there),
         *_counters(found),
@@ -301,7 +301,11 @@ def _security(table: Table, present: Table) -> Iterator[Drift]:
             )
 
 
-def _partitions(found: Found) -> Iterator[Drift]:
+def _partitions(expected: Catalogue, found: Found) -> Iterator[Drift]:
+    for table in expected.tables:
+        if table.partitioned_by and table.name in found.without_default:
+            subject, statement = f"{table.name}_default", definitions.default_partition(table)
+            yield Drift(kind="partition_missing", subject=subject, statement=statement, table=table.name)
     for name in found.open_partitions:
         statement = f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY;"
         yield Drift(kind="row_security_off", subject=name.removeprefix("layout_mutation."), statement=statement)

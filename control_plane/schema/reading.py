@@ -55,6 +55,8 @@ class Found(Struct, frozen=True, kw_only=True):
     behind: tuple[Behind, ...] = ()
     open_partitions: tuple[str, ...] = ()
     """Partitions without row-level security."""
+    without_default: frozenset[str] = frozenset()
+    """Partitioned tables that have no place for rows that no partition takes."""
     granted: Mapping[str, str] = {}
     """Roles that were let in -> read or write."""
     owner_lacks: tuple[Grant, ...] = ()
@@ -78,6 +80,7 @@ async def read(connection: "Connection") -> Found:
             invalid=tuple(Invalid(row["index"], row["table"], row["rows"]) for row in rows),
             behind=await _behind(connection, catalogue),
             open_partitions=tuple(row["name"] for row in await connection.fetch(_OPEN_PARTITIONS)),
+            without_default=frozenset(row["name"] for row in await connection.fetch(_WITHOUT_DEFAULT)),
             granted=await _granted(connection, catalogue),
             owner_lacks=tuple(Grant(**dict(row)) for row in await connection.fetch(_OWNER_LACKS)),
             empty=await _empty(connection, catalogue),
@@ -281,6 +284,10 @@ _INVALID = """
 SELECT x.indexrelid::regclass::text AS index, c.oid::regclass::text AS table, c.reltuples::float8 AS rows
 FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid
 WHERE c.relnamespace = 'layout_mutation'::regnamespace AND i.relkind = 'i' AND NOT (x.indisvalid AND x.indisready AND x.indislive)
+"""
+_WITHOUT_DEFAULT = """
+SELECT c.relname AS name FROM pg_class c JOIN pg_partitioned_table p ON p.partrelid = c.oid
+WHERE c.relnamespace = 'layout_mutation'::regnamespace AND p.partdefid = 0
 """
 _OPEN_PARTITIONS = """
 SELECT c.oid::regclass::text AS name FROM pg_class c

@@ -39,6 +39,7 @@ REPAIRED = {
     "FOR EACH ROW EXECUTE FUNCTION layout_mutation.refuse_change()",
     "policy_missing": "DROP POLICY mutations_readers ON layout_mutation.mutations",
     "policy_changed": "ALTER POLICY mutations_readers ON layout_mutation.mutations USING (true)",
+    "partition_missing": "DROP TABLE layout_mutation.events_default",
     "row_security_off": "ALTER TABLE layout_mutation.audit_entries DISABLE ROW LEVEL SECURITY",
     "comment_changed": "COMMENT ON COLUMN layout_mutation.mutations.content IS NULL",
     "default_changed": "ALTER TABLE layout_mutation.mutations ALTER COLUMN deleted SET DEFAULT true",
