@@ -30,8 +30,18 @@ if TYPE_CHECKING:
 
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
 
-CopyOf = Callable[[str], Awaitable[AsyncIterator[Record] | None]]
-"""All that a copy has of the installation with this id; None where there is no copy of it."""
+
+class Copy(Struct, frozen=True):
+    """A copy of what the database holds."""
+
+    by: str
+    """Whose it is: a word that no other one has."""
+    records: AsyncIterator[Record]
+    """All that it has."""
+
+
+CopyOf = Callable[[str], Awaitable[Copy | None]]
+"""A copy of the installation with this id; None where there is none."""
 
 LOCK_TIMEOUT_S = 5  # readers and writers of a table wait no longer for a repair that waits for others
 PASSES_MAX = 6  # what one repair needs of another is there at the next pass
@@ -118,7 +128,7 @@ class _Healing:
         self._connection = connection
         self._expected = expected
         self._copy_of = copy_of
-        self._copy: AsyncIterator[Record] | None = None
+        self._copy: Copy | None = None
         self._nobodys = False
         """Nobody's data: whoever finds that restores them whole, so nothing is put back here."""
         self._found = Found(catalogue=Catalogue())
@@ -150,7 +160,7 @@ class _Healing:
                 await self._write_down_migrations()
             made_again = self._awaited | self.emptied
             if self._awaited and self._copy is not None:
-                await self._put_back(self._copy)
+                await self._put_back(self._copy.records)
             if made_again:
                 await self._tell_other_copies(made_again)
         return len(self.done) > before
@@ -225,12 +235,12 @@ class _Healing:
             f"FROM (SELECT ctid AS at, row_number() OVER () AS place FROM {owner}) AS new WHERE old.ctid = new.at"
         )
 
-    async def _put_back(self, copy: AsyncIterator[Record]) -> None:
+    async def _put_back(self, records: AsyncIterator[Record]) -> None:
         """What the copy has and the tables lack; rows there stay, but for those whose number of change is lower."""
         tables = sorted(self._awaited)
         self._awaited.clear()
         batch = list[Record]()
-        async for record in copy:
+        async for record in records:
             batch.append(record)
             if len(batch) >= carrying.BATCH:
                 await carrying.load(self._connection, batch)
@@ -249,10 +259,11 @@ class _Healing:
         """Another instance's mirror may have what this one's has not yet: the last second's rows, or all of them."""
         await self._connection.execute(
             "INSERT INTO layout_mutation.quarantines AS q (id, change, content, at) VALUES ($1, nextval('layout_mutation.changes'), "
-            "json_build_object('relation', $2::text, 'why', 'made again; every mirror puts back what it has'), now()) "
+            "json_build_object('relation', $2::text, 'why', 'made again; every mirror puts back what it has', 'by', $3::text), now()) "
             "ON CONFLICT (id) DO UPDATE SET change = excluded.change, content = excluded.content, at = excluded.at, deleted = false",
             MADE_AGAIN,
             ", ".join(sorted(tables)),
+            "" if self._copy is None else self._copy.by,
         )
 
     async def _validate(self, drift: Drift) -> None:

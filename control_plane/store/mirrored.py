@@ -16,6 +16,7 @@ from typing import TypeVar
 import structlog
 
 from control_plane.alerts import Alerts
+from control_plane.schema.healing import Copy
 from control_plane.store.events import EventStore
 from control_plane.store.interface import AwayError, OutcomeUnknownError, ReadOnlyError, Store, StoreError, Transaction
 from control_plane.store.local import LocalStore, Provisional
@@ -422,19 +423,13 @@ class MirroredStore(EitherReader):
             await self._file.fill(self._primary, anew=installation is not None)
             return count
 
-    async def copy_of(self, installation_id: str) -> AsyncIterator[Record] | None:
+    async def copy_of(self, installation_id: str) -> Copy | None:
         """What the mirror has of an installation that the database has had before; None where it knows nothing of it.
 
         For tables of the database that were lost. What waits in the outbox is not among it: it is replayed afterwards.
         """
-        if self._file.broken:
-            return None
-        ours = (await self._mirror.position()).installation
-        if ours is None or ours.id != installation_id:
-            return None
         self._level = None
-        log.warning("rows_come_from_the_mirror", installation=installation_id)
-        return self._file.settled()
+        return await self._file.copy_of(installation_id)
 
     async def forget_old(self) -> None:
         """Remove what has served its time, where the database is there."""

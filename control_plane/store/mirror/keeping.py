@@ -11,16 +11,19 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 import structlog
+import uuid_utils
 
 from control_plane.alerts import Alerts, Severity
+from control_plane.schema.healing import Copy
 from control_plane.schema.runner import SchemaError
 from control_plane.store.interface import AwayError, StoreError
 from control_plane.store.local import Damaged, LocalStore, LocalTransaction, Provisional, Salvaged
 from control_plane.store.mirror.settled import settled
 from control_plane.store.mirror.sides import Primary
 from control_plane.store.mirror.spare import SUFFIX, Spare
-from control_plane.store.records import MADE_AGAIN, Record, Shelf
+from control_plane.store.records import MADE_AGAIN, Kept, Record, Shelf
 from control_plane.store.retention import MARKS_KEPT
 
 FILE_NAME = "mirror.db"
@@ -57,6 +60,7 @@ class MirrorFile:
         """Whether it lacks something that the database has."""
         self.gave_back = False
         """Rows of this mirror went into tables that another instance had made again."""
+        self._name = str(uuid_utils.uuid4())
         self._given = 0
         """Number of the change that said so last."""
         self.makeshift = False
@@ -146,7 +150,8 @@ class MirrorFile:
             return
         ours = await self.store.kept(Shelf.QUARANTINE, MADE_AGAIN)
         stale = await self.store.is_older(self._clock() - MARKS_KEPT)  # it may have what was discarded since
-        if not stale and (ours is None or ours.change < theirs.change):
+        known_here = ours is not None and ours.change >= theirs.change
+        if not (stale or known_here or _is_by(theirs, self._name)):
             whose, known = (await self.store.position()).installation, (await primary.position()).installation
             if whose is None or known is None or whose.id != known.id:
                 return
@@ -199,6 +204,16 @@ class MirrorFile:
             except Damaged as error:
                 self._fell_behind(error)
         await self._put_aside(None)
+
+    async def copy_of(self, installation_id: str) -> Copy | None:
+        """What it has of an installation; None where it is of none, or of another one."""
+        if self.broken:
+            return None
+        ours = (await self.store.position()).installation
+        if ours is None or ours.id != installation_id:
+            return None
+        log.warning("rows_come_from_the_mirror", installation=installation_id)
+        return Copy(self._name, self.settled())
 
     async def settled(self) -> AsyncIterator[Record]:
         """What the file has that the database has had before; raises StoreError, and knows a damaged file from then on."""
@@ -303,6 +318,12 @@ class MirrorFile:
             f"{aside}{problem and ': '}{problem}; {len(found.changesets)} changes that waited were read"
             + (f"; not read: {lost}" if lost else ""),
         )
+
+
+def _is_by(mark: Kept, name: str) -> bool:
+    """Whether tables that were made again were filled from the copy of that name."""
+    content = msgspec.json.decode(mark.content)
+    return isinstance(content, dict) and content.get("by") == name
 
 
 async def _each(records: Sequence[Record]) -> AsyncIterator[Record]:

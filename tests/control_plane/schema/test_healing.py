@@ -251,8 +251,8 @@ async def kept(url: str) -> AsyncIterator[tuple[list[Record], healing.CopyOf]]:
         for record in copy:
             yield record
 
-    async def copy_of(_: str) -> AsyncIterator[Record]:
-        return records()
+    async def copy_of(_: str) -> healing.Copy:
+        return healing.Copy("me", records())
 
     yield copy, copy_of
 
@@ -264,13 +264,13 @@ async def test_whoever_is_killed_before_the_rows_are_back_has_changed_nothing(
     async with kept(filled_url) as (copy, copy_of):
         await connection.execute(LOST["a table"])
 
-        async def dying(_: str) -> AsyncIterator[Record]:
+        async def dying(_: str) -> healing.Copy:
             async def some() -> AsyncIterator[Record]:
                 yield copy[1]
                 await killer.execute("SELECT pg_terminate_backend($1)", connection.get_server_pid())
                 yield copy[2]
 
-            return some()
+            return healing.Copy("me", some())
 
         killer = await asyncpg.connect(filled_url)
         with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)):

@@ -80,7 +80,7 @@ async def test_a_database_that_lost_its_name_and_tables_gets_all_of_them_back(
         assert known is not None
         copy = await one.store.copy_of(known.id)
         assert copy is not None
-        assert sum([1 async for _ in copy]) > 3
+        assert sum([1 async for _ in copy.records]) > 3
         assert await one.store.copy_of("another one") is None
     await execute(
         database_url,
