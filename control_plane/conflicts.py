@@ -99,6 +99,8 @@ class Conflicts:
                     await self._documents[one.kind].put_again(
                         change, one.id, bytes(one.ours.content), deleted=one.ours.deleted
                     )
+                for one in documents:
+                    await self._documents[one.kind].check_put_back(change, one.id)
             await change.transaction.discard(Shelf.CONFLICT, conflict_id, change.at)
             change.note(Action.CONFLICT_SETTLED, "conflict", conflict_id)
             left = await change.transaction.shelf(Shelf.CONFLICT)

@@ -193,7 +193,7 @@ class Documents(Generic[T]):
         return (await self._put(change, self._decode(target.content), before, Action.UNDONE, check=False))[1]
 
     async def check_put_back(self, change: Change, document_id: str) -> None:
-        """Everything that is wrong with what `put_back` left; raises Refused (`in_use`), RulesError."""
+        """Everything that is wrong with what `put_back` or `put_again` left; raises Refused (`in_use`), RulesError."""
         present = await change.transaction.find(self.kind, document_id)
         if present is None or present.deleted:
             await self.check_unused(document_id, change.transaction)
@@ -217,13 +217,15 @@ class Documents(Generic[T]):
         await self._put(change, self._decode(content), before, Action.UPDATED, check=False)
 
     async def put_again(self, change: Change, document_id: str, content: bytes, *, deleted: bool) -> None:
-        """As part of a change: save what was written elsewhere as the next version; raises Refused (`in_use`), RulesError."""
+        """As part of a change: save what was written elsewhere as the next version; raises Refused (`equal_exists`), RulesError.
+
+        What is put again together may need each other: `check_put_back` checks each when all of it is written.
+        """
         before = await change.transaction.find(self.kind, document_id)
         document = self._decode(content)
         if not deleted:
-            await self._put(change, document, before, Action.UPDATED)
+            await self._put(change, document, before, Action.UPDATED, check=False)
         elif before is not None and not before.deleted:
-            await self.check_unused(document_id, change.transaction)
             content = codec.encode(self._decode(before.content))
             await change.put(self.kind, document_id, content, Action.DELETED, before=before.version, deleted=True)
 

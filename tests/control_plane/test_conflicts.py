@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from control_plane.settings import ControlPlaneSettings
-from control_plane.store import Kind
-from control_plane.store.mirror.conflicts import CONFLICTS
+from control_plane.store import Kind, Shelf
+from control_plane.store.mirror.conflicts import CONFLICTS, Conflict, ConflictDocument, Side
 from tests.control_plane.plane import Plane, headline, running, until
-from tests.control_plane.store.outages import Wire
+from tests.control_plane.store.outages import NOW, Wire
 
 PROVISIONAL = "x-layout-mutation-provisional"
 
@@ -136,3 +136,34 @@ async def test_a_change_that_no_longer_fits_the_others_is_a_conflict(
         refused = await other.ask("POST", f"conflicts/{conflict['id']}", {"choice": "ours", "reason": "r"})
         assert refused.status == 422, "it does not fit yet"
         assert (await other.ask("GET", "conflicts")).json()["items"], "and stays"
+
+
+async def test_documents_of_a_conflict_that_need_each_other_are_settled_together(plane: Plane) -> None:
+    """In whatever order the change wrote them."""
+    trigger = {"on": "segment", "segment": "new"}
+    written = [
+        (Kind.MUTATION, "title", headline("Mine", id="title", trigger=trigger)),
+        (Kind.SEGMENT, "new", {"id": "new", "conditions": {"country": "DE"}}),
+    ]
+    documents = []
+    for kind, document_id, content in written:
+        raw = msgspec.Raw(msgspec.json.encode(content))
+        ours = Side(version=1, content=raw, deleted=False, action="imported", actor="me", reason="", at=NOW)
+        documents.append(ConflictDocument(kind=kind, id=document_id, ours=ours, theirs=None))
+    conflict = Conflict(
+        id="018f0000-0000-7000-8000-00000000000c",
+        at=NOW,
+        found_at=NOW,
+        actor="me",
+        reason="",
+        problem="in the way",
+        documents=tuple(documents),
+        records=(),
+    )
+    async with plane.services.store.transaction() as transaction:
+        await transaction.keep(Shelf.CONFLICT, conflict.id, msgspec.json.encode(conflict), NOW)
+    settled = await plane.ask("POST", f"conflicts/{conflict.id}", {"choice": "ours", "reason": "as agreed"})
+    assert settled.status == 200, settled.body
+    assert (await plane.ask("GET", "mutations/title")).json()["trigger"] == trigger
+    deletion = await plane.ask("DELETE", "segments/new")
+    assert deletion.status == 409, "it is needed"
