@@ -152,7 +152,7 @@ class MirroredStore(EitherReader):
         """Open the mirror; what it has can be read at once. The database is `keep`'s affair."""
         await self._file.open()
         self._outbox = len(await self._mirror.outbox())
-        if (await self._mirror.position()).installation is not None:
+        if self._file.trusted and (await self._mirror.position()).installation is not None:
             self._state = State.MIRROR
 
     async def close(self) -> None:

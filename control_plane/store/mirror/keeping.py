@@ -23,7 +23,7 @@ from control_plane.store.local import Damaged, LocalStore, LocalTransaction, Pro
 from control_plane.store.mirror.settled import settled
 from control_plane.store.mirror.sides import Primary
 from control_plane.store.mirror.spare import SUFFIX, Spare
-from control_plane.store.records import MADE_AGAIN, Kept, Record, Shelf
+from control_plane.store.records import MADE_AGAIN, AuditRecord, Kept, Record, Shelf
 from control_plane.store.retention import MARKS_KEPT
 
 FILE_NAME = "mirror.db"
@@ -53,8 +53,8 @@ class MirrorFile:
         self._replayed: Sequence[str] = ()
         self._anew = False
         """Nothing of what it has counts any more."""
-        self._void = False
-        """It was put aside, and nothing has been filled into the new one yet."""
+        self._void, self._set_back = False, False
+        """Nothing has been filled into it yet; it lacks changes that were acknowledged and are in their second copy."""
         self.store = make(path)
         self.behind = False
         """Whether it lacks something that the database has."""
@@ -71,11 +71,20 @@ class MirrorFile:
         """Whether what it has says nothing about the database."""
         return self._damaged or self._anew
 
+    @property
+    def trusted(self) -> bool:
+        """Whether it has what it acknowledged: else it would say that nothing is there, or what was before."""
+        return not (self._void or self._set_back)
+
     def answering(self) -> LocalStore:
-        """The file, to answer from; raises AwayError while it knows nothing, lest it says that nothing is there."""
-        if self._void:
+        """The file, to answer from; raises AwayError while it is not trusted."""
+        if not self.trusted:
             raise AwayError("the mirror's file was damaged, and the database has not been read again yet; try again")
         return self.store
+
+    def whole(self) -> None:
+        """What was only in the second copy is in the database, and in no file any more."""
+        self._set_back = False
 
     async def open(self) -> None:
         """Open it, a new one in place of a damaged one, or one for this run alone where there can be none."""
@@ -86,12 +95,19 @@ class MirrorFile:
             except Damaged as error:
                 await self._put_aside(error)
             await self._salvage()  # who put one aside may have been killed before
+            self._set_back = await self._lacks_spared()
         except (StoreError, SchemaError) as error:
             self._fell_behind(error)
             await self.store.close()
             self._path = Path(await asyncio.to_thread(tempfile.mkdtemp)) / FILE_NAME
             self.store, self.makeshift = self._make(self._path), True
             await self.store.open()
+
+    async def _lacks_spared(self) -> bool:
+        """Whether the file is sound, and of before a change that was acknowledged: as a log that lost blocks leaves it."""
+        number = (await self.store.position()).audit_number
+        waiting = {one.changeset for one in await self.store.outbox()}
+        return any(one.changeset not in waiting and _audited(one) > number for one in await self.spare.read())
 
     async def close(self) -> None:
         """Let go of it."""
@@ -275,7 +291,8 @@ class MirrorFile:
         )
         self.store = self._make(self._path)
         await self.store.open()
-        self._damaged, self._anew, self._void, self.behind = False, True, True, True
+        self._damaged, self._anew, self.behind = False, True, True
+        self._void, self._set_back = True, True
         await self._salvage("" if error is None else str(error))
 
     async def _salvage(self, problem: str = "") -> None:
@@ -324,6 +341,11 @@ def _is_by(mark: Kept, name: str) -> bool:
     """Whether tables that were made again were filled from the copy of that name."""
     content = msgspec.json.decode(mark.content)
     return isinstance(content, dict) and content.get("by") == name
+
+
+def _audited(one: Provisional) -> int:
+    """Number of a changeset's last audit entry; 0 for none."""
+    return max((record.entry.number for record in one.records if isinstance(record, AuditRecord)), default=0)
 
 
 async def _each(records: Sequence[Record]) -> AsyncIterator[Record]:

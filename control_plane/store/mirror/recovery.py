@@ -107,6 +107,7 @@ class Recovery:
         if file.spare.damaged:
             await self._put_spare_aside(file, "damaged", "outbox_copy_damaged")
         await file.spare.clear()
+        file.whole()
 
     async def _put_spare_aside(self, file: MirrorFile, word: str, event: str) -> None:
         """Keep it for a person; a folder that can't be written is no reason to do without the database."""

@@ -12,7 +12,7 @@ from control_plane.store.local import LocalStore, Provisional
 from control_plane.store.mirror.keeping import MirrorFile
 from control_plane.store.mirror.spare import SUFFIX, Spare
 from control_plane.store.mirror.standing import State
-from control_plane.store.records import Installation, Position, Shelf
+from control_plane.store.records import AuditRecord, Installation, Position, Shelf, StoredAudit
 from layout_mutation.doctor.adopting import adopt
 from tests.control_plane.plane import CHAIN
 from tests.control_plane.store.outages import NOW, Instance, Wire, chain_is_sound, instance, noted, segments, write
@@ -65,7 +65,7 @@ async def test_what_was_acknowledged_outlives_the_mirrors_file(wire: Wire, tmp_p
         assert noted("meanwhile") in found["a"]
         assert await chain_is_sound(again.primary)
         assert await segments(again.store) == found
-        assert ("mirror_lost_changes" if how == "deleted" else "mirror_damaged") in again.alert_ids()
+        assert {"damaged": "mirror_damaged", "deleted": "mirror_lost_changes"}[how] in again.alert_ids()
         assert not (folder / f"mirror.db{SUFFIX}").exists()
 
 
@@ -126,6 +126,22 @@ async def test_a_file_that_was_put_aside_answers_nothing_until_it_is_filled(tmp_
     await file.open()
     with pytest.raises(AwayError, match="damaged"):
         file.answering()
+    await file.close()
+
+
+async def test_a_file_that_was_set_back_answers_nothing_until_the_database_has_been_read(tmp_path: Path) -> None:
+    """As a log that was lost leaves it: sound, and without the changes that were acknowledged last."""
+    file = MirrorFile(tmp_path / "mirror.db", lambda path: LocalStore(path, chain=CHAIN), Alerts(), clock=lambda: NOW)
+    entry = StoredAudit(
+        number=2, at=NOW, actor="me", role="admin", action="created", kind="segment", subject="a", changeset="a"
+    )
+    lost = Provisional(changeset="a", base=Position(OURS, 1, 1, b"", 1), records=(AuditRecord(entry),), at=NOW)
+    await file.spare.add(lost)
+    await file.open()
+    with pytest.raises(AwayError, match="damaged"):
+        file.answering()
+    file.whole()
+    assert file.answering() is file.store
     await file.close()
 
 

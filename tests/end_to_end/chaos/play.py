@@ -19,8 +19,10 @@ from tests.end_to_end.conftest import CHAOS
 from tests.end_to_end.faults.crowd import Figures
 from tests.end_to_end.stack import until
 
-ACCEPTED_S_MAX = 5.0
-"""After the server is back."""
+ACCEPTED_S = 5.0
+"""After the server is back: what is aimed at. A row that took longer is marked."""
+ACCEPTED_S_MAX = 4 * ACCEPTED_S
+"""On a machine that does much else."""
 DEADLINE_S = 60.0
 VISITORS = 6
 WRITES = 15
@@ -133,6 +135,7 @@ class Play:
         client = self.client
         provisional = sum(one.provisional for one in client.ledger)
         again = f"{max(self._again):.1f} s" if self._again else "-"
+        again += " LATE" if max(self._again, default=0.0) > ACCEPTED_S else ""
         said = ", ".join(sorted(alerts)) or "no alert"
         verdicts = ", ".join(self._verdicts())
         words = [said, f"judged: {verdicts}" if verdicts else "", f"doctor: {self._doctor}" if self._doctor else ""]
