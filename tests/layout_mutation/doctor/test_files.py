@@ -212,20 +212,27 @@ def both(database_url: str, tmp_path: Path, run: CommandLine) -> Folder:
     return folder
 
 
-def test_a_mirror_knows_what_was_cut_off_in_its_database(both: Folder, database_url: str) -> None:
+def test_a_database_that_was_tampered_with_and_what_its_mirror_knows(both: Folder, database_url: str) -> None:
     said = both.says()
     assert (said["mirror"][0], said["mirror"][1].endswith("level with the database")) == (True, True)
     assert "compared with 1 head that is known elsewhere" in said["audit"][1]
     without = Asked({name: value for name, value in both.here.items() if "KEY" not in name})
     assert "not looked at" in audit(without, [Check("database", True, "")])[0].detail
-    cut = CUT.format("layout_mutation.", "segment_versions", "segments")
-    wait_for(execute(database_url, f"SET session_replication_role = replica; {cut}"))
+
+    def said_after(statements: str) -> str:
+        wait_for(execute(database_url, f"SET session_replication_role = replica; {statements}"))
+        (check,) = audit(both.asked(), [Check("database", True, "")])
+        assert not check.fine
+        return check.detail
+
+    entries = "layout_mutation.audit_entries"
+    swap = REORDER.format("layout_mutation.")
+    assert "entry 2: reordered: it was sealed as entry 3; entry 3: reordered" in said_after(swap)
+    assert "entry 4: changed" in said_after(f"{swap}; UPDATE {entries} SET actor = 'her' WHERE number = 4")
     wait_for_provisional(both.mirror)
-    fine, detail = both.says()["audit"]
-    assert (fine, "entry 3: truncated: the audit ends at entry 2, and the mirror knows entry 4" in detail) == (
-        False,
-        True,
-    )
+    cut = CUT.format("layout_mutation.", "segment_versions", "segments")
+    assert "entry 3: truncated: the audit ends at entry 2, and the mirror knows entry 4" in said_after(cut)
+    assert "entry 1: missing: entry 1 is gone" in said_after(f"DELETE FROM {entries} WHERE number = 1")
     tamper(both.mirror, "DELETE FROM outbox; UPDATE installation SET id = '0193f0a0-0000-7000-8000-000000000002'")
     assert "--adopt" in files.mirror(both.asked(), [Check("database", True, "")])[0].detail
 
