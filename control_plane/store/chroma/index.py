@@ -124,10 +124,10 @@ class Index:
     async def differing(self, store: Store) -> tuple[str, ...]:
         """The documents (`kind/id`) that lie here otherwise than in the store, but for those that are still to come; raises StoreError.
 
-        None where nothing was ever filled in: an index that is not there is made by the next `follow`.
+        None where nothing was ever filled in, or in an older form: that is made anew by the next `follow`, and not here.
         """
         known = await self._run(self._known)
-        if known is None:
+        if known is None or known.schema < SCHEMA:
             return ()
         await self.open()
         here = await self._run(self._versions)
