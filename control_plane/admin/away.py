@@ -40,6 +40,8 @@ class Away(Struct, frozen=True):
     """How many wait."""
     problem: str
     waits: Waits
+    known: bool = True
+    """Whether there was time to find out who takes changes: not where the database went away within this request."""
 
     @property
     def refusal(self) -> str:
@@ -67,7 +69,7 @@ async def look(request: web.Request) -> None:
         async with asyncio.timeout(PATIENCE_S):
             refusal = await store.refusal()
     except TimeoutError:
-        refusal = ""
+        refusal = "which instance takes changes can't be found out right now"
     try:
         records = [record for change in await store.waiting() for record in change.records]
     except StoreError as error:
@@ -89,4 +91,5 @@ def away(request: web.Request) -> Away | None:
     if standing.state is not State.MIRROR:
         return None
     level_at = services.publishing.now() - timedelta(seconds=standing.mirror_age_s)
-    return Away(level_at, standing.outbox, standing.problem, request.get(WAITS) or Waits())
+    waits = request.get(WAITS)
+    return Away(level_at, standing.outbox, standing.problem, waits or Waits(), known=waits is not None)
