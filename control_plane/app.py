@@ -23,9 +23,9 @@ from control_plane.alerts import Alerts
 from control_plane.attributes import Attributes, SavedGroups, Toggles
 from control_plane.audit import Audit
 from control_plane.auditing.checkpoints import Checkpoints
+from control_plane.backups import peers
 from control_plane.backups.backups import Backups, before_migration
 from control_plane.backups.configured import interval, kept_of
-from control_plane.backups.peers import note, peers_of
 from control_plane.backups.rescue import Rescue
 from control_plane.beginning import Beginning
 from control_plane.conditions import Conditions
@@ -130,7 +130,7 @@ def _services(settings: ControlPlaneSettings, chain: Chain, by: _Trial, clock: C
     exchange = Exchange(settings.redis_url, Keys(settings.layout_mutation_environment))
     signer = Signer(settings.signing_key)
     kept = kept_of(settings)
-    around, known = peers_of(settings), Whereabouts(Path(settings.data_dir)).installation
+    around, known = peers.peers_of(settings), Whereabouts(Path(settings.data_dir)).installation
     rescue = Rescue(kept, exchange, signer, chain, alerts, clock=clock, peers=around, known=known)
     store = _store(settings, chain, alerts, exchange, rescue, clock)
     adjustable = AdjustableSettings(store, alerts, clock=clock)
@@ -163,7 +163,7 @@ def _services(settings: ControlPlaneSettings, chain: Chain, by: _Trial, clock: C
         events=store.events if isinstance(store, MirroredStore) else NoEvents(),
         backups=backups,
         rescue=rescue,
-        note_peers=partial(note, around, store, clock),
+        note_peers=partial(peers.note, around, store, clock),
         before_migration=before_migration(database, kept, chain, clock, pooled=settings.database_pooled),
         try_backup=partial(backups.verify, url=database, chain=chain, pooled=settings.database_pooled),
         errands=Errands(clock=clock),
@@ -241,6 +241,8 @@ def _schedule(services: Services, chain: Chain) -> None:
         services.schedules.every("backup", backups.every, backups.scheduled)
         services.schedules.every("backup_age", BACKUP_AGE_EVERY, backups.look)
         services.schedules.every("backup_trial", BACKUP_TRIAL_EVERY, trial)
+    if around := peers.peers_of(settings):
+        services.schedules.every("ask_peers", peers.LOOK_EVERY, partial(peers.look, around, services.alerts))
 
 
 def _store(

@@ -3,6 +3,10 @@
 Counterpart: `control_plane.backups.backups`. Never: a restore; that takes a person at a command line.
 """
 
+import asyncio
+import os
+from typing import IO
+
 import msgspec
 import structlog
 from aiohttp import web
@@ -14,6 +18,8 @@ from control_plane.backups.lines import BackupError
 from control_plane.refusals import Refusal, Refused
 from control_plane.services import Services
 from control_plane.tokens import Actor, Role
+
+PIECE_BYTES = 1024 * 1024
 
 log = structlog.get_logger("backups")
 
@@ -51,15 +57,26 @@ async def newest(request: web.Request, services: Services, actor: Actor) -> web.
         raise RequestError(403, "role", detail)
     try:
         async with services.backups.newest() as file:
-            response = web.FileResponse(file, headers={"Cache-Control": "no-store"})
-            response.content_type = "application/octet-stream"
-            log.info("backup_given", name=file.name, subject=actor.subject, role=actor.role)
-            await response.prepare(request)  # the file may be here for so long only
-            return response
+            with file.open("rb") as opened:
+                return await _sent(request, opened, actor)
     except NoBackupError as error:
         raise Refused(Refusal.NOT_FOUND, str(error)) from error
     except BackupError as error:
         raise Refused(Refusal.BACKUP_FAILED, str(error)) from error
+
+
+async def _sent(request: web.Request, file: IO[bytes], actor: Actor) -> web.StreamResponse:
+    """The file while it is here, in pieces; its size alone to a HEAD."""
+    size = os.fstat(file.fileno()).st_size
+    headers = {"Content-Type": "application/octet-stream", "Cache-Control": "no-store", "Content-Length": str(size)}
+    response = web.StreamResponse(headers=headers)
+    await response.prepare(request)
+    if request.method != "HEAD":
+        log.info("backup_given", size=size, subject=actor.subject, role=actor.role)
+        while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
+            await response.write(piece)
+    await response.write_eof()
+    return response
 
 
 async def verify(request: web.Request, services: Services, actor: Actor) -> web.Response:

@@ -408,6 +408,13 @@ ROUTES: tuple[Route, ...] = (
         status=201,
     ),
     Route(
+        method="HEAD",
+        path=f"{PREFIX}/backups/newest/file",
+        summary="Whether that file would be given, and its size",
+        handler=backups.newest,
+        roles=ADMINS | {Role.PEER},
+    ),
+    Route(
         method="GET",
         path=f"{PREFIX}/backups/newest/file",
         summary="The newest backup as a file; for a peer whose subject is in CONTROL_PLANE_BACKUP_READERS",

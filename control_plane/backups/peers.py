@@ -9,13 +9,14 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import aiohttp
 import msgspec
 from msgspec import Struct
 
+from control_plane.alerts import Alerts, Severity
 from control_plane.backups.files import FILE_MODE
 from control_plane.backups.lines import BackupError, PlaceError
 from control_plane.settings import PEER_TOKENS, ControlPlaneSettings
@@ -27,6 +28,8 @@ CONNECT_TIMEOUT_S = 5.0
 SILENCE_S_MAX = 30.0  # between two pieces
 TOTAL_S_MAX = 900.0  # for one peer, with the look at what it gave
 CHUNK_BYTES = 1024 * 1024
+LOOK_EVERY = timedelta(days=1)
+PEERS_REFUSE = "peers_refuse"
 _HOW = "make a token there (`layout-mutation token --role peer --subject NAME --ttl 366d`), and name its subject in that service's CONTROL_PLANE_BACKUP_READERS"
 
 
@@ -66,17 +69,40 @@ async def note(peers: Sequence[Peer], store: Store, clock: Callable[[], datetime
                 await transaction.keep(Shelf.PEER, peer.name, noted, clock())
 
 
+async def look(peers: Sequence[Peer], alerts: Alerts) -> None:
+    """Ask each whether it would give its newest backup, and tell of those that would not: a token may have ended."""
+    problems = list[str]()
+    for peer in peers:
+        try:
+            async with _answer(peer, "HEAD", SILENCE_S_MAX):
+                pass
+        except BackupError as error:
+            problems.append(f"{peer.name}: {error}")
+    if problems:
+        advice = "Do what the detail says while nothing is lost yet: this is who would be asked when all else is gone."
+        alerts.report(PEERS_REFUSE, Severity.WARNING, "A peer would give no backup now.", advice, "; ".join(problems))
+    else:
+        alerts.settle(PEERS_REFUSE)
+
+
 async def fetch(peer: Peer, target: Path, *, bytes_max: int = BYTES_MAX, silence_s_max: float = SILENCE_S_MAX) -> None:
     """Bring the newest backup of a peer to `target`; raises BackupError, which says why there is none and what to do."""
+    async with _answer(peer, "GET", silence_s_max) as response:
+        await _keep(response.content.iter_chunked(CHUNK_BYTES), target, bytes_max)
+
+
+@asynccontextmanager
+async def _answer(peer: Peer, method: str, silence_s_max: float) -> AsyncIterator[aiohttp.ClientResponse]:
+    """What a peer has to say, where that is a backup; raises BackupError."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=silence_s_max)
     headers = {"Authorization": f"Bearer {peer.token}", "Accept-Encoding": "identity"}
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as session,
-            session.get(peer.url + PATH, headers=headers, allow_redirects=False) as response,
+            session.request(method, peer.url + PATH, headers=headers, allow_redirects=False) as response,
         ):
             _check_answer(peer, response.status)
-            await _keep(response.content.iter_chunked(CHUNK_BYTES), target, bytes_max)
+            yield response
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise PlaceError(f"{peer.url} can't be asked: {_why(error)}") from None
 

@@ -69,6 +69,7 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("POST", f"{API}/conflicts/{{id}}"): PUBLISH,
     ("GET", f"{API}/backups"): {A},
     ("POST", f"{API}/backups"): {A},
+    ("HEAD", f"{API}/backups/newest/file"): {A, "peer"},
     ("GET", f"{API}/backups/newest/file"): {A, "peer"},
     ("POST", f"{API}/backups/{{name}}/verify"): {A},
     ("GET", f"{API}/peers"): {A},

@@ -1,6 +1,7 @@
 """A peer gives its newest backup to who may have it, and what it gives is taken when it is proven to be ours and whole."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -56,6 +57,9 @@ async def test_where_everything_else_is_gone_a_peer_gives_its_newest_backup(
         for refused in (stranger, issue(giving.jwt_secret, Role.PUBLISHER, SUBJECT)):
             answer = await peer.ask("GET", "backups/newest/file", headers={"Authorization": f"Bearer {refused}"})
             assert (answer.status, answer.json()["type"]) == (403, "urn:layout-mutation:problem:role")
+        given = await peer.ask("GET", "backups/newest/file", headers={"Authorization": f"Bearer {token}"})
+        [file] = (Path(settings.data_dir) / "backups").iterdir()
+        assert (given.status, given.body) == (200, file.read_bytes())
         asking = msgspec.structs.replace(
             settings,
             database_url=empty_url,
@@ -73,6 +77,11 @@ async def test_where_everything_else_is_gone_a_peer_gives_its_newest_backup(
             assert {one["id"]: one["tokenVariable"] for one in listed} == dict.fromkeys(
                 asking.peers, "CONTROL_PLANE_PEER_TOKENS"
             )
+            assert "ask_peers" in plane.services.schedules._works
+            await peers.look(peers.peers_of(asking), plane.services.alerts)
+            assert re.search(r"now\. away: .* can't be asked: .*; strict: .* \(403\)[^;]*$", told(plane)[peers.PEERS_REFUSE])
+            await peers.look(peers.peers_of(asking)[2:], plane.services.alerts)
+            assert peers.PEERS_REFUSE not in told(plane)
             assert token not in str([record async for record in plane.services.store.records()])
 
 
