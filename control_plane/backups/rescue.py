@@ -7,7 +7,7 @@ Counterpart: `app.py` asks the sources in their order before anything is served.
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from hashlib import sha256
@@ -49,6 +49,8 @@ from rules.table import DecisionTable
 
 TRIED_MAX = 5  # backups, from the newest on, before the next source is asked
 RESTORED, IMPOSSIBLE, NO_PEER = "restored_from_backup", "restore_impossible", "peers_gave_nothing"
+AFTER_IT = "What was changed after it was made is lost."
+NO_MORE = "It has what visitors get, as version 1 of each document. Drafts, histories, the audit and what was switched off are lost."
 
 log = structlog.get_logger("rescue")
 
@@ -183,8 +185,7 @@ class Rescue:
             raise BackupError(f"its backup can't be relied on: {verified.problem}")
         made_at = through.header.made_at
         name = f"the backup of the peer {peer.name}, made {_ago(self._clock(), made_at)}"
-        self._restored(name, "What was changed after it was made is lost.")
-        return Source(name, whose, lambda: self._read(file))
+        return Source(name, whose, lambda: self._telling(name, AFTER_IT, self._read(file)))
 
     async def table(self) -> Source | None:
         """What the table in Redis has, if our key has signed it; None otherwise."""
@@ -198,12 +199,8 @@ class Rescue:
         if not count:
             return None
         name = f"the table {table.version} that Redis holds, published {_ago(at, table.created_at)}"
-        self._restored(
-            name,
-            "It has what visitors get, as version 1 of each document. Drafts, histories, the audit and what was switched off are lost.",
-        )
         installation = Installation(str(uuid_utils.uuid4()), 0, at)
-        return Source(name, installation, lambda: self._records(table, rules, at))
+        return Source(name, installation, lambda: self._telling(name, NO_MORE, self._records(table, rules, at)))
 
     async def _usable(self, one: Backup) -> Source:
         if "folder" in one.places or self._kept.remote is None:
@@ -212,16 +209,22 @@ class Rescue:
             file = await self._kept.remote.fetch(one.name, Path(self._folder()))
         header = (await read_through(file, self._kept.keys, self._chain)).header
         name = f"the backup {one.name}, made {_ago(self._clock(), header.made_at)}"
-        self._restored(name, "What was changed after it was made is lost.")
         new = Installation(str(uuid_utils.uuid4()), 0, header.made_at)
-        return Source(name, header.installation or new, lambda: self._read(file))
+        return Source(name, header.installation or new, lambda: self._telling(name, AFTER_IT, self._read(file)))
+
+    async def _telling(self, name: str, lost: str, records: AsyncGenerator[Record, None]) -> AsyncIterator[Record]:
+        """The records; once they are all taken, people hear of it. Where another instance was faster nobody takes any."""
+        async with aclosing(records):
+            async for record in records:
+                yield record
+        self._restored(name, lost)
 
     def _folder(self) -> str:
         """Where files from elsewhere are until `close`."""
         self._fetched = self._fetched or tempfile.TemporaryDirectory(prefix="layout-mutation-")
         return self._fetched.name
 
-    async def _read(self, file: Path) -> AsyncIterator[Record]:
+    async def _read(self, file: Path) -> AsyncGenerator[Record, None]:
         try:
             async with aclosing(files.records(file, self._kept.keys)) as records:
                 async for record in records:
@@ -229,7 +232,7 @@ class Rescue:
         except BackupError as error:
             raise StoreError(str(error)) from error
 
-    async def _records(self, table: DecisionTable, rules: RulesFile, at: datetime) -> AsyncIterator[Record]:
+    async def _records(self, table: DecisionTable, rules: RulesFile, at: datetime) -> AsyncGenerator[Record, None]:
         """Every document of the table as its first version, each with a sealed entry in the audit."""
         yield CounterRecord(table.version)
         reason = f"restored from the table {table.version} that Redis held"
@@ -265,7 +268,7 @@ class Rescue:
         )
 
     def _restored(self, name: str, lost: str) -> None:
-        log.warning("restoring", source=name, lost=lost)
+        log.warning("restored", source=name, lost=lost)
         advice = "Look whether what people did last has to be done again, and find out who emptied the database and the mirror."
         self._alerts.report(
             RESTORED, Severity.WARNING, f"The database was empty and was restored from {name}."[:300], advice, lost
