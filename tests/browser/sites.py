@@ -26,7 +26,7 @@ def table_of(*mutations: Mapping[str, Any]) -> DecisionTable:
 
 @asynccontextmanager
 async def site(html: str, table: DecisionTable, *, script: str = "", policy: str = "") -> AsyncIterator[str]:
-    """The page at `/` through a sidecar, and its script at `/client.js`; the URL. `policy`: its Content-Security-Policy."""
+    """The page at every path through a sidecar, and its script at `/client.js`; the URL. `policy`: its Content-Security-Policy."""
 
     async def page(_: web.Request) -> web.Response:
         sent = {"Content-Security-Policy": policy} if policy else {}
@@ -36,7 +36,7 @@ async def site(html: str, table: DecisionTable, *, script: str = "", policy: str
         return web.Response(text=script, content_type="text/javascript")
 
     app = web.Application()
-    app.add_routes([web.get("/", page), web.get("/client.js", client)])
+    app.add_routes([web.get("/client.js", client), web.get("/{path:.*}", page)])
     async with TestServer(app) as server:
         origin = str(server.make_url("")).rstrip("/")
         async with serving(origin, tables=table) as sidecar:

@@ -85,7 +85,11 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, FrameworkPag
 
 
 def rules(change: str, delivery: str) -> DecisionTable:
-    return table_of({"operations": CHANGES[change].operations, "delivery": delivery})
+    return table_of(mutation(change, delivery))
+
+
+def mutation(change: str, delivery: str) -> dict[str, Any]:
+    return {"operations": CHANGES[change].operations, "delivery": delivery, "pageSlug": f"/{change}/{delivery}"}
 
 
 class Seen(NamedTuple):
@@ -98,25 +102,22 @@ class Seen(NamedTuple):
         return f"{'there' if self.kept else 'undone'}{'' if self.silent else ', console complains'}"
 
 
-async def measured(browser: Browser, page: FrameworkPage, change: str, delivery: str) -> Seen:
+async def measured(window: Page, complaints: Complaints, address: str, change: str, delivery: str) -> Seen:
     """What becomes of a change when the framework has taken over; the framework must work afterwards."""
-    async with site(page.html(), rules(change, delivery), script=page.script) as address:
-        window = await browser.new_page()
-        complaints = Complaints(window)
-        await window.goto(address)
-        await window.wait_for_function("window.hydrated")
-        kept = await comes_to(window, CHANGES[change].seen, patient=delivery != "edge")
-        await window.click("#count")
-        await window.wait_for_function("document.querySelector('#count').innerText === 'Clicked 1 times'")
-        assert await window.evaluate(CHANGES[change].seen) == kept
-        await window.close()
-        return Seen(kept, not complaints.said)
+    complaints.said.clear()
+    await window.goto(f"{address}{change}/{delivery}")
+    await window.wait_for_function("window.hydrated")
+    kept = await comes_to(window, CHANGES[change].seen, patient=delivery != "edge")
+    await window.click("#count")
+    await window.wait_for_function("document.querySelector('#count').innerText === 'Clicked 1 times'")
+    assert await window.evaluate(CHANGES[change].seen) == kept
+    return Seen(kept, not complaints.said)
 
 
 async def comes_to(window: Page, seen: str, *, patient: bool) -> bool:
     """Whether the change is there when the framework has taken over; for the script's own, within its patience."""
     if patient:
-        await window.wait_for_function(seen, timeout=10_000)
+        await window.wait_for_function(seen, timeout=30_000)
     else:
         await window.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     return bool(await window.evaluate(seen))
@@ -134,11 +135,18 @@ def documented() -> dict[str, list[str]]:
 async def test_what_hydration_leaves_of_a_change(
     chromium: Browser, pages: Mapping[str, FrameworkPage], framework: str
 ) -> None:
+    page, window = pages[framework], await chromium.new_page()
+    complaints = Complaints(window)
+    table = table_of(*(mutation(change, delivery) for change in CHANGES for delivery in DELIVERIES))
+    async with site(page.html(), table, script=page.script) as address:
+        seen_of = {
+            change: [await measured(window, complaints, address, change, delivery) for delivery in DELIVERIES]
+            for change in CHANGES
+        }
     found, expected = {}, documented()
-    for change in CHANGES:
-        seen = [await measured(chromium, pages[framework], change, delivery) for delivery in DELIVERIES]
+    for change, seen in seen_of.items():
         found[f"{framework}: {change}"] = [str(one) for one in seen]
-        at_edge = lint(rules(change, "edge"), {"/": pages[framework].html().encode()})
+        at_edge = lint(rules(change, "edge"), {f"/{change}/edge": page.html().encode()})
         assert bool(at_edge) == (seen[0] != Seen(kept=True, silent=True)), "lint warns of exactly what hydration undoes"
         assert seen[1].kept, "guarded puts it back"
         assert seen[2] == Seen(kept=True, silent=True), "what comes after hydration disturbs nobody"
