@@ -53,10 +53,12 @@ async def launched(missing: Callable[[str, str], str]) -> AsyncIterator[Browser]
 
 @fixture(loop_scope="session")
 async def chromium(launched: Browser) -> AsyncIterator[Browser]:
-    """Chromium without windows. Each context, and each page made without one, is a person of its own; gone afterwards."""
+    """Chromium. Each context, and each page made without one, is a person of its own, and gone afterwards."""
+    before = launched.contexts
     yield launched
     for context in launched.contexts:
-        await context.close()
+        if context not in before:
+            await context.close()
 
 
 EXPECTED = (
