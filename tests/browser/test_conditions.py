@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import pytest
 from aiohttp import web
 from playwright.async_api import Locator, Page, expect
 from pytest_asyncio import fixture
@@ -89,33 +88,32 @@ async def test_rows_are_written_as_json_and_come_back(form: Page, pictures: Any)
     assert found["$or"][:3] == [{"returning": True}, {"views": {"$gte": 3}}, {"views": {"$lt": 10}}]
 
 
-@pytest.mark.parametrize(
-    "condition",
-    [
-        {"$not": {"language": "de"}},
-        {"$or": [{"language": "de"}, {"$and": [{"returning": True}]}]},
-        {"language": {"$eq": "de"}},
-        {"language": ["de"]},
-        {"language": " de"},
-        {"language": {"$in": ["a,b"]}},
-        {"language": {"$in": []}},
-        {"views": "3"},
-        {"views": {"$size": 2}},
-        {"query.n": 12345678901234567890},
-    ],
-    ids=str,
-)
-async def test_what_rows_can_not_show_stays_as_it_is_written(form: Page, condition: dict[str, Any]) -> None:
+BEYOND_ROWS: list[dict[str, Any]] = [
+    {"$not": {"language": "de"}},
+    {"$or": [{"language": "de"}, {"$and": [{"returning": True}]}]},
+    {"language": {"$eq": "de"}},
+    {"language": ["de"]},
+    {"language": " de"},
+    {"language": {"$in": ["a,b"]}},
+    {"language": {"$in": []}},
+    {"views": "3"},
+    {"views": {"$size": 2}},
+    {"query.n": 12345678901234567890},
+]
+
+
+async def test_what_rows_can_not_show_stays_as_it_is_written(form: Page) -> None:
     box = form.get_by_label("Conditions", exact=True)
-    text = json.dumps(condition)
-    await box.fill(text)
-    await box.press("Tab")
-    await expect(form.get_by_text("This condition says more than rows can show")).to_be_visible()
-    await expect(form.get_by_role("button", name="Add a condition")).to_be_hidden()
-    await expect(box).to_have_value(text)
-    await box.fill('{"language": "de"}')
-    await box.press("Tab")
-    await expect(form.locator(".condition")).to_have_count(1)
+    for condition in BEYOND_ROWS:
+        text = json.dumps(condition)
+        await box.fill(text)
+        await box.press("Tab")
+        await expect(form.get_by_text("This condition says more than rows can show"), text).to_be_visible()
+        await expect(form.get_by_role("button", name="Add a condition")).to_be_hidden()
+        await expect(box).to_have_value(text)
+        await box.fill('{"language": "de"}')
+        await box.press("Tab")
+        await expect(form.locator(".condition"), text).to_have_count(1)
 
 
 async def test_a_row_that_lacks_something_is_not_sent(form: Page) -> None:

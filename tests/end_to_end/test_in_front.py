@@ -4,6 +4,7 @@ set does, and where no sidecar answers the site does."""
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -11,14 +12,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from pytest_asyncio import fixture
 
 from layout_mutation.embedded.ports import free_port
 from tests.end_to_end.operated import OPS_TOKEN, PAGE, Operated, operated
+from tests.servers import new_server_folder
 from tests.sidecar.wire import Answer, client
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 CHANGED = PAGE.replace(b">Old<", b">New<")
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 VISITOR = (
     f"X-Layout-Mutation-Token: {OPS_TOKEN}",
     "X-Layout-Mutation: off",
@@ -142,23 +145,27 @@ def _tell(at: Path, command: str) -> str:
     return said.decode()
 
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 FRONTS = {"nginx": nginx, "haproxy": haproxy}
 
 
-@pytest.fixture(params=FRONTS)
+@fixture(params=FRONTS, scope="module", loop_scope="module")
 async def front(
-    request: pytest.FixtureRequest, server_folder: Path, tmp_path: Path, missing: Callable[[str, str], str]
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, missing: Callable[[str, str], str]
 ) -> AsyncIterator[tuple[Front, Operated]]:
+    """Each proxy in front, once; a test leaves it with all switches on."""
     name: str = request.param
-    program = missing(name, name)
-    folder = server_folder / "front"
+    program, whole = missing(name, name), new_server_folder()
+    folder = whole / "front"
     folder.mkdir(mode=0o755)
     async with (
-        operated(tmp_path, trust_forwarded="true") as behind,
+        operated(tmp_path_factory.mktemp("operated"), trust_forwarded="true") as behind,
         FRONTS[name](program, folder, behind) as running,
     ):
         await running.until(lambda answer: answer.body == CHANGED)
         yield running, behind
+    shutil.rmtree(whole)
 
 
 async def test_what_a_visitor_sends_of_ours_never_arrives(front: tuple[Front, Operated]) -> None:
@@ -190,9 +197,12 @@ async def test_the_other_switches_act_too(front: tuple[Front, Operated], name: s
     assert answer.body == (CHANGED if changed else PAGE)
     if name == "off":
         assert answer.verdict == b"passed; reason=switched_off"
+    running.switch(name, "")
+    await running.until(lambda answer: answer.body == CHANGED and answer.get(b"Cache-Control") != b"no-store")
 
 
 async def test_where_no_sidecar_answers_the_site_does(front: tuple[Front, Operated]) -> None:
+    """The last one: the sidecar is gone afterwards."""
     running, behind = front
     behind.running.process.kill()
     await behind.running.process.wait()

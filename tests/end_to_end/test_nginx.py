@@ -1,5 +1,6 @@
 """The sidecar between two nginx of Debian's: the origin it carries for, and a shared cache in front of it."""
 
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ import pytest
 from layout_mutation.embedded.ports import free_port
 from tests.end_to_end.stack import Sidecar, SigningKeys, alone, until
 from tests.end_to_end.visitor import load
+from tests.servers import new_server_folder
 
 PAGE = (
     b"<!doctype html><html><head><title>t</title></head><body><h1>Jam</h1>" + b"<p>quince</p>" * 400 + b"</body></html>"
@@ -54,10 +56,10 @@ def _answers(port: int, path: str) -> bool:
         return False
 
 
-@pytest.fixture
-def between(server_folder: Path, missing: Callable[[str, str], str]) -> Iterator[tuple[int, Sidecar, int]]:
+@pytest.fixture(scope="module")
+def between(missing: Callable[[str, str], str]) -> Iterator[tuple[int, Sidecar, int]]:
     """Ports of the origin and of the cache, and the sidecar between them."""
-    program, keys = missing("nginx", "nginx"), SigningKeys()
+    program, keys, server_folder = missing("nginx", "nginx"), SigningKeys(), new_server_folder()
     files = server_folder / "files"
     (server_folder / "sidecar").mkdir()
     files.mkdir(mode=0o755)
@@ -81,6 +83,7 @@ def between(server_folder: Path, missing: Callable[[str, str], str]) -> Iterator
         ) as cache,
     ):
         yield origin, sidecar, cache
+    shutil.rmtree(server_folder)
 
 
 def test_what_nginx_serves_arrives_as_it_is_where_no_rule_looks(between: tuple[int, Sidecar, int]) -> None:
