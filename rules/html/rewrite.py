@@ -126,15 +126,19 @@ class _Manner(NamedTuple):
     script: Script | None
     prove_all: bool
     watch: Watch | None
-    tags: int | None = None
 
 
 def _changed(page: bytes, groups: Sequence[Group], charset: Charset, manner: _Manner) -> Rewritten | PassedThrough:
-    if (tags := page.count(b"<")) > limits.TAGS_MAX:
+    if _may_have_too_many_tags(page) and (tags := page.count(b"<")) > limits.TAGS_MAX:
         return PassedThrough(reason=Reason.TOO_LARGE, detail=f"{tags:,} tags")
-    manner = manner._replace(tags=tags)
     result = _attempt(page, groups, charset, manner)
     return _proven_part(page, groups, charset, manner, result) if isinstance(result, _Unproven) else result
+
+
+def _may_have_too_many_tags(page: bytes) -> bool:
+    """A no is certain, and cheap for most pages: what is not looked at has at most a tag for each byte."""
+    beyond = len(page) - limits.TAGS_MAX
+    return beyond > 0 and (2 * beyond >= len(page) or page.count(b"<", 0, 2 * beyond) > beyond)
 
 
 class _Unproven(NamedTuple):
@@ -150,7 +154,7 @@ def _attempt(
     watch = manner.watch
     if watch is not None:
         watch(NOBODYS)
-    work = Workspace(Document(page, charset, manner.tags), manner.nonce)
+    work = Workspace(Document(page, charset), manner.nonce)
     if work.document.is_too_deep:
         return PassedThrough(reason=Reason.TOO_LARGE, detail=f"elements more than {limits.DEPTH_MAX} deep")
     done = [as_carried_out(_suited(work, group, watch)) for group in groups]
@@ -216,7 +220,7 @@ def _proven_part(
     safe = [at for at in range(len(groups)) if at not in failed.suspects]
     parts = [safe, *_halves(suspects)] if len(suspects) > 1 else [safe]
     waiting, attempts = [some for some in parts if 0 < len(some) < len(groups)], 0
-    most = 1 + min(limits.PROOF_ATTEMPTS_MAX, limits.PROOF_TAGS_MAX // ((manner.tags or 0) + 1))
+    most = 1 + min(limits.PROOF_ATTEMPTS_MAX, limits.PROOF_TAGS_MAX // (page.count(b"<") + 1))
     while waiting and attempts < most:
         some = waiting.pop(0)
         attempts += 1

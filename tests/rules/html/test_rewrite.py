@@ -52,6 +52,17 @@ def test_a_page_has_so_many_tags_and_is_so_deep(page: bytes, detail: str) -> Non
     assert apply_groups(page, asked, charset="utf-8") == PassedThrough(reason=Reason.TOO_LARGE, detail=detail)
 
 
+@pytest.mark.parametrize("others", [0, 1, 2, limits.TAGS_MAX - 1, limits.TAGS_MAX, 3 * limits.TAGS_MAX])
+@pytest.mark.parametrize("begins", [True, False])
+def test_tags_are_counted_wherever_they_are(others: int, begins: bool) -> None:
+    asked = [Group("a", (model.AddClass(target=at("p"), names=["n"]),))]
+    for tags, reason in ((limits.TAGS_MAX, Reason.NOTHING_MATCHED), (limits.TAGS_MAX + 1, Reason.TOO_LARGE)):
+        page = b"<" * tags + b"x" * others if begins else b"x" * others + b"<" * tags
+        result = apply_groups(page, asked, charset="utf-8")
+        assert isinstance(result, PassedThrough)
+        assert result.reason is reason
+
+
 def test_a_large_page_of_ordinary_depth_is_rewritten() -> None:
     page = b"<div>" * 400 + b"<p>x</p>" * 6_000
     assert isinstance(
