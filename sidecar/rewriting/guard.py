@@ -10,6 +10,9 @@ What counts, within ten minutes from the first of it (`WINDOW_S`), of pages that
 | slow    | its own edits took longer than `SIDECAR_MUTATION_MS_MAX` of processor time | 3 addresses | 1 |
 | refused | its target was there and could not be edited (`REFUSALS`) | 20 pages, and 9 of 10 where its target was there | 5, and 9 of 10 |
 
+Of what is counted, one odd page must not switch off what all others get: a mutation that was fine on other paths is held when
+it did harm on as many paths (`PATHS_MAX` at most), whoever asks for one of them how often.
+
 No fault is what the page or another mutation is the cause of: the target is not there (an author's page pattern may be wide;
 where that is nearly always so it is *advice*), the page is so already, a stronger mutation was before it, the page's policy
 keeps the browser script out, a redirect leads to the very address. Drafts that one person looks at have names of their own,
@@ -36,12 +39,15 @@ from sidecar.rewriting.quarantine import Held, HeldMutation, HeldPage, MutationQ
 
 WINDOW_S = 600.0
 FAULTS_MAX: Mapping[Why, int] = {Why.KILLED: 1, Why.HUNG: 1, Why.RAISED: 3, Why.SLOW: 3}
+ADDRESSES_MAX = max(FAULTS_MAX.values())
 REFUSED_MAX = 20
 REFUSED_ON_TRIAL_MAX = 5
 REFUSED_SHARE = 0.9
 ABSENT_MIN = 20
 ABSENT_SHARE = 0.95
 """A target that is missing on so many of at least so many pages is advice."""
+PATHS_MAX = 8
+"""Paths on which a mutation was fine, or did harm, that are remembered of it."""
 RECORDS_MAX = 1_000
 SHOWN_MAX = 100
 
@@ -56,11 +62,13 @@ _log = structlog.get_logger("sidecar.rewriting.guard")
 class _Record:
     """Of one mutation, in one window."""
 
-    __slots__ = ("absent", "began", "faults", "fine", "refused")
+    __slots__ = ("absent", "began", "faults", "fine", "paths", "refused")
 
     def __init__(self, began: float) -> None:
         self.began = began
         self.faults: dict[Why, set[str]] = {}
+        self.paths: dict[Why, set[str]] = {}
+        """Those of the faults, without queries."""
         self.refused = self.absent = self.fine = 0
 
 
@@ -90,6 +98,8 @@ class Guard:
         self._table = table
         self._clock = clock
         self._records: OrderedDict[str, _Record] = OrderedDict()
+        self._fine: OrderedDict[str, set[str]] = OrderedDict()
+        """Mutation -> paths on which it did its work the last time that such a page was new."""
         self._known: DecisionTable | None = None
         self._versions: Mapping[str, int] = {}
 
@@ -97,10 +107,14 @@ class Guard:
 
     def heard(self, key: MemoKey, answer: Rewritten | PassedThrough, slow: Mapping[str, int]) -> None:
         """A page was rewritten anew: what became of each mutation, and who was slow."""
-        records = self._records
+        records, path = self._records, _page_of(key.address)
+        if self._table() is not self._known:
+            self.versions  # noqa: B018 - what was counted of other versions is forgotten
         for outcome in answer.outcomes:
+            if outcome.reason in _PRESENT:
+                self._is_fine(outcome.mutation_id, path)
             if outcome.reason in _TOLD or outcome.mutation_id in records:
-                self._count(outcome.mutation_id, outcome.reason)
+                self._count(outcome.mutation_id, outcome.reason, path)
         for name in slow:
             self._fault(name, Why.SLOW, key.address)
 
@@ -142,8 +156,9 @@ class Guard:
         if table is not self._known:
             before, self._versions = self._versions, {} if table is None else table.versions()
             self._known = table
-            for name in [name for name in self._records if before.get(name) != self._versions.get(name)]:
-                del self._records[name]
+            for known in (self._records, self._fine):
+                for name in [name for name in known if before.get(name) != self._versions.get(name)]:
+                    del known[name]
         return self._versions
 
     @property
@@ -187,7 +202,24 @@ class Guard:
 
     # ---- counting
 
-    def _count(self, name: str, reason: Reason) -> None:
+    def _is_fine(self, name: str, path: str) -> None:
+        paths = self._fine.get(name)
+        if paths is None:
+            paths = self._fine[name] = set()
+            if len(self._fine) > RECORDS_MAX:
+                self._fine.popitem(last=False)
+        if len(paths) < PATHS_MAX:
+            paths.add(path)
+
+    def _harmed_on(self, name: str, record: _Record, why: Why, path: str) -> bool:
+        """Note where it did harm; whether that is on as many paths as it is fine on."""
+        harmed, fine = record.paths.setdefault(why, set()), self._fine.get(name, set())
+        fine.discard(path)
+        if len(harmed) < PATHS_MAX:
+            harmed.add(path)
+        return len(harmed) >= len(fine)
+
+    def _count(self, name: str, reason: Reason, path: str) -> None:
         record = self._record(name)
         if reason is Reason.TARGET_NOT_FOUND:
             record.absent += 1
@@ -195,7 +227,7 @@ class Guard:
             record.fine += 1
         elif reason in REFUSALS:
             record.refused += 1
-            if self._is_too_often(name, record):
+            if self._harmed_on(name, record, Why.REFUSED, path) and self._is_too_often(name, record):
                 self._hold(name, Why.REFUSED)
 
     def _is_too_often(self, name: str, record: _Record) -> bool:
@@ -205,9 +237,12 @@ class Guard:
 
     def _fault(self, name: str, why: Why, address: str) -> None:
         """One address counts once, whoever asks for it how often."""
-        addresses = self._record(name).faults.setdefault(why, set())
-        addresses.add(address)
-        if len(addresses) >= FAULTS_MAX[why] or self._on_trial(name):
+        record = self._record(name)
+        addresses = record.faults.setdefault(why, set())
+        if len(addresses) < ADDRESSES_MAX:
+            addresses.add(address)
+        wide = self._harmed_on(name, record, why, _page_of(address)) or FAULTS_MAX[why] == 1
+        if wide and (len(addresses) >= FAULTS_MAX[why] or self._on_trial(name)):
             self._hold(name, why)
 
     def _record(self, name: str) -> _Record:
@@ -231,7 +266,13 @@ class Guard:
 
     def _hold(self, name: str, why: Why) -> None:
         self._records.pop(name, None)
+        self._fine.pop(name, None)
         version = self.versions.get(name)
         if version is None or self.mutations.holds(name, version):
             return
         self.mutations.hold(name, version, why)
+
+
+def _page_of(address: str) -> str:
+    """The path of an address without its host, which a visitor may make up, as a query."""
+    return path_of(address).partition("/")[2]

@@ -18,6 +18,7 @@ from sidecar.rewriting.child import COMMAND
 from sidecar.rewriting.guard import (
     ABSENT_MIN,
     FAULTS_MAX,
+    PATHS_MAX,
     RECORDS_MAX,
     REFUSALS,
     REFUSED_MAX,
@@ -148,6 +149,73 @@ def test_a_target_that_is_hardly_ever_there_is_advice() -> None:
     edge.now = WINDOW_S + 1
     edge.page(Reason.TARGET_NOT_FOUND, "n")
     assert edge.guard.advice() == {}
+
+
+# ---- what one page does to a mutation that is fine on others
+
+
+def fine_elsewhere(edge: Edge, paths: int, name: str = "m") -> None:
+    """It did its work on so many paths, some of them twice."""
+    for number in (*range(paths), 0):
+        edge.page(Reason.APPLIED, name, address=f"a/{number}?x={number}")
+
+
+@pytest.mark.parametrize("why", [Why.REFUSED, Why.SLOW, Why.RAISED])
+def test_one_odd_page_costs_no_mutation_that_is_fine_on_others(why: Why) -> None:
+    """Whoever asks for it again and again, with another query or host each time, would switch off what all others get."""
+    edge = Edge()
+    fine_elsewhere(edge, 2)
+    odd = [f"host{number}/odd?n={number}" for number in range(3 * REFUSED_MAX)]
+    for address in odd:
+        fault(edge, why, address)
+    assert edge.held == []
+    for number in range(REFUSED_MAX):
+        fault(edge, why, f"a/other?n={number}")
+    assert edge.held == [("m", 2, why)], "on as many paths as it is fine on"
+
+
+def fault(edge: Edge, why: Why, address: str) -> None:
+    if why is Why.RAISED:
+        edge.found(why, address)
+    else:
+        edge.page(
+            Reason.AMBIGUOUS_SPAN if why is Why.REFUSED else Reason.NOTHING_MATCHED, "m", address, why is Why.SLOW
+        )
+
+
+def test_where_it_was_fine_once_and_is_refused_now_it_is_not_fine() -> None:
+    edge = Edge()
+    fine_elsewhere(edge, PATHS_MAX)
+    for turn in range(REFUSED_MAX):
+        assert edge.held == []
+        edge.page(Reason.AMBIGUOUS_SPAN, address=f"a/{turn % PATHS_MAX}")
+    assert edge.held == [("m", 2, Why.REFUSED)], "a site that was made anew"
+
+
+def test_who_kills_is_held_however_fine_it_is_elsewhere() -> None:
+    edge = Edge()
+    fine_elsewhere(edge, PATHS_MAX)
+    edge.found(Why.KILLED)
+    assert edge.held == [("m", 2, Why.KILLED)]
+
+
+def test_what_was_fine_in_another_version_counts_for_nothing() -> None:
+    edge = Edge()
+    fine_elsewhere(edge, PATHS_MAX)
+    edge.table = table(headline(id="m", version=3))
+    for _ in range(REFUSED_MAX):
+        edge.page(Reason.AMBIGUOUS_SPAN)
+    assert edge.held == [("m", 3, Why.REFUSED)]
+
+
+def test_what_is_known_of_paths_is_bounded() -> None:
+    edge = Edge()
+    fine_elsewhere(edge, 5 * PATHS_MAX)
+    assert len(edge.guard._fine["m"]) == PATHS_MAX
+    for number in range(RECORDS_MAX + 1):
+        edge.page(Reason.APPLIED, f"m{number}")
+    assert len(edge.guard._fine) == RECORDS_MAX
+    assert "m" not in edge.guard._fine
 
 
 # ---- half open, and reset
@@ -285,7 +353,7 @@ async def test_who_raises_on_three_pages_is_held(guarded: Guarded) -> None:
 
 
 async def test_who_is_slow_on_three_pages_is_held_without_an_inquiry(guarded: Guarded) -> None:
-    edge, started = await guarded("a", "burns", memo_bytes_max=0)
+    edge, started = await guarded("a", "burns", memo_bytes_max=0, deadline_s=30.0)
     for number in range(FAULTS_MAX[Why.SLOW]):
         assert edge.held == []
         assert await visit(edge, started, address=f"shop.example/{number}") == "applied"
