@@ -97,15 +97,15 @@ def test_every_command_that_carries_data_works(run: CommandLine, url: str, file:
 
 
 def test_a_role_that_may_create_nothing_restores_from_nothing_and_is_told_the_statement(
-    run: CommandLine, postgres_server: str, database_url: str, file: Path
+    run: CommandLine, empty_url: str, file: Path
 ) -> None:
-    with narrow(database_url) as url:
-        wait_for(execute(database_url, "DROP SCHEMA layout_mutation"))
+    with narrow(empty_url) as url:
+        wait_for(execute(empty_url, "DROP SCHEMA layout_mutation"))
         here = {"DATABASE_URL": url, "CONTROL_PLANE_SIGNING_KEY": SIGNING_KEY}
         refused = run("restore", str(file), environment=here)
         assert refused.is_one_error(1), refused
         role = urlsplit(url).username
         statement = f'CREATE SCHEMA layout_mutation AUTHORIZATION "{role}";'
         assert statement in refused.err
-        wait_for(execute(database_url, statement))
+        wait_for(execute(empty_url, statement))
         assert run("restore", str(file), environment=here).code == 0

@@ -190,15 +190,16 @@ async def test_a_small_installation_needs_no_database(settings: ControlPlaneSett
 
 
 async def test_a_start_that_may_not_mix_serves_nothing_and_says_what_to_do(
-    settings: ControlPlaneSettings, other_url: str
+    settings: ControlPlaneSettings, other_url: str, tmp_path: Path
 ) -> None:
+    """On a new disk; with a mirror the database is known to be another's before anything is moved."""
     async with running(settings):
         pass
     async with postgres(other_url) as store:
         await fill(store, SOMEBODY)
         before = await census_of(store.records())
-    there = msgspec.structs.replace(settings, database_url=other_url, move_from=settings.database_url)
-    async with running(there, wait=False) as plane:
+    elsewhere = {"database_url": other_url, "move_from": settings.database_url, "data_dir": str(tmp_path / "new disk")}
+    async with running(msgspec.structs.replace(settings, **elsewhere), wait=False) as plane:
 
         async def is_told() -> bool:
             detail = (await plane.ask("GET", "health")).json()["database"]["detail"]
