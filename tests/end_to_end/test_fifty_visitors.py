@@ -2,10 +2,10 @@
 
 import asyncio
 import random
+import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -35,28 +35,37 @@ from tests.end_to_end.crowd import (
 from tests.end_to_end.site import Site
 from tests.end_to_end.stack import Stack, until
 from tests.end_to_end.visitor import Answer, Line, Visitors
+from tests.servers import new_database, new_server_folder
 
 TOKEN = "a token of the operators"
 OPERATOR = f"X-Layout-Mutation-Token: {TOKEN}"
 WORKERS = 4
 
 
-@pytest.fixture
-def shop(server_folder: Path, database_url: str, site: Site) -> Iterator[Stack]:
-    """Everything, with four workers, in front of the shop; the rules are in force."""
-    for path in PATHS:
-        site.page(path, page_of(path))
-    settings = {"SIDECAR_OPS_TOKEN": TOKEN, "SIDECAR_UNITS": UNITS, "SIDECAR_UNIT_JWT_KEYS": JWT_SECRET}
-    origins = {"CONTROL_PLANE_ORIGINS": msgspec.json.encode({HOST: site.url}).decode()}
-    whole = Stack(
-        server_folder, database_url=database_url, upstream=site.url, workers=WORKERS, control_plane=origins, **settings
-    )
-    try:
-        whole.start()
-        publish(whole, rules())
-        yield whole
-    finally:
-        whole.stop()
+@pytest.fixture(scope="module")
+def shop(postgres_server: str) -> Iterator[Stack]:
+    """Everything, with four workers, in front of the shop; the rules are in force, and are again after each test but the last."""
+    folder = new_server_folder()
+    settings = {
+        "SIDECAR_OPS_TOKEN": TOKEN,
+        "SIDECAR_UNITS": UNITS,
+        "SIDECAR_UNIT_JWT_KEYS": JWT_SECRET,
+        "SIDECAR_REWRITE_MS_MAX": "10000",
+    }
+    with new_database(postgres_server) as database_url, Site() as site:
+        for path in PATHS:
+            site.page(path, page_of(path))
+        origins = {"CONTROL_PLANE_ORIGINS": msgspec.json.encode({HOST: site.url}).decode()}
+        whole = Stack(
+            folder, database_url=database_url, upstream=site.url, workers=WORKERS, control_plane=origins, **settings
+        )
+        try:
+            whole.start()
+            publish(whole, rules())
+            yield whole
+        finally:
+            whole.stop()
+            shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -153,6 +162,11 @@ def test_a_switch_acts_on_its_module_alone(shop: Stack, lines: list[Line]) -> No
         after = modules_of(lines[number].get(path, *STRANGER).body)
         assert after["offers"] == modules_of(page_of(path))["offers"] != modules_of(page)["offers"]
         assert after | {"offers": b""} == modules_of(page) | {"offers": b""}
+    lifted = shop.control_plane.ask("DELETE", "toggles/no-offers")
+    in_force(shop, lifted["publication"]["tableVersion"])
+    assert {
+        (number, path): line.get(path, *STRANGER).body for number, line in enumerate(lines) for path in PATHS
+    } == before
 
 
 STRANGER = ("Cookie: lm_uid=somebody-who-was-here", "Accept-Language: en", "Sec-CH-UA-Mobile: ?0")
