@@ -53,7 +53,10 @@ class Connection:
 
     def _done(self, work: Callable[[], T]) -> Awaitable[T]:
         # A shield, as cancelling who waits would take what has not begun out of the thread's queue: a rollback, say.
-        return asyncio.shield(asyncio.wrap_future(self._thread.submit(work)))
+        try:
+            return asyncio.shield(asyncio.wrap_future(self._thread.submit(work)))
+        except RuntimeError:  # the thread has ended: it was closed while somebody was in the middle of a transaction
+            raise StoreError(f"{self._path} is not open") from None
 
     def _open(self) -> None:
         connection = sqlite3.connect(self._path, timeout=self._wait_s, isolation_level=None, check_same_thread=False)

@@ -369,3 +369,19 @@ async def test_a_file_that_nothing_can_be_read_of_is_said_to_be_one(file: Path, 
     found = salvage.read(file, CHAIN)
     assert found.changesets == ()
     assert found.lost != ()
+
+
+async def test_who_is_in_a_transaction_when_the_file_is_closed_hears_that_nothing_was_saved(file: Path) -> None:
+    store = LocalStore(file, chain=CHAIN)
+
+    async def closed_in_the_middle() -> None:
+        async with store.transaction() as transaction:
+            await transaction.add_audit(ENTRY)
+            await store.close()
+
+    await store.open()
+    with pytest.raises(StoreError, match="not open"):
+        await closed_in_the_middle()
+    await store.open()
+    assert (await store.position()).audit_number == 0
+    await store.close()
