@@ -52,6 +52,7 @@ MATRIX: dict[tuple[str, str], set[str]] = {
         for kind in ("experiments", "modules", "segments", "attributes", "saved-groups", "toggles")
     },
     ("GET", f"{API}/audit/{{number:[0-9]+}}"): READ,
+    ("GET", f"{API}/audit/{{number:[0-9]+}}/undo"): READ,
     ("POST", f"{API}/audit/{{number:[0-9]+}}/undo"): PUBLISH,
     ("GET", f"{API}/audit/verify"): {A},
     ("GET", f"{API}/executions"): READ,
