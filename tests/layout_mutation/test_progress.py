@@ -1,6 +1,7 @@
 """What a person sees of a start: plain lines, or a live display on a terminal."""
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -19,7 +20,7 @@ def test_elsewhere_than_on_a_terminal_each_part_is_a_line() -> None:
         progress.preparing("Valkey")
         assert file.getvalue() == ""
         progress.ready("Valkey")
-    assert file.getvalue() == "Valkey is ready (0.0 s)\n"
+    assert re.fullmatch(r"Valkey is ready \(\d+\.\d s\)\n", file.getvalue())
 
 
 def test_on_a_terminal_each_part_is_shown_while_it_starts_and_stays() -> None:
@@ -33,7 +34,7 @@ def test_on_a_terminal_each_part_is_shown_while_it_starts_and_stays() -> None:
         progress.note("beside it")
     for part, note in NOTES.items():
         assert part in file.getvalue()
-        assert f"{note} · 0.0 s" in file.getvalue()
+        assert re.search(rf"{re.escape(note)} · \d+\.\d s", file.getvalue())
     assert file.getvalue().rstrip().endswith("beside it")
 
 
