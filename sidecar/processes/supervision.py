@@ -148,8 +148,9 @@ class Generation:
     async def _listen(self) -> None:
         """Do what the door says; its silence says stop."""
         reader, _ = await asyncio.open_connection(sock=self._door.dup())
-        while word := await reader.readline():
-            self._obey(word)
+        with contextlib.suppress(ConnectionError):  # a door that had not heard everything ends by a reset
+            while word := await reader.readline():
+                self._obey(word)
         if not self._told.is_set():
             self._log.error("door_gone", fix="this sidecar ends; start it again")
             self._obey(STOP)

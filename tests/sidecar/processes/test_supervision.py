@@ -5,7 +5,9 @@ import socket
 
 import pytest
 
-from sidecar.processes.supervision import listening_on, taken_or_opened
+from sidecar.processes.door import BEAT
+from sidecar.processes.supervision import Generation, listening_on, taken_or_opened
+from sidecar.settings import SidecarSettings
 
 
 @pytest.mark.parametrize("written", ["127.0.0.1:0", ""], ids=["same address", "somebody else chose it"])
@@ -31,3 +33,15 @@ def test_a_port_that_is_taken_is_said_with_its_address() -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(OSError, match=rf"can't listen on {address}: Address already in use"):
             listening_on(address)
+
+
+async def test_a_door_that_ended_before_it_heard_everything_has_ended() -> None:
+    """What it had not read makes its end a reset (unix(7)): nobody may be left behind."""
+    settings = SidecarSettings(upstream="http://127.0.0.1:1", workers=1)
+    ours, theirs = socket.socketpair()
+    with ours, socket.socket() as visitors, socket.socket() as operators:
+        generation = Generation(settings, visitors, operators, ours, switched_off=False, lost={})
+        ours.send(BEAT)
+        theirs.close()
+        await generation._listen()
+        assert generation._told.is_set()
