@@ -56,6 +56,6 @@ def provisional(row: sqlite3.Row) -> Provisional:
     )
 
 
-def remove(connection: sqlite3.Connection, changeset: str) -> None:
-    """Forget a changeset; nothing happens where it is not there."""
-    connection.execute("DELETE FROM outbox WHERE changeset = ?", (changeset,))
+def remove(connection: sqlite3.Connection, changesets: Sequence[str]) -> None:
+    """Forget changesets; nothing happens where one is not there."""
+    connection.executemany("DELETE FROM outbox WHERE changeset = ?", [(changeset,) for changeset in changesets])

@@ -146,10 +146,11 @@ class LocalStore(LocalReader):
             await writer.run(work)
         return Salvaged(tuple(waiting), found.lost)
 
-    async def settled(self, changeset: str) -> None:
-        """Take a changeset out of the outbox: the other store has it, or keeps it as a conflict. Harmless again."""
-        async with self._alone() as writer:
-            await writer.run(lambda connection: outbox.remove(connection, changeset))
+    async def settled(self, *changesets: str) -> None:
+        """Take changesets out of the outbox, all by one write: the other store has them, or keeps them as conflicts. Harmless again."""
+        if changesets:
+            async with self._alone() as writer:
+                await writer.run(lambda connection: outbox.remove(connection, changesets))
 
     async def identify(self) -> list[tuple[str, str]]:
         """Fill in the identity of mutations that have none; ids of live ones that are equal to another, and the other's."""

@@ -253,8 +253,7 @@ class MirrorFile:
                 await self.store.replace(primary.records(), theirs.installation)
             else:
                 await self.store.load(primary.records(await self.store.position()), theirs.installation)
-            for changeset in self._replayed:
-                await self.store.settled(changeset)
+            await self.store.settled(*self._replayed)
         except AwayError:
             self.behind = True
             raise

@@ -338,8 +338,7 @@ def _next_epoch(installation: Installation) -> Installation:
 
 
 async def _settle(mirror: LocalStore, waiting: Sequence[Provisional]) -> None:
-    for one in waiting:
-        await mirror.settled(one.changeset)
+    await mirror.settled(*(one.changeset for one in waiting))
 
 
 async def _all_of(waiting: Sequence[Provisional]) -> AsyncIterator[Record]:

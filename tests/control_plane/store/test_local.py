@@ -284,6 +284,9 @@ async def test_a_provisional_change_waits_in_the_outbox_until_it_is_settled(stor
     await store.settled(first.changeset)
     await store.settled(first.changeset)
     assert await store.outbox() == waiting[1:]
+    await store.settled()
+    await store.settled(first.changeset, waiting[1].changeset)
+    assert await store.outbox() == []
 
 
 async def test_all_but_the_outbox_is_replaced_or_nothing(store: LocalStore, tmp_path: Path) -> None:

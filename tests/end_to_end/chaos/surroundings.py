@@ -30,6 +30,8 @@ class ClockedPostgres(EmbeddedPostgres):
 
     def _program(self, name: str, *arguments: str) -> Program:
         program = super()._program(name, *arguments)
+        if name != "postgres":  # whoever makes the cluster has the true time
+            return program
         return replace(program, environment={**program.environment, **self._variables})
 
 

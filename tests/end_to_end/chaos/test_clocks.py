@@ -25,7 +25,11 @@ def clock(server_folder: Path) -> Clock:
     """A clock that the servers' user can read."""
     if not FAKETIME.exists():
         pytest.skip("libfaketime is not installed (Debian package: faketime)")
-    return Clock(str(FAKETIME), server_folder / "clock")
+    moved = Clock(str(FAKETIME), server_folder / "clock")
+    # A file that is read at each look at the clock makes a program several times slower than the clock ever could.
+    del moved.settings["FAKETIME_NO_CACHE"]
+    moved.settings["FAKETIME_CACHE_DURATION"] = "1"
+    return moved
 
 
 def test_of_the_control_plane(begin: Begin, clock: Clock) -> None:
@@ -66,8 +70,6 @@ def test_of_postgresql(begin: Begin, clock: Clock, server_folder: Path) -> None:
             clock.jump("+0")
             play.accepted_again()
             play.ask_doctor()
-            hours = play.stage.rows("SELECT now() AS now")
-            assert hours
             play.remark("PostgreSQL was killed meanwhile")
     finally:
         play.stage.stop()
