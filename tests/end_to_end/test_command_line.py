@@ -242,8 +242,8 @@ def test_a_token_without_a_secret_or_for_no_role_is_refused(run: CommandLine) ->
     assert "publisher" in other.err
 
 
-def test_migrate_says_what_is_to_do_does_it_and_then_has_nothing_to_do(run: CommandLine, database_url: str) -> None:
-    here = {"DATABASE_URL": database_url}
+def test_migrate_says_what_is_to_do_does_it_and_then_has_nothing_to_do(run: CommandLine, empty_url: str) -> None:
+    here = {"DATABASE_URL": empty_url}
     before = run("migrate", "--check", environment=here)
     assert before.code == 1
     assert "schema 0 of " in before.text
