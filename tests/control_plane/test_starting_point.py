@@ -1,6 +1,5 @@
 """With an export or a backup and an empty store the service is up again; a store that holds data is not touched by that."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -18,15 +17,8 @@ from control_plane.store.chain import configured
 from service.clock import now
 from tests.control_plane.moving.stores import SOMEBODY, fill, note
 from tests.control_plane.plane import headline, running
-from tests.servers import empty_database
 
 FILE = "everything"
-
-
-@pytest.fixture
-def empty_url(postgres_server: str) -> Iterator[str]:
-    with empty_database(postgres_server) as url:
-        yield url
 
 
 @pytest.fixture

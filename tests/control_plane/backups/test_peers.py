@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -31,17 +31,10 @@ from tests.control_plane.backups.test_rescue import told, written
 from tests.control_plane.moving.stores import fill as without_audit
 from tests.control_plane.plane import CHAIN, running
 from tests.control_plane.test_backups import WHOSE, fill
-from tests.servers import empty_database
 
 Given = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Filled = Callable[[Store], Awaitable[None]]
 SUBJECT = "standby"
-
-
-@pytest.fixture
-def empty_url(postgres_server: str) -> Iterator[str]:
-    with empty_database(postgres_server) as url:
-        yield url
 
 
 async def test_where_everything_else_is_gone_a_peer_gives_its_newest_backup(
