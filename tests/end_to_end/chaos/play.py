@@ -139,6 +139,8 @@ class Play:
         again += " LATE" if max(self._again, default=0.0) > ACCEPTED_S else ""
         said = ", ".join(sorted(alerts)) or "no alert"
         verdicts = ", ".join(self._verdicts())
+        if 1 < len(self._again) < 10:
+            self.remark("again after " + ", ".join(f"{took:.1f}" for took in self._again) + " s")
         words = [said, f"judged: {verdicts}" if verdicts else "", f"doctor: {self._doctor}" if self._doctor else ""]
         return {
             "catastrophe": self._name,
