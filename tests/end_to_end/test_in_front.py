@@ -199,6 +199,7 @@ async def test_the_other_switches_act_too(front: tuple[Front, Operated], name: s
         assert answer.verdict == b"passed; reason=switched_off"
     running.switch(name, "")
     await running.until(lambda answer: answer.body == CHANGED and answer.get(b"Cache-Control") != b"no-store")
+    await running.until(lambda answer: answer.body == CHANGED and answer.get(b"Cache-Control") != b"no-store")
 
 
 async def test_where_no_sidecar_answers_the_site_does(front: tuple[Front, Operated]) -> None:
