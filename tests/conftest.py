@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import pytest
 
-pytest_plugins = ["tests.servers", "tests.control_plane.postgres_kinds"]
+pytest_plugins = ["tests.hanging", "tests.servers", "tests.control_plane.postgres_kinds"]
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 

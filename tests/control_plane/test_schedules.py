@@ -204,6 +204,22 @@ async def test_who_stops_gives_back_what_it_does(store: Store) -> None:
     assert other.ended == 1
 
 
+async def test_who_is_cancelled_while_it_works_leaves_nothing_running(store: Store) -> None:
+    first = Instance(store, "first")
+    first.may_end.clear()
+    await first.passes(HOUR)
+
+    async def has_begun() -> bool:
+        return first.began == 1
+
+    await until(has_begun)
+    [running] = first.schedules._running.values()
+    running.cancel()
+    await asyncio.wait([running])
+    going_on = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
+    assert Instance.work.__qualname__ not in going_on
+
+
 async def test_a_loop_goes_on_while_the_store_is_away(store: Store) -> None:
     one = Instance(store, "one")
     await store.close()
