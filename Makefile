@@ -39,11 +39,8 @@ check: ## What CI checks besides the tests: style, types, directions of imports,
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m layout_mutation docs --check
 
-# Tests wait for servers half of the time: one more than there are cores, and at most four.
-WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 3 ? cores + 1 : 4)))
-
 test: check ## Everything that CI runs: the checks, then all tests on real servers and a real browser
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 faults: ## Provoke every failure while 200 visitors browse, and print what they saw (FAULT_SECONDS=20 for each)
 	$(SET_UP) dev

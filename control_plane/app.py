@@ -8,7 +8,7 @@ has data, it answers from that; otherwise everything else answers 503 until the 
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -78,6 +78,7 @@ from service.keys import Keys
 
 BACKUP_AGE_EVERY = timedelta(minutes=15)
 BACKUP_TRIAL_EVERY = timedelta(days=7)
+CANCEL_AGAIN_S = 1.0  # a task that is still there by then is told once more to end
 PARTITIONS_AHEAD_DAYS = 7  # so long everything works without the schedule that makes them
 
 log = structlog.get_logger("app")
@@ -339,10 +340,17 @@ async def _work(services: Services, begin: Beginning) -> None:
         tasks.append(asyncio.create_task(services.healer.keep(), name="keep-schema"))
         await asyncio.gather(*tasks)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+        await _end(tasks)
         await streams.close()
+
+
+async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel them until they have ended: a client in between may take a cancellation for the end of its own patience."""
+    going_on = set(tasks)
+    while going_on:
+        for task in going_on:
+            task.cancel()
+        _, going_on = await asyncio.wait(going_on, timeout=CANCEL_AGAIN_S)
 
 
 def _report(work: asyncio.Task[None]) -> None:

@@ -131,3 +131,25 @@ async def test_a_schema_that_needs_a_person_is_said_at_readyz(
 async def test_a_bad_database_address_is_refused_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="DATABASE_URL"):
         app.create(settings_of("mysql://h/d", "redis://127.0.0.1:1", "test", tmp_path))
+
+
+async def test_what_does_not_hear_that_it_is_to_end_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a client's own patience may end at the moment at which its task is cancelled."""
+    monkeypatch.setattr(app, "CANCEL_AGAIN_S", 0.01)
+    heard = list[str]()
+
+    async def deaf() -> None:
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                heard.append("once more")
+                if len(heard) > 1:
+                    raise
+
+    task = asyncio.create_task(deaf())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        await app._end([task])
+    assert task.cancelled()
+    assert heard == ["once more"] * 2
