@@ -248,7 +248,7 @@ class Publishing:
         except ExchangeError as error:
             state = self._not_published(str(error))
         except TimeoutError:
-            state = self._not_published("redis_unreachable: no answer in time")
+            state = self._not_published("delivery_timeout: Redis or the database takes too long to answer")
         if not state.published:
             self._wake.set()
         self._remember_state(state)

@@ -156,7 +156,7 @@ async def test_without_redis_a_change_stands_and_is_published_when_redis_comes(
                 async def is_published() -> bool:
                     return await version_in(redis, Keys("test")) == 2
 
-                await until(is_published, 15)
+                await until(is_published)
     finally:
         valkey.stop()
 
@@ -260,3 +260,16 @@ async def test_a_signing_key_that_was_changed_with_the_audit_keys_unset_is_told_
     named = base64.b64encode(derived_key(base64.b64decode(settings.signing_key))).decode()
     async with running(msgspec.structs.replace(changed, audit_keys=f"{another},{named}")):
         pass
+
+
+async def test_what_takes_too_long_is_not_put_down_to_redis(
+    settings: ControlPlaneSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that stands still holds delivery up as well."""
+    async with running(settings) as plane:
+        publishing = plane.services.publishing
+        async with publishing._delivering:
+            monkeypatch.setattr("control_plane.publishing.DELIVERY_TIMEOUT_S", 0.01)
+            state = await publishing.deliver()
+            monkeypatch.undo()
+    assert state.reason.startswith("delivery_timeout")
