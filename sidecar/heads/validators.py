@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from itertools import islice
 
 from msgspec import Struct
@@ -47,14 +48,27 @@ def derive(*, decision_key: str, layout_id: str | None, origin: str | None, body
     By XXH3, 128 bits: 2 µs for 100 KB, where SHA-256 takes 57, a fifth of a page from the memo. Nobody signs with it. Who
     could make two bodies alike writes both, and wins a 304 for the older one.
     """
-    match = _TAG.fullmatch(origin.strip()) if origin else None
-    layout = base64.urlsafe_b64encode((layout_id or "").encode("utf-8", "surrogateescape")).decode().rstrip("=")
+    if origin and (tag := _derived(decision_key, layout_id, origin)) is not None:
+        return tag
+    return _named(decision_key, layout_id, "n", "", xxh3_128_hexdigest(body))
+
+
+@lru_cache(maxsize=512)
+def _derived(decision_key: str, layout_id: str | None, origin: str) -> str | None:
+    """The ETag by the origin's, None where that is none; remembered, since a page is asked for more often than it changes.
+
+    Few enough that ETags as long as a field may be take 4 MB.
+    """
+    match = _TAG.fullmatch(origin.strip())
     if match is None:
-        seen = xxh3_128_hexdigest(body)
-        return f'W/"{_OWN}{_variant(decision_key, layout, seen)}.{layout}.n."'
+        return None
     kind = "w" if match.group(1) else "s"
-    seen = f"{kind}.{match.group(2)}"
-    return f'W/"{_OWN}{_variant(decision_key, layout, seen)}.{layout}.{seen}"'
+    return _named(decision_key, layout_id, kind, match.group(2), f"{kind}.{match.group(2)}")
+
+
+def _named(decision_key: str, layout_id: str | None, kind: str, opaque: str, seen: str) -> str:
+    layout = base64.urlsafe_b64encode((layout_id or "").encode("utf-8", "surrogateescape")).decode().rstrip("=")
+    return f'W/"{_OWN}{_variant(decision_key, layout, seen)}.{layout}.{kind}.{opaque}"'
 
 
 def _variant(decision_key: str, layout: str, seen: str) -> str:

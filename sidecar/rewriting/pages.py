@@ -170,9 +170,9 @@ class Pages:
         fields = self._varying(headers.after_edit(fields), was_coded=bool(came_as))
         if origin.status == 200 and exchange.request.method == "GET":
             fields.append((b"ETag", etag.encode("utf-8", "surrogateescape")))
-            if_none_match = ", ".join(exchange.request.headers.getall("If-None-Match", ()))
+            if_none_match = exchange.request.headers.getall("If-None-Match", ())
             fresh = exchange.toggles is None and exchange.state_cookie is None
-            if fresh and validators.names(if_none_match, etag):
+            if if_none_match and fresh and validators.names(", ".join(if_none_match), etag):
                 return Page(304, b"Not Modified", without_content(fields), b"", mutations)
         if answer.style_hashes:
             fields = content_security.allowing_styles(fields, answer.style_hashes, key.nonce)
