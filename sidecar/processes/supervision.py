@@ -104,7 +104,7 @@ class Generation:
         self._supervisor = Supervisor(settings, visitors, switched_off=switched_off, lost=lost)
         self._admin = web.AppRunner(Admin(self._supervisor).application, access_log=None)
         self._told = asyncio.Event()
-        self._succeeded = False
+        self._has_successor = False
         """Another generation serves already."""
         self._log = structlog.get_logger("sidecar.processes.supervision")
 
@@ -124,13 +124,13 @@ class Generation:
                 await web.SockSite(self._admin, self._operators).start()
             self._say_ready()
             await self._told.wait()
-        if self._succeeded:
+        if self._has_successor:
             await self._admin.cleanup()
-        await self._supervisor.stop(unready_s=0.0 if self._succeeded or code else self._settings.unready_s)
+        await self._supervisor.stop(unready_s=0.0 if self._has_successor or code else self._settings.unready_s)
         await self._admin.cleanup()
         listening.cancel()
         beating.cancel()
-        self._log.info("stopped", succeeded=self._succeeded)
+        self._log.info("stopped", successor=self._has_successor)
         return code
 
     async def _started(self, *, may_fail: bool) -> bool:
@@ -170,7 +170,7 @@ class Generation:
                 self._told.set()
                 self._supervisor.kill()
             case _:
-                self._succeeded = self._succeeded or word == LEAVE
+                self._has_successor = self._has_successor or word == LEAVE
                 self._told.set()
 
     def _say_ready(self) -> None:
