@@ -26,7 +26,7 @@ import structlog
 
 from sidecar.rewriting.last_words import LastWords
 from sidecar.rewriting.notices import log_held
-from sidecar.rewriting.quarantine import Held, HeldPage, MutationQuarantine, PageQuarantine, Why
+from sidecar.rewriting.quarantine import Held, HeldMutation, HeldPage, MutationQuarantine, PageQuarantine, Why
 
 FILE = "quarantine"
 FILE_BYTES_MAX = 2 * 1024 * 1024
@@ -131,8 +131,8 @@ class Knowledge:
             _log.warning("quarantine_not_read", detail=f"the disk takes longer than {within_s:g} s", folder=str(folder))
         for kept in found:
             passed_s = max(0.0, self._now() - kept.written_at)
-            mutations = tuple(_later(one, passed_s) for one in kept.held.mutations)
-            self._enter(Held(mutations, tuple(_later(one, passed_s) for one in kept.held.pages)))
+            mutations = tuple(_mutation_later(one, passed_s) for one in kept.held.mutations)
+            self._enter(Held(mutations, tuple(_page_later(one, passed_s) for one in kept.held.pages)))
 
     def settle(self, within_s: float = DISK_S_MAX) -> None:
         """Wait until the disk has what is known."""
@@ -209,5 +209,11 @@ def _write(folder: Path, content: bytes) -> None:
         raise
 
 
-def _later(held: Any, passed_s: float) -> Any:
+def _mutation_later(held: HeldMutation, passed_s: float) -> HeldMutation:
+    """Its stay is that much shorter, and its trial has begun when that was over."""
+    over_s = held.over_s + max(0.0, passed_s - held.left_s)
+    return msgspec.structs.replace(held, left_s=max(0.0, held.left_s - passed_s), over_s=over_s)
+
+
+def _page_later(held: HeldPage, passed_s: float) -> HeldPage:
     return msgspec.structs.replace(held, left_s=max(0.0, held.left_s - passed_s))

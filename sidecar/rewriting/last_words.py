@@ -26,6 +26,7 @@ MUTATIONS_MAX = 100
 
 _IDLE, _BUSY = 0, 1
 _NOBODYS, _EVERYBODYS = 255, 254
+"""Turns that no place in the list of mutations has."""
 _HEAD_BYTES = 8
 """State, whose turn, length (2 bytes), checksum (4 bytes)."""
 
@@ -103,7 +104,7 @@ class LastWords:
         turn = place[1]
         if turn == _EVERYBODYS:
             return under_way, under_way.mutations
-        return under_way, under_way.mutations[turn : turn + 1] if turn != _NOBODYS else ()
+        return under_way, under_way.mutations[turn : turn + 1]
 
     def close(self) -> None:
         """Give the memory back."""

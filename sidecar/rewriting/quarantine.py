@@ -61,8 +61,7 @@ class Why(StrEnum):
 
 
 Seconds = Annotated[float, Meta(ge=0.0, le=STAY_S_MAX)]
-
-
+OverSeconds = Annotated[float, Meta(ge=0.0, le=TRIAL_S)]
 MutationId = Annotated[str, Meta(max_length=200)]
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 Path = Annotated[str, Meta(max_length=PATH_CHARACTERS_MAX)]
@@ -70,13 +69,15 @@ DecisionKey = Annotated[str, Meta(max_length=64)]
 
 
 class HeldMutation(Struct, frozen=True, array_like=True):
-    """A mutation that is skipped, as workers and the supervisor tell each other of it."""
+    """A mutation that is skipped or on trial, as workers and the supervisor tell each other of it."""
 
     mutation_id: MutationId
     version: int
     why: Why
     offences: Annotated[int, Meta(ge=1, le=1_000_000)]
     left_s: Seconds
+    over_s: OverSeconds = 0.0
+    """For how long it has been on trial; 0 while it is skipped."""
 
 
 class HeldPage(Struct, frozen=True, array_like=True):
@@ -106,7 +107,7 @@ class Stay:
 
     def __init__(self, why: Why = Why.DIFFERS) -> None:
         self.offences = 0
-        self.until = 0.0
+        self.until = float("-inf")
         self.why = why
 
     def begin(self, now: float, first_s: float) -> float:
@@ -116,11 +117,11 @@ class Stay:
         self.until = now + stay_s
         return stay_s
 
-    def learn(self, held: HeldMutation | HeldPage, now: float) -> None:
-        """What another process knows of it, where that is more."""
+    def learn(self, held: HeldMutation | HeldPage, until: float) -> None:
+        """What another process knows of it, where that is more; `until` is when the stay of which it tells ends, or ended."""
         self.offences = max(self.offences, held.offences)
-        if held.left_s > 0 and now + held.left_s > self.until:
-            self.until, self.why = now + held.left_s, held.why
+        if until > self.until:
+            self.until, self.why = until, held.why
 
     def left_s(self, now: float) -> float:
         """Seconds until it ends."""
@@ -139,7 +140,7 @@ class _PageStay(Stay):
 class PageQuarantine:
     """Addresses under a decision key, bounded, each with the time until which it is held.
 
-    `on_hold(pages)` hears of what is entered here, not of what another process told of.
+    `on_hold(pages)` hears of what is entered here, not of what another process told of. `pages_max` is 2 at least: a page and its path.
     """
 
     def __init__(
@@ -185,12 +186,12 @@ class PageQuarantine:
             offenders.offences += 1
             if offenders.offences >= PATH_OFFENDERS_MAX:
                 offenders.until, offenders.why = now + stay_s, why
-        self.on_hold(tuple(_as_told(key, self._held[key], now) for key in told if key in self._held))
+        self.on_hold(tuple(_as_told(key, self._held[key], now) for key in told))
         return stay_s
 
     def enter(self, held: HeldPage, now: float) -> None:
         """Hold what another process holds, for as long."""
-        self._enter(held.page, held.decision, held.path, held.why, held.table).learn(held, now)
+        self._enter(held.page, held.decision, held.path, held.why, held.table).learn(held, now + held.left_s)
 
     def entries(self, now: float) -> list[HeldPage]:
         """What is known of pages, the latest last; those with nothing left only count."""
@@ -232,9 +233,8 @@ class MutationQuarantine:
 
     def hold(self, mutation_id: str, version: int, why: Why = Why.DIFFERS) -> float:
         """Skip a mutation from now on, in this version; for how many seconds."""
-        now, stay = self._clock(), self._stay(mutation_id, version)
-        if now >= stay.until + TRIAL_S:
-            stay.offences = 0
+        now = self._clock()
+        stay = self._stay(mutation_id, version, now)
         stay.why = why
         held_s = stay.begin(now, self._stay_s)
         self.on_hold(HeldMutation(mutation_id, version, why, stay.offences, held_s))
@@ -244,7 +244,8 @@ class MutationQuarantine:
         """Skip what another process skips, for as long; unless a newer version is known."""
         if self._stays.get(held.mutation_id, (held.version,))[0] > held.version:
             return
-        self._stay(held.mutation_id, held.version).learn(held, self._clock())
+        now = self._clock()
+        self._stay(held.mutation_id, held.version, now).learn(held, now + held.left_s - held.over_s)
 
     def held(self, table: "DecisionTable | None") -> frozenset[str]:
         """Ids of the mutations of a table that are to be skipped now."""
@@ -266,7 +267,7 @@ class MutationQuarantine:
         now = self._clock()
         names = self._stays if only is None else sorted(only)
         return [
-            HeldMutation(name, of, stay.why, max(1, stay.offences), stay.left_s(now))
+            HeldMutation(name, of, stay.why, stay.offences, stay.left_s(now), max(0.0, now - stay.until))
             for name in names
             for of, stay in [self._stays[name]]
             if now < stay.until + TRIAL_S
@@ -282,12 +283,14 @@ class MutationQuarantine:
         of, stay = self._stays.get(mutation_id, (None, None))
         return stay is not None and of == version and stay.until > self._clock()
 
-    def _stay(self, mutation_id: str, version: int) -> Stay:
+    def _stay(self, mutation_id: str, version: int, now: float) -> Stay:
         of, stay = self._stays.get(mutation_id, (None, Stay()))
         if of is None and len(self._stays) >= MUTATIONS_MAX:
             del self._stays[min(self._stays, key=lambda name: self._stays[name][1].until)]
         if of != version:
             stay = Stay()
+        elif now >= stay.until + TRIAL_S:
+            stay.offences = 0
         self._stays[mutation_id] = (version, stay)
         self._table = None
         return stay

@@ -155,7 +155,13 @@ def test_what_was_learned_outlives_everything_and_is_that_much_shorter(tmp_path:
     again.read()
     [mutation], [page] = again.held().mutations, again.held().pages
     assert (mutation.left_s, mutation.offences, page.left_s, page.path) == (70.0, 3, 20.0, "a/")
-    now.now -= 1_000
+    now.now += 3_670
+    late = Knowledge(folder, clock=Clock(), now=now)
+    late.read()
+    [mutation], [page] = late.held().mutations, late.held().pages
+    assert (mutation.left_s, mutation.over_s, mutation.offences) == (0.0, 3_600.0, 3), "and then it is on trial"
+    assert (page.left_s, page.offences) == (0.0, 2)
+    now.now -= 5_000
     back = Knowledge(folder, clock=Clock(), now=now)
     back.read()
     assert back.held().mutations[0].left_s == 100.0, "a clock that went back shortens nothing, and lengthens nothing"

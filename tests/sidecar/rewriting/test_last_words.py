@@ -1,7 +1,9 @@
 """What a worker leaves behind: written in shared memory, read by another descriptor, believed only whole."""
 
 import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -79,3 +81,34 @@ def test_mutations_without_room_are_not_named(places: tuple[LastWords, LastWords
     worker.turn(many[0][0])
     assert supervisor.heard() == (msgspec.structs.replace(PAGE, mutations=()), ())
     assert len(supervisor._place) == PLACE_BYTES
+
+
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_all_of_the_place_is_used_and_no_more(places: tuple[LastWords, LastWords], beyond: int) -> None:
+    worker, supervisor = places
+    room = PLACE_BYTES - 8  # the head
+    most = [("m" * 190, 1)] * 41
+    one_more = room - len(msgspec.msgpack.encode(msgspec.structs.replace(PAGE, mutations=tuple(most)))) - 4
+    large = msgspec.structs.replace(PAGE, mutations=(*most, ("n" * (one_more + beyond), 1)))
+    assert len(msgspec.msgpack.encode(large)) == room + beyond
+    worker.begin(large)
+    assert supervisor.heard() == (msgspec.structs.replace(PAGE, mutations=()) if beyond else large, ())
+
+
+def test_a_place_that_was_given_back_holds_nothing() -> None:
+    place = LastWords.new()
+    place.close()
+    assert place._place.closed
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(place.descriptor)
+
+
+def test_where_the_system_has_no_memory_without_a_name_the_file_has_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delattr(os, "memfd_create")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    place = LastWords.new()
+    place.begin(PAGE)
+    assert (place.heard(), list(tmp_path.iterdir())) == ((PAGE, ()), [])
+    place.close()

@@ -2,6 +2,7 @@
 
 from sidecar.rewriting.quarantine import (
     MUTATIONS_MAX,
+    STAY_S,
     STAY_S_MAX,
     TRIAL_S,
     HeldMutation,
@@ -11,6 +12,11 @@ from sidecar.rewriting.quarantine import (
     Why,
 )
 from tests.sidecar.wire import headline, table
+
+
+def test_times_are_what_the_documents_say() -> None:
+    times, day_s = (STAY_S, STAY_S_MAX, TRIAL_S), 24 * 3600
+    assert times == (600, day_s, day_s), "docs/guard.md: ten minutes, up to a day; a day on trial"
 
 
 def test_a_page_is_held_under_its_decision_and_let_go() -> None:
@@ -50,14 +56,31 @@ def test_room_is_bounded() -> None:
     assert not quarantine.holds("/0", "d1", 1)
 
 
+def test_the_page_that_did_harm_longest_ago_leaves_first() -> None:
+    quarantine = PageQuarantine(stay_s=10, pages_max=3)
+    for path in ("/a", "/b", "/c", "/a", "/d"):
+        quarantine.add(path, "d1", 0)
+    assert [quarantine.holds(path, "d1", 1) for path in ("/a", "/b", "/c", "/d")] == [True, False, True, True]
+
+
+def test_of_two_pages_with_one_path_the_one_that_stays_is_held() -> None:
+    quarantine = PageQuarantine(stay_s=10, pages_max=3)
+    for address, decision in (("/a", "d1"), ("/a", "d2"), ("/b", "d1"), ("/c", "d1")):
+        quarantine.add(address, decision, 0)
+    assert [quarantine.holds("/a", decision, 1) for decision in ("d1", "d2")] == [False, True]
+
+
 # ---- mutations
+
+LONG_UP_S = 40.0 * 24 * 3600
+"""What a clock that only grows says on a machine that has run for some weeks."""
 
 
 class Clock:
     """Seconds that a test moves."""
 
-    def __init__(self) -> None:
-        self.now = 0.0
+    def __init__(self, now: float = 0.0) -> None:
+        self.now = now
 
     def __call__(self) -> float:
         return self.now
@@ -89,6 +112,24 @@ def test_a_new_version_is_tried_at_once_and_the_old_one_is_not_when_it_comes_bac
     assert not quarantine.held(before)
 
 
+def test_one_that_is_held_later_is_skipped_in_the_same_table_too() -> None:
+    quarantine, rules = MutationQuarantine(Clock(), stay_s=10), table(headline(id="a"), headline(id="b"))
+    quarantine.hold("a", 1, Why.SLOW)
+    assert quarantine.held(rules) == {"a"}
+    quarantine.hold("b", 1, Why.HUNG)
+    assert quarantine.held(rules) == {"a", "b"}
+    assert [(one.mutation_id, one.why) for one in quarantine.entries(["b"])] == [("b", Why.HUNG)]
+    assert (quarantine.holds("b", 1), quarantine.holds("b", 2)) == (True, False)
+
+
+def test_it_is_held_for_what_it_did_last() -> None:
+    told: list[HeldMutation] = []
+    quarantine = MutationQuarantine(Clock(), stay_s=10, on_hold=told.append)
+    for why in (Why.SLOW, Why.KILLED):
+        quarantine.hold("m", 1, why)
+        assert [one.why for one in (*quarantine.entries(), told[-1])] == [why, why]
+
+
 def test_each_fault_of_a_mutation_doubles_its_stay() -> None:
     quarantine = MutationQuarantine(Clock(), stay_s=600)
     stays = [quarantine.hold("headline", 1) for _ in range(40)]
@@ -106,8 +147,10 @@ def test_room_for_mutations_is_bounded() -> None:
     for number in range(MUTATIONS_MAX + 1):
         clock.now = number / MUTATIONS_MAX
         quarantine.hold(f"m-{number}", 1)
-    assert len(quarantine.held(rules)) == MUTATIONS_MAX
-    assert "m-0" not in quarantine.held(rules)
+    held = quarantine.held(rules)
+    assert (len(held), "m-0" in held) == (MUTATIONS_MAX, False)
+    quarantine.hold("m-5", 1)
+    assert quarantine.held(rules) == held, "who is there already needs no room"
 
 
 def test_after_its_stay_a_mutation_is_on_trial_for_a_day_and_then_forgiven() -> None:
@@ -122,6 +165,31 @@ def test_after_its_stay_a_mutation_is_on_trial_for_a_day_and_then_forgiven() -> 
     clock.now = 30 + TRIAL_S
     assert (quarantine.on_trial("m", 1), quarantine.entries()) == (False, [])
     assert quarantine.hold("m", 1, Why.SLOW) == 10
+
+
+def test_who_is_told_of_a_trial_tries_it_for_the_rest_of_that_day() -> None:
+    clocks = Clock(), Clock(LONG_UP_S), Clock(LONG_UP_S)
+    here, there, beyond = (MutationQuarantine(clock, stay_s=10) for clock in clocks)
+    here.hold("m", 1, Why.SLOW)
+    clocks[0].now = 10 + 3600
+    for before, after in ((here, there), (there, beyond)):
+        [told] = before.entries()
+        assert (told.left_s, told.over_s, told.offences) == (0, 3600, 1)
+        after.enter(told)
+        assert (after.holds("m", 1), after.on_trial("m", 1), after.entries()) == (False, True, [told])
+    clocks[1].now += TRIAL_S - 3601
+    assert (there.on_trial("m", 1), there.hold("m", 1, Why.SLOW)) == (True, 20)
+
+
+def test_what_is_forgiven_is_forgiven_though_another_process_tells_of_the_next_time() -> None:
+    clock = Clock(LONG_UP_S)
+    quarantine = MutationQuarantine(clock, stay_s=10)
+    for _ in range(4):
+        quarantine.hold("m", 1)
+    clock.now += 80 + TRIAL_S
+    again = HeldMutation("m", 1, Why.SLOW, 1, 10.0)
+    quarantine.enter(again)
+    assert quarantine.entries() == [again]
 
 
 def test_what_another_process_holds_is_held_here_and_told_to_nobody() -> None:

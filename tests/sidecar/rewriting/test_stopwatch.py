@@ -25,7 +25,7 @@ def watched(wall: tuple[int, ...], processor: tuple[int, int]) -> Stopwatch:
     return stopwatch
 
 
-WALL = (0, 1, 500, 530, 535, 545, 900)
+WALL = (7000, 7001, 7500, 7530, 7535, 7545, 7900)
 """Begun; nobody's, a (30), b (5), a (10), everybody's; the end."""
 
 
@@ -45,6 +45,12 @@ def test_a_larger_page_may_take_longer() -> None:
     assert watched(WALL, (0, 900)).slow(20, 2 * PAGE_BYTES) == {}
     assert watched(WALL, (0, 900)).slow(19, 2 * PAGE_BYTES) == {"a": 40}
     assert watched(WALL, (0, 900)).slow(39, PAGE_BYTES // 2) == {"a": 40}
+
+
+def test_where_nobody_can_be_slow_the_processor_is_not_asked_again() -> None:
+    wall_clock, processor_clock = clock(0, 40), clock(0)
+    assert Stopwatch(lambda: next(wall_clock), lambda: next(processor_clock)).slow(40, 0) == {}
+    assert list(processor_clock) == []
 
 
 def test_the_rewriter_says_whose_turn_it_is() -> None:
