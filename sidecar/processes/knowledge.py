@@ -191,7 +191,7 @@ def _kept(folder: Path) -> list[Kept]:
         return [msgspec.msgpack.decode(written, type=Kept)]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, msgspec.MsgspecError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # what is no such file is a ValueError too
         _log.warning("quarantine_not_read", detail=str(error), folder=str(folder))
         return []
 

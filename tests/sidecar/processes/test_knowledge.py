@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from sidecar.processes import knowledge as module
 from sidecar.processes.knowledge import AGAIN_S, FILE, FILE_BYTES_MAX, READER, Knowledge
 from sidecar.rewriting.last_words import LastWords, UnderWay
 from sidecar.rewriting.quarantine import (
@@ -22,6 +23,7 @@ from sidecar.rewriting.quarantine import (
     digest_of,
     named,
 )
+from tests.sidecar.waiting import until
 
 UNDER_WAY = UnderWay(digest_of("a/?q"), digest_of("a/?"), "a/", "d1", 7, (("one", 1), ("two", 5)))
 HELD = Held(
@@ -94,7 +96,8 @@ def test_a_crash_is_proof(words: LastWords, code: int) -> None:
 def test_a_hang_is_proof_however_it_was_ended(words: LastWords) -> None:
     words.begin(UNDER_WAY)
     words.turn("one")
-    assert lost(Knowledge(None), words, -signal.SIGKILL, hung=True) == [("one", 1, Why.HUNG)]
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        assert lost(Knowledge(None), words, -number, hung=True) == [("one", 1, Why.HUNG)]
 
 
 def test_a_kill_from_elsewhere_is_proof_the_second_time(words: LastWords) -> None:
@@ -109,6 +112,23 @@ def test_a_kill_from_elsewhere_is_proof_the_second_time(words: LastWords) -> Non
     assert lost(knowledge, words, -signal.SIGKILL) == [("one", 1, Why.KILLED)]
 
 
+def test_of_those_that_a_kill_met_some_are_remembered(words: LastWords, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With as many as there is room for, who is among them is still found; one more, and all of them are forgotten."""
+    monkeypatch.setattr(module, "SUSPECTS_MAX", 2)
+    clock = Clock()
+    knowledge = Knowledge(None, clock=clock)
+
+    def killed(name: str) -> list[tuple[str, int, Why]] | None:
+        words.begin(msgspec.structs.replace(UNDER_WAY, mutations=((name, 1),)))
+        words.turn(name)
+        return lost(knowledge, words, -signal.SIGKILL)
+
+    assert [killed(name) for name in "aab"] == [[], [("a", 1, Why.KILLED)], []]
+    assert [killed(name) for name in "ac"] == [[("a", 1, Why.KILLED)], []]
+    assert len(knowledge._suspects) == 1
+    assert [killed(name) for name in "bc"] == [[], [("c", 1, Why.KILLED)]]
+
+
 def test_what_all_edits_did_together_is_all_mutations_doing_and_a_parse_nobodys(words: LastWords) -> None:
     words.begin(UNDER_WAY)
     assert lost(Knowledge(None), words, -signal.SIGSEGV) == []
@@ -116,7 +136,7 @@ def test_what_all_edits_did_together_is_all_mutations_doing_and_a_parse_nobodys(
     assert lost(Knowledge(None), words, -signal.SIGSEGV) == [("one", 1, Why.KILLED), ("two", 5, Why.KILLED)]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
 def test_who_was_asked_to_stop_proves_nothing(words: LastWords, number: signal.Signals) -> None:
     words.begin(UNDER_WAY)
     assert lost(Knowledge(None), words, -number) is None
@@ -184,9 +204,10 @@ def test_no_address_with_its_query_reaches_the_disk(tmp_path: Path, words: LastW
         msgspec.msgpack.encode([0.0, [[["m", 2, "slow", 3, 1e9]], []]]),
         msgspec.msgpack.encode([0.0, [[["m", 2, "other", 3, 1.0]], []]]),
         b"\x92" * 5_000,
-        b"x" * (FILE_BYTES_MAX + 1),
+        b"\x93\xca\x00\x00\x00\x00\x92\x90\x90" + b"\x91" * 5_000,
+        msgspec.msgpack.encode([0.0, [[["m", 2, "slow", 3, 1.0]], []], bytes(FILE_BYTES_MAX)]),
     ],
-    ids=["empty", "noise", "for_ever", "unknown", "deep", "large"],
+    ids=["empty", "noise", "for_ever", "unknown", "deep", "deep_behind", "large"],
 )
 def test_a_file_that_can_not_be_used_is_said_and_left(tmp_path: Path, written: bytes) -> None:
     (tmp_path / FILE).write_bytes(written)
@@ -194,6 +215,16 @@ def test_a_file_that_can_not_be_used_is_said_and_left(tmp_path: Path, written: b
     with capture_logs() as lines:
         knowledge.read()
     assert (knowledge.held(), [line["event"] for line in lines]) == (Held(), ["quarantine_not_read"])
+
+
+def test_what_is_no_file_is_said_and_left(tmp_path: Path) -> None:
+    (tmp_path / FILE / "full").mkdir(parents=True)
+    knowledge = Knowledge(tmp_path)
+    with capture_logs() as lines:
+        knowledge.read()
+        kept(knowledge)
+    assert [line["event"] for line in lines] == ["quarantine_not_read", "quarantine_not_written"]
+    assert list(tmp_path.iterdir()) == [tmp_path / FILE], "no draft stays behind"
 
 
 def test_without_a_folder_or_a_file_nothing_is_read(tmp_path: Path) -> None:
@@ -210,6 +241,39 @@ def test_a_folder_that_can_not_be_written_is_said_once_and_costs_nothing(tmp_pat
         for _ in range(3):
             kept(knowledge)
     assert [line["event"] for line in lines] == ["quarantine_not_written"]
+
+
+def test_where_it_can_be_written_again_the_next_trouble_is_said_again(tmp_path: Path) -> None:
+    place = tmp_path / "kept"
+    knowledge = Knowledge(place)
+    with capture_logs() as lines:
+        for _ in range(2):
+            place.write_bytes(b"")
+            kept(knowledge)
+            place.unlink()
+            kept(knowledge)
+            (place / FILE).unlink()
+            place.rmdir()
+    assert [line["event"] for line in lines] == ["quarantine_not_written"] * 2
+
+
+async def test_what_is_learned_while_the_disk_takes_its_time_is_written_after_it(tmp_path: Path) -> None:
+    """A pipe in place of the draft, which nobody reads at first."""
+    draft = tmp_path / f".{FILE}.{os.getpid()}"
+    os.mkfifo(draft)
+    knowledge = Knowledge(tmp_path)
+    threads = threading.active_count()
+    for number in range(5):
+        knowledge.learn([[[f"m{number}", 1, "slow", 1, 100.0]], []])
+        if number == 0:
+            await until(lambda: knowledge._due is None, 5)
+    assert threading.active_count() == threads + 1, "one writer: an older state never comes after a newer one"
+    reading = os.open(draft, os.O_RDONLY | os.O_NONBLOCK)
+    knowledge.settle()
+    os.close(reading)
+    again = Knowledge(tmp_path)
+    again.read()
+    assert len(again.held().mutations) == 5
 
 
 def test_all_that_can_be_held_has_room_in_the_file(tmp_path: Path) -> None:
