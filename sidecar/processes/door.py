@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -45,11 +45,14 @@ FIRST_ACTIVATED_FD = 3
 Kept = dict[str, tuple[str, socket.socket]]
 """Name of a socket -> the address as the settings write it, empty where somebody else chose it, and the socket."""
 
+Launch = Callable[..., "subprocess.Popen[bytes]"]
+"""Starts a process; takes what `subprocess.Popen` takes."""
+
 
 class Generation:
     """One supervisor, from its start to its end."""
 
-    def __init__(self, kept: Kept, *, successor: bool, off: bool, lost: Mapping[str, int]) -> None:
+    def __init__(self, kept: Kept, *, successor: bool, off: bool, lost: Mapping[str, int], launch: Launch) -> None:
         self.started = self.heard = time.monotonic()
         """When it was started, and when it said something last."""
         self.ready = False
@@ -70,7 +73,7 @@ class Generation:
         # Signals that come before it can hear them wait, instead of ending it: the mask is inherited.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
         try:
-            self._process = subprocess.Popen(  # noqa: S603  our own program
+            self._process = launch(
                 [*command, "--sockets", given, *flags],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(), *(listening.fileno() for _, listening in kept.values())),
@@ -125,7 +128,8 @@ class Generation:
 class Door:
     """Keeps one generation serving."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], *, launch: Launch = subprocess.Popen) -> None:
+        self._launch = launch
         self._kept = activated(environ)
         self._present: Generation | None = None
         self._next: Generation | None = None
@@ -216,7 +220,7 @@ class Door:
         return [generation for generation in (self._present, self._next, *self._leaving) if generation is not None]
 
     def _start(self, *, successor: bool) -> Generation:
-        generation = Generation(self._kept, successor=successor, off=self._off, lost=self._lost_by)
+        generation = Generation(self._kept, successor=successor, off=self._off, lost=self._lost_by, launch=self._launch)
         self._selector.register(generation.end, selectors.EVENT_READ, generation)
         return generation
 

@@ -1,4 +1,5 @@
-"""The door's small parts; its life with generations is in tests/end_to_end/test_proxy_restarts.py."""
+"""The door's small parts; generations that come and go are in test_generations.py, real ones in
+tests/end_to_end/test_proxy_restarts.py."""
 
 import os
 import signal
