@@ -52,8 +52,11 @@ class Stage:
 
 
 def well(worker: dict[str, Any]) -> bool:
-    """Whether a worker serves, rewrites, and follows Redis."""
+    """Whether a worker serves, rewrites, follows Redis and tells it: where events still wait from an earlier row, they
+    would not say so again, for an outage is told once."""
     if not (worker["serves"] and "table" in worker and worker["rewriter"]["ready"]):
+        return False
+    if worker["events"].get("redis") == "lost":
         return False
     return (worker["table"]["state"], worker["table"]["redis"]) == ("ACK", "connected")
 
