@@ -249,8 +249,12 @@ def test_ctrl_c_while_starting_leaves_nothing(up: RunningUp) -> None:
 
 def test_a_full_disk_is_one_line(up: RunningUp) -> None:
     up.data.mkdir()
-    mount = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"]), "sh", "-c"]
-    script = 'mount -t tmpfs -o size=1m tmpfs "$0" && exec "$@"'
+    # Who is not root mounts as root of a namespace, and is itself again in another one inside it: `up` as a root who can't
+    # be anybody else has something else to say.
+    again = f"unshare --user --map-user={os.geteuid()} --map-group={os.getegid()}"
+    namespaces, oneself = ([], "") if os.geteuid() == 0 else (["--map-root-user"], again)
+    mount = ["unshare", "--mount", *namespaces, "sh", "-c"]
+    script = f'mount -t tmpfs -o size=1m tmpfs "$0" && exec {oneself} "$@"'
     if subprocess.run([*mount, script, str(up.data), "true"], capture_output=True, check=False).returncode:
         pytest.skip("mounting a small disk needs root or user namespaces (util-linux: unshare)")
     up.command = (*mount, script, str(up.data), *up.command)
