@@ -17,7 +17,6 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from rules.reasons import Reason
-from service.opinions import Verdict
 
 _MILLISECONDS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _WAITS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -277,10 +276,7 @@ class OpinionCollector(Collector):
             "Second opinions on rewritten pages, by verdict, and why there is none",
             labels=["verdict", "reason"],
         )
-        for labels, count in {
-            **{(verdict.value, ""): 0 for verdict in (Verdict.AGREES, Verdict.DIFFERS)},
-            **self._opinions(),
-        }.items():
+        for labels, count in self._opinions().items():
             given.add_metric(labels, float(count))
         yield given
         status = self._status()

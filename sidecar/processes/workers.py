@@ -5,6 +5,11 @@ Counterpart: `slots`, at the other end of the control channel. Every worker acce
 Never: a port of its own, a child but the page rewriter and its judge, or a life after the supervisor's.
 """
 
+import gc
+
+if __name__ == "__main__":
+    gc.disable()  # what is imported is no garbage, and looking for some takes a fifth of the time of importing it
+
 import argparse
 import asyncio
 import contextlib
@@ -160,4 +165,6 @@ def _said(application: Application, question: Question) -> Any:
 
 
 if __name__ == "__main__":
+    gc.freeze()
+    gc.enable()
     sys.exit(main())

@@ -76,7 +76,7 @@ class Verification:
         self._deadline_s = deadline_s
         self._judge = Companion(command)
         self._queue: asyncio.Queue[_Sample] = asyncio.Queue(QUEUE_PAGES_MAX)
-        self._opinions: Counter[tuple[str, str]] = Counter()
+        self._opinions = Counter({(verdict.value, ""): 0 for verdict in (Verdict.AGREES, Verdict.DIFFERS)})
         self._dropped = 0
         self._failures = 0
         self._work: asyncio.Task[None] | None = None
@@ -119,11 +119,11 @@ class Verification:
             "restarts": max(0, self._judge.starts - 1),
             "waiting": self._queue.qsize(),
             "dropped": self._dropped,
-            "opinions": {" ".join(filter(None, names)): count for names, count in self._opinions.items()},
+            "opinions": {" ".join(filter(None, names)): count for names, count in self._opinions.items() if count},
         }
 
     def opinions(self) -> Mapping[tuple[str, str], int]:
-        """(verdict, doubt or "") -> how many so far."""
+        """(verdict, doubt or "") -> how many so far; the two verdicts are there from the beginning."""
         return self._opinions
 
     async def _judge_all(self) -> None:

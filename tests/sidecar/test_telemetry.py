@@ -69,7 +69,7 @@ def test_the_state_of_table_and_rewriter_is_part_of_the_metrics() -> None:
 
 def test_second_opinions_are_part_of_the_metrics() -> None:
     telemetry = Telemetry()
-    counted = {("agrees", ""): 3, ("no_opinion", "selector"): 1}
+    counted = {("agrees", ""): 3, ("differs", ""): 0, ("no_opinion", "selector"): 1}
     telemetry.registry.register(OpinionCollector(lambda: {"dropped": 2, "restarts": 1}, lambda: counted))
     assert values(telemetry, "layout_mutation_opinions") == {
         '{"verdict": "agrees", "reason": ""}': 3.0,

@@ -78,7 +78,7 @@ def consider(verification: Verification, done: Rewritten | None = None) -> None:
 
 
 def counted(verification: Verification) -> dict[str, int]:
-    return {" ".join(filter(None, names)): count for names, count in verification.opinions().items()}
+    return {" ".join(filter(None, names)): count for names, count in verification.opinions().items() if count}
 
 
 def pid(verification: Verification) -> int:
@@ -92,6 +92,7 @@ def pid(verification: Verification) -> int:
 
 async def test_what_is_right_is_agreed_with(verification: Open) -> None:
     judged = verification()
+    assert judged.opinions() == {("agrees", ""): 0, ("differs", ""): 0}
     consider(judged)
     await until(lambda: counted(judged) == {"agrees": 1}, 20)
     assert judged.quarantine.held(TABLE) == frozenset()
