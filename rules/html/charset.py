@@ -11,6 +11,7 @@ import turbohtml
 from msgspec import Struct
 
 _BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "UTF-8"), (codecs.BOM_UTF16_LE, "UTF-16LE"), (codecs.BOM_UTF16_BE, "UTF-16BE"))
+_ANY_MARK = tuple(mark for mark, _ in _BYTE_ORDER_MARKS)
 PRESCAN_BYTES = 1024
 """How far a `<meta>` is looked for."""
 _ASCII = bytes(byte if byte < 0x80 else ord("?") for byte in range(256))
@@ -98,12 +99,11 @@ def _escaped(character: str) -> str:
 
 def charset_of(page: bytes, declared: str | None) -> Charset | None:
     """The charset of a page; `declared` is the Content-Type's. None where it is unknown or can't be edited safely."""
-    for mark, name in _BYTE_ORDER_MARKS:
-        if page.startswith(mark):
-            return Charset(name, _codec(name), len(mark))
+    if page.startswith(_ANY_MARK):
+        mark, name = next(one for one in _BYTE_ORDER_MARKS if page.startswith(one[0]))
+        return Charset(name, _codec(name), len(mark))
     if declared is not None:
-        told = _whatwg_name(declared.strip().strip("\"'").lower())
-        return None if told is None or told in _NOT_SUPPORTED else Charset(told, _codec(told), 0)
+        return _declared(declared)
     head = page[:PRESCAN_BYTES]
     meta = _in_meta(head) if b"charset" in head.lower() else None
     if meta is None:
@@ -122,11 +122,13 @@ def _in_meta(head: bytes) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def _whatwg_name(label: str) -> str | None:
+def _declared(label: str) -> Charset | None:
+    """The charset that a Content-Type names; a site names one or two."""
     try:
-        return turbohtml.parse(b"", encoding=label).encoding
+        told = turbohtml.parse(b"", encoding=label.strip().strip("\"'").lower()).encoding
     except (LookupError, ValueError):
         return None
+    return None if told is None or told in _NOT_SUPPORTED else Charset(told, _codec(told), 0)
 
 
 def _codec(name: str) -> str:

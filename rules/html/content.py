@@ -93,7 +93,6 @@ def stays_whole(ancestors: tuple[str, ...], markup: str, element: Element) -> bo
     return parent.children[1].equals(element)
 
 
-@lru_cache(maxsize=4096)
 def closes_all(ancestors: tuple[str, ...], markup: str) -> bool:
     """Whether text right behind `markup`, which fits inside the last of `ancestors`, stands beside it: nothing is open any
     more, nor to be opened again."""

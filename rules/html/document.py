@@ -36,7 +36,8 @@ LEADING_NEWLINE = frozenset({"pre", "textarea", "listing"})
 STRUCTURE = frozenset({"html", "head", "body"})
 """Elements that a page has exactly once, tags or not."""
 
-_FOREIGN = {Namespace.SVG: ("svg ", "g"), Namespace.MATHML: ("math ", "mrow")}
+_HTML, _SVG = Namespace.HTML, Namespace.SVG
+"""Looked up once: of an enumeration that costs as much as a call."""
 
 _WHITE_SPACE = " \t\n\f\r"
 
@@ -96,9 +97,9 @@ class Document:
     def _has_templates(self) -> bool:
         return self.root.select_one("template") is not None
 
-    @cached_property
+    @property
     def is_too_deep(self) -> bool:
-        """Some element stands deeper than browsers build trees, on a page that is large enough for that to cost.
+        """Some element stands deeper than browsers build trees, on a page that is large enough for that to cost; asked once.
 
         In tree order each element is at most one deeper than the one before, so only a few have to be asked.
         """
@@ -115,8 +116,12 @@ class Document:
     @cached_property
     def is_misnested(self) -> bool:
         """Some formatting element was opened again by the parser: a copy shares its original's position, and its name."""
-        found = map(self.root.select, FORMATTING)
-        return any(len(set(map(_POSITION, alike))) != len(alike) for alike in found)
+        find_all = self.root.find_all  # by name it is faster than a selector
+        for name in FORMATTING:
+            alike = find_all(name)
+            if len(alike) > 1 and len(set(map(_POSITION, alike))) != len(alike):
+                return True
+        return False
 
     @cached_property
     def _left_open(self) -> list[Element]:
@@ -195,7 +200,7 @@ class Document:
 
     def has_content(self, element: Element) -> bool:
         """False for void elements and self-closed foreign ones: nothing can stand inside."""
-        if element.namespace is Namespace.HTML:
+        if element.namespace is _HTML:
             return element.tag not in VOID
         tag = self.start_tag(element)
         return tag is None or not self._closes_itself(*tag)
@@ -230,18 +235,17 @@ class Document:
     def _certain_inner(self, element: Element, start: int) -> tuple[int, int] | None:
         end = self.end_tag(element)
         candidates = (end[0],) if end is not None else self._implied_ends(element, start)
-        content = _children(element)
-        if element.tag == "head" and end is not None and self._begins_before(content, end[0]):
+        if element.tag == "head" and end is not None and self._begins_before(last_element(element), end[0]):
             return start, end[0]  # whatever does not belong into a head ends it, and then its end tag means nothing
+        content = _children(element)
         dropped = element.tag in LEADING_NEWLINE and self.source.startswith("\n", start)
         for candidate in candidates:
             if candidate >= start and self._parses_to(self.source[start + dropped : candidate], element, content):
                 return start, candidate
         return None
 
-    def _begins_before(self, content: Sequence[Node], offset: int) -> bool:
-        """Whether the last element among `content` stands before `offset`; the parser puts late ones into the head too."""
-        last = _last_element(content)
+    def _begins_before(self, last: Element | None, offset: int) -> bool:
+        """Whether the last element in a head, if any, stands before `offset`; the parser puts late ones into it too."""
         tag = None if last is None else self.start_tag(last)
         return last is None or (tag is not None and tag[0] < offset)
 
@@ -257,7 +261,7 @@ class Document:
     def _implied_ends(self, element: Element, start: int) -> Iterator[int]:
         """Where an element without end tag may end: at the next tag that is not inside it, or after its last child."""
         yield self._next_boundary(element)
-        last = _last_element(element.children)
+        last = last_element(element)
         if last is None:
             yield start
         elif self._is_open_too_deep(last):
@@ -274,7 +278,7 @@ class Document:
         for _ in range(limits.OPEN_ELEMENTS_MAX):
             if element is None or self.end_tag(element) is not None:
                 return False
-            element = _last_element(element.children)
+            element = last_element(element)
         return True
 
     def _next_boundary(self, element: Element) -> int:
@@ -307,6 +311,22 @@ def first_child(node: Element | DocumentFragment) -> Node | None:
         return None
 
 
+def last_child(node: Element | DocumentFragment) -> Node | None:
+    """The last child, without a list of the others."""
+    try:
+        return node[-1]
+    except IndexError:
+        return None
+
+
+def last_element(parent: Element) -> Element | None:
+    """The last child that is an element."""
+    node = last_child(parent)
+    while node is not None and not isinstance(node, Element):
+        node = node.previous_sibling
+    return node
+
+
 def _chain(element: Element) -> tuple[str, ...]:
     names = [ancestor.tag for ancestor in element.ancestors if isinstance(ancestor, Element)]
     return (*reversed(names), element.tag)
@@ -325,7 +345,10 @@ def _children(element: Element) -> Sequence[Node]:
 
 def context_of(element: Element) -> str:
     """The context to parse an element's content in; one that parses alike where the parser knows no such element."""
-    prefix, alike = _FOREIGN.get(element.namespace, ("", "div"))
+    namespace = element.namespace
+    if namespace is _HTML:
+        return element.tag if _is_context(element.tag) else "div"
+    prefix, alike = ("svg ", "g") if namespace is _SVG else ("math ", "mrow")
     return prefix + (element.tag if _is_context(prefix + element.tag) else alike)
 
 
@@ -336,10 +359,6 @@ def _is_context(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _last_element(nodes: Sequence[Node]) -> Element | None:
-    return next((node for node in reversed(nodes) if isinstance(node, Element)), None)
 
 
 def _same(left: Node, right: Node) -> bool:

@@ -141,6 +141,11 @@ class EditSet:
                 del self._points[bisect_left(self._points, cast("int", entry))]
 
 
+def in_order(placed: Iterable[Placed]) -> tuple[Edit, ...]:
+    """The edits of a page where nothing is moved."""
+    return tuple([Edit(one.start, one.end, one.replacement) for one in sorted(placed, key=_ORDER)])
+
+
 def woven(page: bytes, placed: Iterable[tuple[int, Placed]], moved: Mapping[int, int]) -> tuple[Edit, ...]:
     """The edits of the page itself, in order; those inside moved ranges are done in what is written elsewhere.
 

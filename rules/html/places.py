@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from turbohtml import Element, Node
 
-from rules.html.document import LEADING_NEWLINE, STRUCTURE, Document
+from rules.html.document import LEADING_NEWLINE, STRUCTURE, Document, last_child
 from rules.html.frameworks import is_placeholder
 from rules.reasons import Reason
 
@@ -92,7 +92,7 @@ def append(document: Document, element: Element) -> Spot | Reason:
     inner = document.inner(element)
     if inner is None or element.tag == "html":
         return Reason.AMBIGUOUS_SPAN
-    last = element.children[-1] if element.children else None
+    last = last_child(element)
     if isinstance(last, Element) and document.leaves_formatting_open(last):
         return Reason.AMBIGUOUS_SPAN
     return Spot(Where.APPEND, element, inner[1], last)
@@ -108,7 +108,9 @@ def slot(document: Document, element: Element) -> Spot | Reason:
 
 def is_policy(element: Element) -> bool:
     """Whether this is a `<meta>` that holds a Content-Security-Policy: the site's own, which no author may touch."""
-    kind = element.attrs.get("http-equiv") if element.tag == "meta" else None
+    if element.tag != "meta":
+        return False
+    kind = element.attrs.get("http-equiv")
     return isinstance(kind, str) and kind.strip().lower() == "content-security-policy"
 
 

@@ -14,13 +14,14 @@ Counterpart: `rules.html.proof` proves the rest. Never: a look at the new page.
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from string import ascii_letters, digits
 
 from turbohtml import Comment, Element, Namespace, Node, Text
 
 from rules import model
 from rules.html.content import closes_all, markup_of
-from rules.html.document import ANY_FORMATTING, FORMATTING, STRUCTURE, Document, first_child
+from rules.html.document import ANY_FORMATTING, FORMATTING, STRUCTURE, Document, first_child, last_child, last_element
 from rules.html.proof import MOVES, START_TAG_ONLY, STYLE_BLOCK_ONLY, Carried
 from rules.model import Content
 
@@ -37,9 +38,17 @@ _FLOWING = frozenset(
     "var".split()
 )
 """Elements in which text, white space or not, is only text."""
-_START_TAGS = frozenset(START_TAG_ONLY)
+_START_TAGS, _MOVES, _STYLE_BLOCKS = frozenset(START_TAG_ONLY), frozenset(MOVES), frozenset(STYLE_BLOCK_ONLY)
+_SETS_INNER = frozenset({model.SetInnerContent, model.SetText})
+_TAKES_AWAY = _SETS_INNER | {model.Replace, model.Remove}
+_WRITES_INSIDE = _SETS_INNER | {model.Prepend, model.Append}
+"""Verbs by what they do. No verb is another one's subclass, so a set of types answers at once."""
 _TAGS_THAT_MATTER = FORMATTING | STRUCTURE | {"option"}
 """Elements whose attributes may decide about more than their tag: that of `<font>` is formatting."""
+_READ_BY = {"font": "svg, math", "option": "selectedcontent"}
+"""Elements whose attributes decide about more than themselves, where the page has such others: `<font color>` ends an
+`<svg>` that `<font>` stays inside, and `<selectedcontent>` copies the option that is `selected`."""
+_HTML, _SVG = Namespace.HTML, Namespace.SVG
 _FLOWING_IN_SVG = frozenset({"title", "desc", "text", "tspan"})
 _RAW = frozenset({"script", "style", "title", "textarea", "iframe", "noembed", "noframes"})
 """Elements that hold text alone, and before which the parser opens nothing again."""
@@ -63,26 +72,23 @@ def needs_proof(document: Document, carried: Sequence[Carried]) -> bool:
     others: list[Carried] = []
     for one in carried:
         operation, element = one
-        tag = element.tag
-        if type(operation) in _START_TAGS and tag not in _TAGS_THAT_MATTER:
+        verb, tag = type(operation), element.tag
+        if verb in _START_TAGS and tag not in _TAGS_THAT_MATTER:
             continue  # what there are hundreds of
-        if isinstance(operation, MOVES) or _is_read_elsewhere(document, element):
+        if verb in _MOVES or (tag in _READ_BY and document.select(_READ_BY[tag])):
             return True
-        if isinstance(operation, model.RemoveAttribute) and tag in STRUCTURE:
+        if verb is model.RemoveAttribute and tag in STRUCTURE:
             return True  # a second <body> or <html> could bring the attribute back
-        if not isinstance(operation, STYLE_BLOCK_ONLY) and not _keeps_state(document, one):
+        if verb not in _STYLE_BLOCKS and not _keeps_state(document, one):
             others.append(one)
     if not others:
         return False
-    odd = document.has_thrown_out or document.mentions_frames
-    return odd or not all(_stays_in_place(document, one) for one in others)
-
-
-def _is_read_elsewhere(document: Document, element: Element) -> bool:
-    """Whether attributes of an element decide about more than itself: `<font color>` ends an `<svg>` that `<font>` stays
-    inside, and `<selectedcontent>` copies the option that is `selected`."""
-    reader = {"font": "svg, math", "option": "selectedcontent"}.get(element.tag)
-    return reader is not None and bool(document.select(reader))
+    if document.has_thrown_out or document.mentions_frames:
+        return True
+    for one in others:  # noqa: SIM110  a generator for `all` takes as long as some of the questions
+        if not _stays_in_place(document, one):
+            return True
+    return False
 
 
 # -- however odd the page
@@ -95,14 +101,13 @@ def _keeps_state(document: Document, one: Carried) -> bool:
     becomes other text (`_keeps_state_as_text`).
     """
     operation, element = one
-    if isinstance(operation, START_TAG_ONLY):
+    verb = type(operation)
+    if verb in _START_TAGS:
         return element.tag not in FORMATTING or not document.is_misnested
-    if isinstance(operation, model.Append):
-        own = element.tag == "head" and _OWN.fullmatch(markup_of(operation.content)) is not None
+    if verb is model.Append:
+        own = element.tag == "head" and _OWN.fullmatch(_written(operation)) is not None
         return own and _ends_for_certain(document, element)
-    if isinstance(operation, model.SetInnerContent | model.SetText):
-        return _keeps_state_as_text(document, element, markup_of(operation.content))
-    return False
+    return verb in _SETS_INNER and _keeps_state_as_text(document, element, _written(operation))
 
 
 def _ends_for_certain(document: Document, head: Element) -> bool:
@@ -120,8 +125,7 @@ def _ends_for_certain(document: Document, head: Element) -> bool:
         return False
     if (start := document.start_tag(body)) is not None:
         return start[0] == inner[1]
-    first = first_child(body)
-    last = next((node for node in reversed(head.children) if isinstance(node, Element)), None)
+    first, last = first_child(body), last_element(head)
     start = document.start_tag(first) if isinstance(first, Element) else None
     outer = (inner[0], inner[0]) if last is None else document.outer(last)
     if start is None or outer is None or start[0] != inner[1]:
@@ -138,13 +142,14 @@ def _keeps_state_as_text(document: Document, element: Element, written: str) -> 
     """
     if document.end_tag(element) is None or "<" in written or "\0" in written or "select" in document.chain(element):
         return False
-    if element.namespace is Namespace.HTML and element.tag == "title":
+    tag, namespace = element.tag, element.namespace
+    if namespace is _HTML and tag == "title":
         return True
     body, inner = document.root.select_one("body"), document.inner(element)
     if inner is None or inner[0] == inner[1] or body is None or document.start_tag(body) is None:
         return False
-    flowing = {Namespace.HTML: _FLOWING, Namespace.SVG: _FLOWING_IN_SVG}.get(element.namespace, ())
-    return element.tag in flowing and document.source.find("<", *inner) < 0 and written != ""
+    flows = tag in _FLOWING if namespace is _HTML else namespace is _SVG and tag in _FLOWING_IN_SVG
+    return flows and written != "" and document.source.find("<", *inner) < 0
 
 
 # -- on a page whose tables and frames are no puzzle
@@ -153,63 +158,63 @@ def _keeps_state_as_text(document: Document, element: Element, written: str) -> 
 def _stays_in_place(document: Document, one: Carried) -> bool:
     """Whether an operation provably changes nothing but its place, on a page whose tables have thrown nothing out."""
     operation, element = one
+    verb = type(operation)
     if element.tag == "head":
-        return isinstance(operation, model.Append) and document.end_tag(element) is not None
-    parent, own = element.parent, document.start_tag(element)
-    if own is None or not isinstance(parent, Element) or isinstance(operation, model.RemoveAndKeepContent):
+        return verb is model.Append and document.end_tag(element) is not None
+    parent = element.parent
+    if document.start_tag(element) is None or not isinstance(parent, Element) or verb is model.RemoveAndKeepContent:
         return False
     if parent.tag == "head":
-        return _stays_in_head(document, operation, element, parent)
-    inside = isinstance(operation, model.Prepend | model.Append | model.SetInnerContent | model.SetText)
-    around, places = element if inside else parent, _places(document, operation, element, parent)
+        return _stays_in_head(document, element, parent)
+    around = element if verb in _WRITES_INSIDE else parent
     names, markup = document.chain(around), _written(operation)
     if element.tag in _MOVES_CONTENT or document.start_tag(around) is None or not _is_ordinary(names):
         return False
-    if not places:
+    places = _places(document, verb, element, parent)
+    if not places or (not FORMATTING.isdisjoint(names) and not _is_plain(document, verb, element, markup)):
         return False
-    if not FORMATTING.isdisjoint(names) and not _is_plain(document, operation, element, markup):
+    if not _is_whole(names, markup) or (verb in _TAKES_AWAY and not _can_go(document, element)):
         return False
-    if not _is_whole(names, markup) or (_takes_away(operation) and not _can_go(document, element)):
-        return False
-    return all(_is_tidy(document, *place) for place in places) and _is_apart(document, places[0][2])
+    for place in places:
+        if not _is_tidy(document, *place):
+            return False
+    return _is_apart(document, places[0][2])
 
 
 _Place = tuple[Element, Node | None, int]
 """The element that a place is in, the node before it (None: the start tag), and its offset in the source."""
 
 
-def _places(document: Document, operation: model.Operation, element: Element, parent: Element) -> list[_Place]:
-    """Where an edit begins and, if it takes something away, where the element that loses it ends; [] for unknown."""
+def _places(document: Document, verb: type, element: Element, parent: Element) -> tuple[_Place, ...]:
+    """Where an edit begins and, if it takes something away, where the element that loses it ends; () for unknown."""
     (start, inner), end = document.start_tag(element) or (0, 0), document.end_tag(element)
-    first = (parent, element.previous_sibling, start)
-    if isinstance(operation, model.Before):
-        return [first]
-    if isinstance(operation, model.Prepend):
-        return [(element, None, inner)]
-    if document.has_content(element) and end is None:
-        return []
+    if verb is model.Before:
+        return ((parent, element.previous_sibling, start),)
+    if verb is model.Prepend:
+        return ((element, None, inner),)
+    if end is None and document.has_content(element):
+        return ()
+    if verb is model.Append:
+        return () if end is None else ((element, last_child(element), end[0]),)
     behind = (parent, element, inner if end is None else end[1])
-    match operation:
-        case model.After():
-            return [behind]
-        case model.Append() if end is not None:
-            return [(element, element.children[-1] if element.children else None, end[0])]
-        case model.SetInnerContent() | model.SetText():
-            return [(element, None, inner), behind]
-        case model.Replace() | model.Remove():
-            return [first, behind]
-    return []
+    if verb is model.After:
+        return (behind,)
+    if verb in _SETS_INNER:
+        return (element, None, inner), behind
+    return ((parent, element.previous_sibling, start), behind) if verb in _TAKES_AWAY else ()
 
 
 def _is_ordinary(names: Sequence[str]) -> bool:
     """Whether the parser is in a body, and below nothing that has rules of its own; in a cell it is as in a body."""
     if tuple(names[:2]) != ("html", "body"):
         return False
+    if _MOVES_CONTENT.isdisjoint(names):
+        return True
     own = [name for name in names if name in _MOVES_CONTENT]
-    return not own or (own[-1] in _CELLS and _TABLE.issuperset(own))
+    return own[-1] in _CELLS and _TABLE.issuperset(own)
 
 
-def _stays_in_head(document: Document, operation: model.Operation, element: Element, head: Element) -> bool:
+def _stays_in_head(document: Document, element: Element, head: Element) -> bool:
     """Whether an element stands between the head's tags and is whole: there the parser has nothing else in mind."""
     own, start, end = document.start_tag(element), document.start_tag(head), document.end_tag(head)
     if own is None or start is None or end is None or not start < own < end or element.tag in _MOVES_CONTENT:
@@ -222,10 +227,7 @@ def _written(operation: model.Operation) -> str:
     return markup_of(content) if isinstance(content, Content) else ""
 
 
-def _takes_away(operation: model.Operation) -> bool:
-    return isinstance(operation, model.SetInnerContent | model.SetText | model.Replace | model.Remove)
-
-
+@lru_cache(maxsize=4096)
 def _is_whole(names: tuple[str, ...], markup: str) -> bool:
     """Whether written content, which fits, leaves the parser as it found it, whatever the page.
 
@@ -239,12 +241,12 @@ def _is_whole(names: tuple[str, ...], markup: str) -> bool:
     return "<form" not in lower and not ("<table" in lower and "<p" in lower) and closes_all(names, markup)
 
 
-def _is_plain(document: Document, operation: model.Operation, element: Element, markup: str) -> bool:
+def _is_plain(document: Document, verb: type, element: Element, markup: str) -> bool:
     """Whether no formatting comes or goes, inside other formatting: of elements alike the parser remembers three, and a
     link ends the link around it."""
     if _IS_FORMATTING.search(markup) or document.is_misnested:
         return False
-    return not _takes_away(operation) or (element.tag not in FORMATTING and element.select_one(ANY_FORMATTING) is None)
+    return verb not in _TAKES_AWAY or (element.tag not in FORMATTING and element.select_one(ANY_FORMATTING) is None)
 
 
 def _can_go(document: Document, element: Element) -> bool:
@@ -303,7 +305,7 @@ def _is_closed(document: Document, element: Element, at: int) -> bool:
     end = document.end_tag(element)
     if end is None or end[1] > at:
         return False
-    last = element.children[-1] if element.tag == "form" and element.children else None
+    last = last_child(element) if element.tag == "form" else None
     return not isinstance(last, Element) or _is_closed(document, last, end[0])
 
 
@@ -326,7 +328,7 @@ def _reopens_nothing(document: Document, parent: Element, before: Node | None, a
         elif isinstance(node, Element):
             if (answer := _answer_of(document, node, at)) is not None:
                 return answer
-            last = None if node.tag in _RAW else next(reversed(node.children), None)
+            last = None if node.tag in _RAW else last_child(node)
             node, around = (node.previous_sibling, around) if last is None else (last, node)
         elif isinstance(node, Text):
             return True
@@ -340,7 +342,7 @@ def _reopens_nothing(document: Document, parent: Element, before: Node | None, a
 def _answer_of(document: Document, element: Element, at: int) -> bool | None:
     """What an element that we come by says of what is to be opened again at an offset: nothing is (True), that can't be
     told (False), or only what it holds and what is before it can tell (None)."""
-    if element.namespace is not Namespace.HTML:  # <svg> or <math>, which begin as text does
+    if element.namespace is not _HTML:  # <svg> or <math>, which begin as text does
         return element.select_one(ANY_FORMATTING) is None
     if element.tag in _MOVES_CONTENT and element.tag not in _RAW:
         return False

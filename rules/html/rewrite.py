@@ -163,7 +163,7 @@ def _attempt(
         watch(EVERYBODYS)
     hashes = _write_styles(work)
     delivered = _hand_over(work, handed, manner.script)
-    outcomes = tuple(_told(outcome, delivered) for outcome in outcomes)
+    outcomes = tuple([_told(outcome, delivered) for outcome in outcomes])
     edits = work.finished()
     if not edits:
         return PassedThrough(reason=Reason.NOTHING_MATCHED, outcomes=outcomes)
@@ -187,14 +187,16 @@ def _attempt(
 def _touched(work: Workspace, groups: Sequence[Group], done: Sequence[Group]) -> tuple[Touched, ...]:
     """Of what was accepted, which elements it changed; each selector was evaluated before, so nothing is looked for."""
     changed: dict[int, set[int]] = {}
-    for one in work.carried:
-        changed.setdefault(id(one.operation), set()).add(id(one.element))
+    for operation, element in work.carried:
+        changed.setdefault(id(operation), set()).add(id(element))
     found = []
     for group, carried in zip(groups, done, strict=True):
         for index, operation in enumerate(carried.operations):
             if (those := changed.get(id(operation))) is not None:
                 elements = work.document.select(operation.target.selector or "")
-                left = tuple(at for at, element in enumerate(elements) if id(element) not in those)
+                left: tuple[int, ...] = ()
+                if len(those) < len(elements):  # else it changed all of them
+                    left = tuple([at for at, element in enumerate(elements) if id(element) not in those])
                 instead = None if operation is group.operations[index] else operation
                 found.append(Touched(group.mutation_id, index, len(elements), left, instead))
     return tuple(found)
@@ -269,7 +271,7 @@ def _carry_out(
 
 def _suited(work: Workspace, group: Group, watch: Watch | None) -> Group:
     """The group as this page takes it: what a framework hydrates is not put into another order, but shown in one."""
-    if not any(isinstance(operation, model.ReorderChildren) for operation in group.operations):
+    if model.ReorderChildren not in map(type, group.operations):
         return group
     if watch is not None:
         watch(group.mutation_id)
@@ -358,6 +360,8 @@ def _operation(work: Workspace, operation: Operation) -> tuple[_Refused | None, 
 
 def _write_styles(work: Workspace) -> tuple[str, ...]:
     """One style block at the end of `<head>` for all that operations do by style; its hash."""
+    if not work.styles:
+        return ()
     sheet = style_sheet(work.styles)
     attribute = f' nonce="{escape_attribute(work.nonce)}"' if work.nonce else ""
     if not sheet or not _append_to_head(work, f"<style data-layout-mutation{attribute}>{sheet}</style>"):

@@ -7,12 +7,13 @@ Never: a verb; a look at what is written.
 import re
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
+from string import ascii_letters, digits
 
 from turbohtml import Element
 
 from rules import model
 from rules.html.document import STRUCTURE, Document
-from rules.html.edits import STAYS, Edit, EditSet, Placed, Side, woven
+from rules.html.edits import STAYS, Edit, EditSet, Placed, Side, in_order, woven
 from rules.html.frameworks import Root, roots_of
 from rules.html.places import Move, Spot, Where, is_policy
 from rules.html.policy import allowing_style, style_nonce
@@ -37,6 +38,8 @@ _ANY_HASH = "A" * 43 + "="
 _READ_ON = re.compile(rb"(?:<[A-Za-z!/?]|&#?[A-Za-z0-9]*[A-Za-z0-9#;]|\r\n)\Z")
 """What was text and becomes a tag, another character, or one line end instead of two, by the last byte here."""
 _READ_ON_BYTES = 64
+_READ_ON_LAST = frozenset(bytes([byte]) for byte in f"!/?#;\n{ascii_letters}{digits}".encode())
+"""That last byte; most edits stand before `<` or begin with it, and then nothing has to be looked for."""
 _PERMISSION = model.SetAttribute(target=model.Target(selector="meta"), name="content", value="")
 """Stands among the carried operations for a policy that was amended; its value is in the tag's changes."""
 
@@ -308,11 +311,11 @@ class Workspace:
         """Whether the page breaks off within a character right before, and what would then follow is no tag; or text would
         be read on as something else."""
         page = self.document.page
-        follows = written[:1] or page[end : end + 1]
         behind = page[end : end + 1]
-        if follows and _READ_ON.search(page[max(0, start - _READ_ON_BYTES) : start] + follows):
+        follows = written[:1] or behind
+        if follows in _READ_ON_LAST and _READ_ON.search(page[max(0, start - _READ_ON_BYTES) : start] + follows):
             return True
-        if behind and _READ_ON.search(written[-_READ_ON_BYTES:] + behind):
+        if behind in _READ_ON_LAST and _READ_ON.search(written[-_READ_ON_BYTES:] + behind):
             return True
         if follows in (b"<", b"") or page[start - 1 : start] == b">":
             return False
@@ -346,7 +349,7 @@ class Workspace:
                 at = (edit.start + base, Side.RANGE, (index,), edit.end + base)
                 placed.append(Placed(*at, edit.replacement, changes.element))
         if not self.moves:
-            return woven(self.document.page, ((STAYS, one) for one in placed), {})
+            return in_order(placed)
         parts = [(self._holder(one.owner), one) for one in placed]
         moved: dict[int, int] = {}
         for start, move in self.moves.items():
