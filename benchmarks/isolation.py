@@ -22,6 +22,7 @@ from rules.decision import Group
 from rules.html import PassedThrough, Rewritten, apply_groups
 from rules.model import decode_operations
 from rules.reasons import Reason
+from sidecar.processes.slots import worker_environment
 from sidecar.rewriting import rewriter
 from sidecar.rewriting.memo import Memo, MemoKey
 from sidecar.rewriting.rewriting import Isolation, Rewriting
@@ -114,6 +115,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.isolation", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=400, help="pages of each kind (default 400)")
     options = parser.parse_args()
+    if "MALLOC_TOP_PAD_" not in os.environ:  # glibc reads it once: without it, a worker's memory would be another one's
+        os.execve(
+            sys.executable,
+            [sys.executable, "-m", "benchmarks.isolation", *sys.argv[1:]],
+            worker_environment(os.environ),
+        )
     uvloop.run(compare(options.rounds))
 
 
