@@ -345,7 +345,6 @@ class Proxy:
         if self._tells_time(exchange):
             took = timing.told(reason.value, decide_s=exchange.decide_s, rewrite_s=exchange.rewrite_s)
             fields.append((timing.FIELD, took))
-        fields = [field for field in fields if field[0].lower() != b"x-layout-mutation"]
         fields.append((_HEADER, value))
         return fields
 

@@ -33,6 +33,7 @@ _FOR_ALL = frozenset(
 )
 """What no sender may list in Connection (RFC 9110 7.6.1): without it a message would mean something else."""
 OWN_PREFIX = b"x-layout-mutation"
+_RESPONSE_DROPPED = HOP_BY_HOP | {OWN_PREFIX}
 _REQUEST_DROPPED = HOP_BY_HOP | {b"host", b"accept-encoding", b"expect", b"content-length"}
 _FORWARDING = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
 AFTER_AN_EDIT_WRONG = frozenset(
@@ -144,13 +145,15 @@ def _forwarding_fields(fields: Fields, forwarding: Forwarding) -> Iterable[Field
 
 
 def to_client(fields: Fields, *, dropped: Collection[bytes]) -> list[Field]:
-    """A response's end-to-end fields; Content-Length stays, since it describes the content as it came.
+    """A response's end-to-end fields, but for an X-Layout-Mutation, which is ours to say.
 
-    `dropped` are the names that Connection lists, lower case.
+    Content-Length stays, since it describes the content as it came. `dropped` are the names that Connection lists, lower case.
     """
     if dropped:
-        return [field for field in fields if (name := field[0].lower()) not in HOP_BY_HOP and name not in dropped]
-    return [field for field in fields if field[0].lower() not in HOP_BY_HOP]
+        return [
+            field for field in fields if (name := field[0].lower()) not in _RESPONSE_DROPPED and name not in dropped
+        ]
+    return [field for field in fields if field[0].lower() not in _RESPONSE_DROPPED]
 
 
 def after_edit(fields: Iterable[Field]) -> list[Field]:

@@ -32,6 +32,12 @@ def test_spelling_order_and_bytes_stay() -> None:
     assert to_origin(given, None)[1:] == given
 
 
+def test_what_became_of_a_page_is_not_the_origins_to_say() -> None:
+    given = [(b"x-Layout-Mutation", b"applied"), (b"X-Layout-Mutation-Explain", b"of one behind us"), (b"A", b"b")]
+    assert headers.to_client(given, dropped=()) == given[1:]
+    assert headers.to_client(given, dropped={b"a"}) == given[1:2]
+
+
 def test_our_own_request_fields_never_reach_the_origin() -> None:
     given = [(b"X-Layout-Mutation", b"off"), (b"x-layout-mutation-token", b"secret"), (b"X-Layout-Id", b"kept")]
     assert to_origin(given, None)[1:] == [(b"X-Layout-Id", b"kept")]
