@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -132,8 +132,10 @@ class Slot:
         spread: Callable[["Slot", Held], None] = lambda *_: None,
         held: Callable[[int], int] = held_bytes,
         knowledge: Knowledge | None = None,
+        start: Callable[..., Awaitable[Worker]] = Worker.start,
     ) -> None:
         self.number = number
+        self._start = start
         self._spread = spread
         self._knowledge = knowledge or Knowledge(None)
         self._held = held
@@ -230,7 +232,7 @@ class Slot:
     async def _begin(self) -> Worker | None:
         """Start a worker; None where the system can't."""
         try:
-            worker = await Worker.start(self.number, self._listening, off=self.switched_off, on_news=self._news)
+            worker = await self._start(self.number, self._listening, off=self.switched_off, on_news=self._news)
         except OSError as error:
             _log.error("worker_not_started", worker=self.number, error=str(error))
             return None
