@@ -152,8 +152,9 @@ class Generation:
 
     async def _listen(self) -> None:
         """Do what the door says; its silence says stop."""
-        reader, _ = await asyncio.open_connection(sock=self._door.dup())
-        with contextlib.suppress(ConnectionError):  # a door that had not heard everything ends by a reset
+        reader, writer = await asyncio.open_connection(sock=self._door.dup())
+        # A door that had not heard everything ends by a reset.
+        with contextlib.closing(writer), contextlib.suppress(ConnectionError):
             while word := await reader.readline():
                 self._obey(word)
         if not self._told.is_set():

@@ -1,13 +1,23 @@
 """Which socket a generation listens on; its life as a process is in tests/end_to_end/test_proxy_restarts.py."""
 
+import asyncio
+import contextlib
+import json
 import os
+import signal
 import socket
+from collections.abc import AsyncIterator, Callable
+from typing import cast
 
 import pytest
+from aiohttp import web
 
-from sidecar.processes.door import BEAT
+from sidecar.processes import supervision
+from sidecar.processes.door import BEAT, KILL, LEAVE, OFF, ON, OPERATORS, STOP, VISITORS
 from sidecar.processes.supervision import Generation, listening_on, taken_or_opened
+from sidecar.processes.supervisor import Supervisor
 from sidecar.settings import SidecarSettings
+from tests.sidecar.waiting import until
 
 
 @pytest.mark.parametrize("written", ["127.0.0.1:0", ""], ids=["same address", "somebody else chose it"])
@@ -45,3 +55,203 @@ async def test_a_door_that_ended_before_it_heard_everything_has_ended() -> None:
         theirs.close()
         await generation._listen()
         assert generation._told.is_set()
+
+
+# ---- its life, with workers that are only said to be there
+
+
+class Staff:
+    """A supervisor that a test speaks for; what it was asked for is kept in order."""
+
+    def __init__(self) -> None:
+        self.asked: list[object] = []
+        self.up, self.down, self.ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.ended.set()
+        self.listeners_at_stop = -1
+        self.runner: web.AppRunner | None = None
+
+    def start(self) -> None:
+        self.asked.append("start")
+
+    async def first_started(self) -> None:
+        await self.up.wait()
+
+    async def first_failed(self) -> None:
+        await self.down.wait()
+
+    def switch(self, *, off: bool) -> None:
+        self.asked.append(("off", off))
+
+    def kill(self) -> None:
+        self.asked.append("kill")
+
+    async def stop(self, *, unready_s: float) -> None:
+        assert self.runner is not None
+        self.listeners_at_stop = len(self.runner.sites)
+        self.asked.append(("stop", unready_s))
+        await self.ended.wait()
+
+
+UNREADY_S = 7.0
+
+
+class Lived:
+    """A generation from its start on, with the door's end of its wire."""
+
+    def __init__(self, *, successor: bool) -> None:
+        settings = SidecarSettings(upstream="http://127.0.0.1:1", workers=1, unready_s=UNREADY_S)
+        self.door, theirs = socket.socketpair()
+        self.door.setblocking(False)
+        self.sockets = [listening_on("127.0.0.1:0") for _ in range(2)]
+        visitors, operators = self.sockets
+        self.generation = Generation(settings, visitors, operators, theirs, switched_off=False, lost={})
+        self.staff = Staff()
+        self.generation._supervisor = cast(Supervisor, self.staff)
+        self.staff.runner = self.generation._admin
+        self.life = asyncio.create_task(self.generation.run(successor=successor))
+        self.theirs = theirs
+        self.heard = b""
+        self.given: list[int] = []
+
+    @property
+    def listens(self) -> bool:
+        return bool(self.generation._admin.sites)
+
+    def said(self) -> bytes:
+        """What it has said so far, without its beats; sockets that it gave are in `given`."""
+        with contextlib.suppress(BlockingIOError):
+            said, descriptors, *_ = socket.recv_fds(self.door, 65536, 8)
+            self.given += descriptors
+            self.heard += said.strip(BEAT)
+        return self.heard
+
+    async def end(self) -> int:
+        return await asyncio.wait_for(self.life, 5)
+
+    def close(self) -> None:
+        for one in (self.door, self.theirs, *self.sockets):
+            one.close()
+
+
+@pytest.fixture
+async def lived() -> AsyncIterator[Callable[..., Lived]]:
+    made: list[Lived] = []
+
+    def make(*, successor: bool = False) -> Lived:
+        made.append(Lived(successor=successor))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.life.cancel()
+        await asyncio.gather(one.life, return_exceptions=True)
+        one.close()
+    asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("successor", [False, True])
+async def test_it_says_that_it_is_up_when_all_workers_are(lived: Callable[..., Lived], successor: bool) -> None:
+    one = lived(successor=successor)
+    await until(lambda: one.staff.asked == ["start"], 5)
+    if successor:
+        assert not one.listens, "operators are the present one's until then"
+    else:
+        one.staff.down.set()
+        await until(lambda: one.listens, 5)
+    assert one.said() == b""
+    one.staff.up.set()
+    await until(lambda: bool(one.said()), 5)
+    assert list(json.loads(one.heard)) == [VISITORS, OPERATORS]
+    for descriptor, own in zip(one.given, one.sockets, strict=True):
+        with socket.socket(fileno=descriptor) as given:
+            assert given.getsockname() == own.getsockname()
+    assert one.listens
+    one.door.send(STOP)
+    assert (await one.end(), one.staff.asked, one.staff.listeners_at_stop) == (0, ["start", ("stop", UNREADY_S)], 1)
+    assert not one.listens
+
+
+async def test_a_successor_whose_worker_fails_gives_up_at_once(lived: Callable[..., Lived]) -> None:
+    one = lived(successor=True)
+    one.staff.down.set()
+    assert (await one.end(), one.staff.asked, one.said()) == (3, ["start", ("stop", 0.0)], b"")
+
+
+async def test_who_is_followed_by_another_lets_go_of_operators_and_says_nothing(lived: Callable[..., Lived]) -> None:
+    one = lived()
+    one.staff.up.set()
+    await until(lambda: one.listens, 5)
+    one.staff.ended.clear()
+    one.door.send(LEAVE)
+    await until(lambda: len(one.staff.asked) == 2, 5)
+    one.door.send(STOP)
+    one.staff.ended.set()
+    assert (await one.end(), one.staff.asked[1], one.staff.listeners_at_stop) == (0, ("stop", 0.0), 0)
+
+
+async def test_it_does_what_the_door_says(lived: Callable[..., Lived]) -> None:
+    one = lived()
+    one.door.send(OFF + ON)
+    await until(lambda: one.staff.asked == ["start", ("off", True), ("off", False)], 5)
+    assert not one.life.done()
+    one.door.send(KILL)
+    assert (await one.end(), one.staff.asked[3:]) == (0, ["kill", ("stop", UNREADY_S)])
+    assert one.said() == b"", "it was never up"
+
+
+@pytest.mark.parametrize("way", ["door", "SIGTERM"])
+async def test_it_ends_without_its_door_and_by_a_signal_to_all(
+    lived: Callable[..., Lived], way: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = lived()
+    one.staff.up.set()
+    await until(lambda: one.listens, 5)
+    if way == "door":
+        one.door.close()
+    else:
+        signal.raise_signal(signal.SIGTERM)
+    assert (await one.end(), one.staff.asked[1:]) == (0, [("stop", UNREADY_S)])
+    assert capsys.readouterr().out.count("door_gone") == (way == "door")
+
+
+async def test_its_beat_goes_on_while_the_door_takes_nothing(
+    lived: Callable[..., Lived], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervision, "BEAT_S", 0.0001)
+    one = lived()
+    one.theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+    full = asyncio.get_running_loop().create_future()
+    beating = one.generation._door.send
+
+    def send(said: bytes, flags: int) -> int:
+        try:
+            return beating(said, flags)
+        except BlockingIOError:
+            if not full.done():
+                full.set_result(None)
+            raise
+
+    one.generation._door = cast(socket.socket, Tapped(one.theirs, send))
+    await asyncio.wait_for(full, 5)
+    one.door.recv(65536)
+    heard = b""
+    while not heard:
+        await asyncio.sleep(0)
+        with contextlib.suppress(BlockingIOError):
+            heard = one.door.recv(65536)
+    assert set(heard) == set(BEAT)
+
+
+class Tapped:
+    """A socket whose sending a test hears."""
+
+    def __init__(self, wire: socket.socket, send: Callable[[bytes, int], int]) -> None:
+        self.dup, self.send = wire.dup, send
+
+
+def test_an_address_is_told_as_it_is_written() -> None:
+    for listen in ("127.0.0.1:0", "[::1]:0"):
+        with listening_on(listen) as listening:
+            host = listen.rpartition(":")[0]
+            assert supervision._name(listening) == f"{host}:{listening.getsockname()[1]}"
+            assert not listening.getblocking()
