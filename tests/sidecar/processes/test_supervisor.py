@@ -1,16 +1,22 @@
 """The supervisor's small parts; its life with real processes is in tests/end_to_end/test_proxy_processes.py."""
 
+import asyncio
 import socket
+from pathlib import Path
 from typing import cast
 
 import msgspec
 import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
 
+from sidecar.processes import supervisor as module
 from sidecar.processes.control import Asker, Channel, Question
 from sidecar.processes.slots import MEMORY_ENVIRONMENT, Slot, Worker, worker_environment
 from sidecar.processes.supervisor import Supervisor
 from sidecar.rewriting.quarantine import Held, HeldMutation, Why
 from sidecar.settings import SidecarSettings
+from tests.sidecar.waiting import until
 
 
 class Standing:
@@ -80,3 +86,105 @@ async def test_a_signal_is_told_to_every_worker_and_kept_for_the_next(capsys: py
         channel.close()
     said = capsys.readouterr().out
     assert (said.count("signal_switches_off"), said.count("signal_switches_on")) == (1, 1)
+
+
+# ---- how all stop
+
+
+class Place:
+    """A place that ends when the test says so, or when it is killed."""
+
+    def __init__(self) -> None:
+        self.first_start, self.first_failure, self.over = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.told: list[str] = []
+
+    async def keep(self) -> None:
+        self.told.append("keep")
+        await self.over.wait()
+
+    def stop(self) -> None:
+        self.told.append("stop")
+
+    def kill(self) -> None:
+        self.told.append("kill")
+        self.over.set()
+
+
+def staffed(listening: socket.socket, folder: str = "") -> tuple[Supervisor, list[Place]]:
+    supervisor, places = Supervisor(replace(SETTINGS, snapshot_dir=folder), listening), [Place(), Place()]
+    supervisor.slots = cast(list[Slot], places)
+    return supervisor, places
+
+
+async def test_all_drain_at_the_same_time_after_it_said_that_it_leaves() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        supervisor, places = staffed(listening)
+        supervisor.start()
+        stopping = asyncio.create_task(supervisor.stop(unready_s=0.02))
+        await until(lambda: supervisor.leaving, 5)
+        assert ([place.told for place in places], listening.fileno() >= 0) == ([["keep"]] * 2, True)
+        await until(lambda: listening.fileno() < 0, 5)
+        assert [place.told for place in places] == [["keep", "stop"]] * 2
+        places[0].over.set()
+        await asyncio.sleep(0)
+        assert not stopping.done()
+        places[1].over.set()
+        await asyncio.wait_for(stopping, 5)
+        assert [place.told for place in places] == [["keep", "stop"]] * 2
+
+
+async def test_who_takes_too_long_is_killed_and_nobody_waits_where_somebody_insists(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for insists in (False, True):
+        monkeypatch.setattr(module, "KILL_MARGIN_S", 60.0 if insists else 0.01 - SETTINGS.drain_s)
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            supervisor, places = staffed(listening)
+            supervisor.start()
+            stopping = asyncio.create_task(supervisor.stop(unready_s=3600 if insists else 0))
+            await until(lambda: supervisor.leaving, 5)  # noqa: B023 - awaited here
+            if insists:
+                supervisor.kill()
+            with capture_logs() as lines:
+                await asyncio.wait_for(stopping, 5)
+        assert all("kill" in place.told for place in places)
+        assert [(line["event"], line["count"]) for line in lines] == ([] if insists else [("workers_killed", 2)])
+
+
+async def test_what_was_kept_is_known_before_the_first_worker_and_the_disk_has_it_after_the_last(
+    tmp_path: Path,
+) -> None:
+    held = Held((HeldMutation("headline", 3, Why.DIFFERS, 1, 600.0),))
+    for known in ((), ("headline",)):
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            supervisor, places = staffed(listening, str(tmp_path))
+            supervisor.start()
+            assert tuple(one.mutation_id for one in supervisor.knowledge.held().mutations) == known
+            supervisor.knowledge.learn(msgspec.to_builtins(held))
+            for place in places:
+                place.over.set()
+            await supervisor.stop()
+            assert (tmp_path / "quarantine").is_file()
+
+
+async def test_all_must_have_served_and_one_that_fails_is_enough() -> None:
+    with socket.socket() as listening:
+        supervisor, places = staffed(listening)
+        started, failed = (asyncio.create_task(one) for one in (supervisor.first_started(), supervisor.first_failed()))
+        places[0].first_start.set()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not started.done()
+        places[1].first_start.set()
+        await asyncio.wait_for(started, 5)
+        assert not failed.done()
+        places[1].first_failure.set()
+        await asyncio.wait_for(failed, 5)
+        assert [one for one in asyncio.all_tasks() if one is not asyncio.current_task() and not one.cancelling()] == []
+
+
+def test_what_is_known_of_those_before_is_kept() -> None:
+    with socket.socket() as listening:
+        supervisor = Supervisor(SETTINGS, listening, switched_off=True, lost={"hung": 2})
+        assert supervisor.lost == {"ended": 0, "hung": 2}
+        assert [slot.switched_off for slot in supervisor.slots] == [True, True]
