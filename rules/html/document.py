@@ -39,6 +39,11 @@ STRUCTURE = frozenset({"html", "head", "body"})
 _HTML, _SVG = Namespace.HTML, Namespace.SVG
 """Looked up once: of an enumeration that costs as much as a call."""
 
+HOLDING_TEXT = frozenset(
+    "title h1 h2 h3 h4 h5 h6 p span a b i em strong small li dt dd td th div label figcaption".split()
+)
+"""Elements in which text without `<`, `&` or NUL is one text, character for character."""
+
 _WHITE_SPACE = " \t\n\f\r"
 
 _TABLES_ASKED_MAX = 1_000
@@ -58,14 +63,7 @@ _Tags = tuple[tuple[int, int] | None, tuple[int, int] | None, Mapping[str, Sourc
 """Where the start tag, the end tag and the attributes of one element are, in offsets of the source."""
 
 
-def _tags_of(element: Element) -> _Tags:
-    """Nothing for more attributes than anybody writes: an element whose tags are not known is not edited."""
-    location = element.source_location if len(element.attrs) <= limits.ATTRIBUTES_MAX else None
-    if location is None:
-        return None, None, {}
-    start, end, attributes = location
-    ended = None if end is None else (end.start_offset, end.end_offset)
-    return (start.start_offset, start.end_offset), ended, attributes
+_UNKNOWN: _Tags = (None, None, {})
 
 
 class Document:
@@ -179,10 +177,19 @@ class Document:
     # -- spans, in offsets of `source`
 
     def _tags_of(self, element: Element) -> _Tags:
-        """What the parser says, once: it takes as long as the element has attributes."""
+        """What the parser says, once: it takes as long as the element has attributes.
+
+        Nothing for more of them than anybody writes: an element whose tags are not known is not edited.
+        """
         found = self._located.get(element)
         if found is None:
-            found = self._located[element] = _tags_of(element)
+            location = element.source_location if len(element.attrs) <= limits.ATTRIBUTES_MAX else None
+            found = _UNKNOWN
+            if location is not None:
+                start, end, attributes = location
+                ended = None if end is None else (end.start_offset, end.end_offset)
+                found = (start.start_offset, start.end_offset), ended, attributes
+            self._located[element] = found
         return found
 
     def start_tag(self, element: Element) -> tuple[int, int] | None:
@@ -253,6 +260,12 @@ class Document:
         self._reread += len(source)
         if self._reread > len(self.source) * limits.REREAD_TIMES_MAX:
             return False
+        if (
+            element.tag in HOLDING_TEXT
+            and element.namespace is _HTML
+            and not ("<" in source or "&" in source or "\0" in source)
+        ):
+            return _is_text(source, content)  # what a parser says of it is known
         alone = _children(turbohtml.parse_fragment(source, context_of(element), scripting=True))
         if element.tag == "body":
             alone, content = _without_last_space(alone), _without_last_space(content)
@@ -328,8 +341,9 @@ def last_element(parent: Element) -> Element | None:
 
 
 def _chain(element: Element) -> tuple[str, ...]:
-    names = [ancestor.tag for ancestor in element.ancestors if isinstance(ancestor, Element)]
-    return (*reversed(names), element.tag)
+    names = [element.tag, *[ancestor.tag for ancestor in element.ancestors if isinstance(ancestor, Element)]]
+    names.reverse()
+    return tuple(names)
 
 
 def _in_template(element: Element) -> bool:
@@ -359,6 +373,14 @@ def _is_context(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_text(text: str, content: Sequence[Node]) -> bool:
+    """Whether an element's content is this text and nothing else."""
+    if len(content) != 1:
+        return not content and not text
+    only = content[0]
+    return isinstance(only, Text) and only.data == text
 
 
 def _same(left: Node, right: Node) -> bool:

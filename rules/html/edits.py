@@ -77,7 +77,7 @@ class EditSet:
 
         `is_whole`: the range is an element, so that it may be one that is moved: then it is edited where it is moved to.
         """
-        at = bisect_left(self._ranges, (start, -1))
+        at = bisect_left(self._ranges, (start, -1)) if self._ranges else 0
         if start == end:
             return not (at > 0 and self._ranges[at - 1][1] > start)
         if at > 0 and self._ranges[at - 1][1] > start:
@@ -87,6 +87,8 @@ class EditSet:
         point = bisect_left(self._points, start + 1)
         if point < len(self._points) and self._points[point] < end:
             return False
+        if not self._moved:
+            return True
         first = bisect_left(self._moved, (start, -1))
         if self._moved[first : first + 1] == [(start, end)]:
             first += is_whole

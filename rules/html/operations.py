@@ -58,13 +58,13 @@ def _cannot_hold(work: Workspace, content: Content, parent: Element | None) -> R
             return Reason.UNSAFE_TARGET
         if parent.tag in RCDATA:
             return None if content.text is not None else Reason.UNSAFE_TARGET
-    ancestors, markup = work.chain(parent), markup_of(content)
+    ancestors = work.chain(parent)
+    if content.text is not None:
+        return None if fits(ancestors, "x" if content.text.strip() else markup_of(content)) else Reason.UNSAFE_TARGET
     if content.html is not None and "annotation-xml" in ancestors:
         return Reason.UNSAFE_TARGET  # its `encoding` says how its content is read, and a chain has no attributes
-    sample = "x" if content.text is not None and content.text.strip() else markup
-    if not fits(ancestors, sample) or (content.html is not None and closes_ancestor(ancestors, markup)):
-        return Reason.UNSAFE_TARGET
-    return None
+    markup = markup_of(content)
+    return Reason.UNSAFE_TARGET if not fits(ancestors, markup) or closes_ancestor(ancestors, markup) else None
 
 
 def _cannot_lose(work: Workspace, element: Element, span: tuple[int, int]) -> Reason | None:

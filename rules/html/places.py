@@ -108,9 +108,7 @@ def slot(document: Document, element: Element) -> Spot | Reason:
 
 def is_policy(element: Element) -> bool:
     """Whether this is a `<meta>` that holds a Content-Security-Policy: the site's own, which no author may touch."""
-    if element.tag != "meta":
-        return False
-    kind = element.attrs.get("http-equiv")
+    kind = element.attrs.get("http-equiv") if element.tag == "meta" else None
     return isinstance(kind, str) and kind.strip().lower() == "content-security-policy"
 
 
@@ -119,7 +117,7 @@ def is_protected(element: Element) -> bool:
     attributes = element.attrs
     if "integrity" in attributes or "data-turbo-track" in attributes:
         return True
-    return is_policy(element) or ("id" in attributes and is_placeholder(element))
+    return (element.tag == "meta" and is_policy(element)) or ("id" in attributes and is_placeholder(element))
 
 
 SpotOf = Callable[[Document, Element], Spot | Reason]

@@ -289,9 +289,8 @@ def _has_ended(document: Document, parent: Element, before: Node | None, at: int
     until the next tag."""
     while before is not None and not isinstance(before, Element):
         before = before.previous_sibling
-    tag = document.start_tag(before or parent)
-    end = None if before is None else document.end_tag(before)
-    start = (end or tag or (0, 0))[1]
+    tag = None if before is None else document.end_tag(before)
+    start = (tag or document.start_tag(before or parent) or (0, 0))[1]
     return document.source.find("</", start, at) >= 0 and _ENDS_PAGE.search(document.source, start, at) is not None
 
 

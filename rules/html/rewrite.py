@@ -162,8 +162,10 @@ def _attempt(
     if watch is not None:
         watch(EVERYBODYS)
     hashes = _write_styles(work)
-    delivered = _hand_over(work, handed, manner.script)
-    outcomes = tuple([_told(outcome, delivered) for outcome in outcomes])
+    delivered = False
+    if handed:
+        delivered = _hand_over(work, handed, manner.script)
+        outcomes = tuple([_told(outcome, delivered) for outcome in outcomes])
     edits = work.finished()
     if not edits:
         return PassedThrough(reason=Reason.NOTHING_MATCHED, outcomes=outcomes)
@@ -188,7 +190,9 @@ def _touched(work: Workspace, groups: Sequence[Group], done: Sequence[Group]) ->
     """Of what was accepted, which elements it changed; each selector was evaluated before, so nothing is looked for."""
     changed: dict[int, set[int]] = {}
     for operation, element in work.carried:
-        changed.setdefault(id(operation), set()).add(id(element))
+        if (those := changed.get(id(operation))) is None:
+            those = changed[id(operation)] = set()
+        those.add(id(element))
     found = []
     for group, carried in zip(groups, done, strict=True):
         for index, operation in enumerate(carried.operations):
@@ -373,7 +377,7 @@ def _write_styles(work: Workspace) -> tuple[str, ...]:
 
 def _hand_over(work: Workspace, groups: list[Group], script: Script | None) -> bool:
     """Whether the browser script comes with the page, told what is left to it."""
-    if not groups or script is None:
+    if script is None:
         return False
     admitted = _admitted(work.document, script)
     return admitted is not None and _append_to_head(work, island.island(work.document, work.roots, groups, admitted))

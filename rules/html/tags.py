@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
 from html import unescape
+from typing import Any
 
 import turbohtml
 from turbohtml import Element
@@ -40,20 +41,25 @@ Amendment = Callable[[str], tuple[Splice, ...] | None]
 """An attribute's value -> what changes in it; () for nothing, None if that can't be told for certain."""
 
 
+_NOTHING: Mapping[str, Any] = {}
+"""Shared by all tags until something is asked of one: most are asked one thing, and five dictionaries for each of some hundred
+would have the collector look through the page."""
+
+
 class TagChanges:
-    """What operations of accepted mutations ask of one start tag."""
+    """What operations of accepted mutations ask of one start tag. Its mappings are never changed, only put in place of others."""
 
     __slots__ = ("added", "attributes", "edits", "element", "parameters", "properties", "removed", "style_hashes")
 
     def __init__(self, element: Element) -> None:
         self.element = element
-        self.attributes: dict[str, str | None] = {}
+        self.attributes: Mapping[str, str | None] = _NOTHING
         """Attribute name -> value; None: removed."""
-        self.added: dict[str, None] = {}
-        self.removed: dict[str, None] = {}
-        self.properties: dict[str, str] = {}
+        self.added: Mapping[str, None] = _NOTHING
+        self.removed: Mapping[str, None] = _NOTHING
+        self.properties: Mapping[str, str] = _NOTHING
         """Declarations of the `style` attribute."""
-        self.parameters: dict[str, str] = {}
+        self.parameters: Mapping[str, str] = _NOTHING
         """Query parameters of the `href`."""
         self.style_hashes: tuple[str, ...] = ()
         """What a policy in this `<meta>` is to accept: only ever the engine's own style block."""
@@ -63,8 +69,8 @@ class TagChanges:
     def copy(self) -> "TagChanges":
         """An independent copy, to try one more change on."""
         other = TagChanges(self.element)
-        other.attributes, other.added, other.removed = dict(self.attributes), dict(self.added), dict(self.removed)
-        other.properties, other.parameters = dict(self.properties), dict(self.parameters)
+        other.attributes, other.added, other.removed = self.attributes, self.added, self.removed
+        other.properties, other.parameters = self.properties, self.parameters
         return other
 
     @property
@@ -92,37 +98,45 @@ class TagChanges:
 
     def set(self, name: str, value: str | None) -> bool:
         """Ask for an attribute's value (None: removed); False if an accepted operation decided otherwise."""
-        if name not in self.attributes and self._amends and name in self.touched:
+        if name in self.attributes:
+            return self.attributes[name] == value
+        if self._amends and name in self.touched:
             return False
         self.edits = None
-        return self.attributes.setdefault(name, value) == value
+        self.attributes = {**self.attributes, name: value}
+        return True
 
     def change_classes(self, added: list[str], removed: list[str]) -> bool:
         """Ask for class names; False if an accepted operation decided otherwise."""
-        if "class" in self.attributes or self.removed.keys() & set(added) or self.added.keys() & set(removed):
+        if "class" in self.attributes:
+            return False
+        if not (self.removed.keys().isdisjoint(added) and self.added.keys().isdisjoint(removed)):
             return False
         self.edits = None
-        self.added.update(dict.fromkeys(added))
-        self.removed.update(dict.fromkeys(removed))
+        self.added = dict.fromkeys([*self.added, *added])
+        self.removed = dict.fromkeys([*self.removed, *removed])
         return True
 
     def set_properties(self, properties: Mapping[str, str]) -> bool:
         """Ask for declarations of the `style` attribute; False if an accepted operation decided otherwise."""
+        if "style" in self.attributes or _differ(self.properties, properties):
+            return False
         self.edits = None
-        return "style" not in self.attributes and _joins(self.properties, properties)
+        self.properties = {**self.properties, **properties}
+        return True
 
     def set_parameters(self, parameters: Mapping[str, str]) -> bool:
         """Ask for query parameters of the link; False if an accepted operation decided otherwise."""
+        if "href" in self.attributes or _differ(self.parameters, parameters):
+            return False
         self.edits = None
-        return "href" not in self.attributes and _joins(self.parameters, parameters)
+        self.parameters = {**self.parameters, **parameters}
+        return True
 
 
-def _joins(present: dict[str, str], wanted: Mapping[str, str]) -> bool:
-    """Put `wanted` among what is `present`; False, and nothing changed, if that has another value for one of them."""
-    if any(present.get(name, value) != value for name, value in wanted.items()):
-        return False
-    present.update(wanted)
-    return True
+def _differ(present: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Whether what is `present` has another value for something that is wanted."""
+    return bool(present) and any(present.get(name, value) != value for name, value in wanted.items())
 
 
 def tag_edits(document: Document, changes: TagChanges) -> tuple[Edit, ...] | None:
@@ -134,6 +148,8 @@ def tag_edits(document: Document, changes: TagChanges) -> tuple[Edit, ...] | Non
 
 class _Edits:
     """Edits of one start tag as they are made."""
+
+    __slots__ = ("edits", "inserted", "is_certain")
 
     def __init__(self) -> None:
         self.edits: list[Edit] = []
@@ -164,7 +180,8 @@ def _edits_of(document: Document, changes: TagChanges) -> tuple[Edit, ...] | Non
     if made.inserted:
         at = _after_name(document.source, tag[0])
         made.edits.insert(0, Edit(at, at, document.charset.encode(made.inserted)))
-    made.edits.sort(key=lambda edit: (edit.start, edit.end))
+    if len(made.edits) > 1:
+        made.edits.sort(key=lambda edit: (edit.start, edit.end))
     edits = tuple(made.edits)
     return edits if made.is_certain or _comes_out(document, tag, changes, edits) else None
 

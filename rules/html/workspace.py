@@ -39,7 +39,8 @@ _READ_ON = re.compile(rb"(?:<[A-Za-z!/?]|&#?[A-Za-z0-9]*[A-Za-z0-9#;]|\r\n)\Z")
 """What was text and becomes a tag, another character, or one line end instead of two, by the last byte here."""
 _READ_ON_BYTES = 64
 _READ_ON_LAST = frozenset(bytes([byte]) for byte in f"!/?#;\n{ascii_letters}{digits}".encode())
-"""That last byte; most edits stand before `<` or begin with it, and then nothing has to be looked for."""
+_READ_ON_BEFORE = frozenset(bytes([byte]) for byte in f"<&#\r{ascii_letters}{digits}".encode())
+"""That last byte, and the one before it: edits stand between tags mostly, and then nothing has to be looked for."""
 _PERMISSION = model.SetAttribute(target=model.Target(selector="meta"), name="content", value="")
 """Stands among the carried operations for a policy that was amended; its value is in the tag's changes."""
 
@@ -155,13 +156,14 @@ class Workspace:
         written = self.document.charset.encode(text)
         if self._joins_characters(start, end, written):
             return Reason.AMBIGUOUS_SPAN
-        if not self.edits.allows(start, end, is_whole=start == self._start(element)):
+        is_whole = bool(self.moves) and start == self._start(element)
+        if not self.edits.allows(start, end, is_whole=is_whole):
             return Reason.SHADOWED
         self._sequence += 1
         order = (0, -self._sequence) if side is Side.PREPEND or kind == AFTER else (1, self._sequence)
-        rank = (*self._depth(side, kind, element), *order)
-        self.edits.add(Placed(start, side, rank, end, written, element))
-        self._close(closing)
+        self.edits.add(Placed(start, side, (*self._depth(side, kind, element), *order), end, written, element))
+        if closing:
+            self._close(closing)
         return None
 
     def insert(self, spot: Spot, text: str) -> Reason | None:
@@ -313,9 +315,9 @@ class Workspace:
         page = self.document.page
         behind = page[end : end + 1]
         follows = written[:1] or behind
-        if follows in _READ_ON_LAST and _READ_ON.search(page[max(0, start - _READ_ON_BYTES) : start] + follows):
+        if follows in _READ_ON_LAST and _reads_on(page[max(0, start - _READ_ON_BYTES) : start], follows):
             return True
-        if behind in _READ_ON_LAST and _READ_ON.search(written[-_READ_ON_BYTES:] + behind):
+        if behind in _READ_ON_LAST and _reads_on(written[-_READ_ON_BYTES:], behind):
             return True
         if follows in (b"<", b"") or page[start - 1 : start] == b">":
             return False
@@ -343,7 +345,8 @@ class Workspace:
         """
         base = self.document.base
         placed = [*self.edits.placed]
-        placed += [closing for at, closing in self.closings.items() if self.edits.allows(at + 1, at + 1)]
+        if self.closings:
+            placed += [closing for at, closing in self.closings.items() if self.edits.allows(at + 1, at + 1)]
         for changes in self.tags.values():
             for index, edit in enumerate(tag_edits(self.document, changes) or ()):
                 at = (edit.start + base, Side.RANGE, (index,), edit.end + base)
@@ -378,6 +381,11 @@ class Workspace:
         self._undo.append(partial(_restore, self.tags, tag[0], current))
         self.edits.pin(inside)
         return None
+
+
+def _reads_on(text: bytes, follows: bytes) -> bool:
+    """Whether text becomes something else by the byte that follows."""
+    return text[-1:] in _READ_ON_BEFORE and _READ_ON.search(text + follows) is not None
 
 
 def _restore(tags: dict[int, TagChanges], at: int, before: TagChanges | None) -> None:

@@ -1,9 +1,11 @@
 """Spans are certain or absent."""
 
 import pytest
+import turbohtml
+from turbohtml import Text
 
 from rules.html.charset import Charset
-from rules.html.document import Document, context_of, window_of
+from rules.html.document import HOLDING_TEXT, Document, context_of, window_of
 from tests.rules.html.making import document
 
 
@@ -57,6 +59,19 @@ def test_what_is_between_the_tags(page: str, selector: str, want: str | None) ->
 )
 def test_the_whole_element(page: str, selector: str, want: str | None) -> None:
     assert outer(page, selector) == want
+
+
+@pytest.mark.parametrize("tag", sorted(HOLDING_TEXT))
+@pytest.mark.parametrize("text", ["", "x", " \n", "\nx > ;\t\f", "\xe4\x80\x0b\x1f", "#0;", "]]>--!>"])
+def test_what_is_not_parsed_again_would_come_out_as_it_is(tag: str, text: str) -> None:
+    children = turbohtml.parse_fragment(text, tag, scripting=True).children
+    assert [child.data if isinstance(child, Text) else child for child in children] == ([text] if text else [])
+
+
+def test_text_that_is_less_than_an_element_holds() -> None:
+    assert inner("<p><b>a</p><h1>t</h1>", "h1") is None
+    assert inner("<p><b>a</p><h1></h1>", "h1") == ""
+    assert inner("<p><b>a</p><h1></h1>x", "h1") == ""
 
 
 def test_offsets_are_bytes_behind_the_mark() -> None:
