@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rules.table import DecisionTable, key_id, seal
 from sidecar.tables import snapshot
+from tests.end_to_end.stack import inherited
 from tests.sidecar.wire import Answer, Conversation, answering, client, headline, html, origin, response, table
 
 CLONE = Path(__file__).resolve().parents[2]
@@ -52,7 +53,7 @@ def environment(upstream: str, **settings: str) -> dict[str, str]:
     given = {f"SIDECAR_{name.upper()}": value for name, value in settings.items()}
     defaults = {"SIDECAR_LISTEN": "127.0.0.1:0", "SIDECAR_ADMIN_LISTEN": "127.0.0.1:0", "SIDECAR_WORKERS": "2"}
     alone = {"REDIS_URL": "redis://127.0.0.1:1/0", "SIDECAR_UPSTREAM": upstream, "SIDECAR_REWRITE_INLINE": "true"}
-    return {**os.environ, "PYTHONPATH": str(CLONE), **defaults, **alone, **given}
+    return {**inherited(), **defaults, **alone, **given}
 
 
 async def until(found: Callable[[], Any]) -> Any:

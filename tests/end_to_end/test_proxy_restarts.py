@@ -31,6 +31,10 @@ from tests.end_to_end.test_proxy_processes import (
 )
 from tests.sidecar.wire import Client, Conversation, answering, client, html, origin, response
 
+PAUSE_S = 0.02
+"""Of each visitor, between two pages. Twelve of them ask 500 times a second; many more would only take the processor from the
+generation that is to come up."""
+
 
 class Patient(Client):
     """A visitor who waits longer for an answer than a new generation takes to come up on a busy machine."""
@@ -81,7 +85,7 @@ class Crowd:
                     self.answers += 1
                     if self._over or answer.get(b"Connection") == b"close":
                         return
-                    await asyncio.sleep(0.003)
+                    await asyncio.sleep(PAUSE_S)
         except (OSError, AssertionError, asyncio.IncompleteReadError, TimeoutError) as error:
             self.failures.append(repr(error))
 
