@@ -35,17 +35,24 @@ from tests.end_to_end.visitor import Line
 ROOT = Path(__file__).parents[2]
 START_S_MAX = 60.0
 ANSWER_S_MAX = 60.0
+PAUSE_S_MIN, PAUSE_S_MAX = 0.005, 0.05
+"""Between two questions whether something has happened."""
 API = "/api/layout-mutation"
 FOREIGN = ("SIDECAR_", "CONTROL_PLANE_", "DATABASE_URL", "REDIS_URL", "LAYOUT_MUTATION_", "LOG_LEVEL")
 """Variables of whoever runs the tests that must not reach the processes."""
 
 
 def until(happened: Callable[[], bool], within_s: float = ANSWER_S_MAX, *, what: str = "it") -> float:
-    """Ask again and again until `happened()`; how many seconds that took."""
+    """Ask again and again until `happened()`; how many seconds that took, to a tenth.
+
+    What takes long is asked for less often: each question may go to a supervisor and through it to every worker, and all of
+    them have something better to do.
+    """
     began, pause = time.monotonic(), threading.Event()
     while not happened():
-        assert time.monotonic() - began < within_s, f"{what} did not happen within {within_s:g} s"
-        pause.wait(0.005)
+        gone = time.monotonic() - began
+        assert gone < within_s, f"{what} did not happen within {within_s:g} s"
+        pause.wait(min(PAUSE_S_MIN + gone / 10, PAUSE_S_MAX))
     return time.monotonic() - began
 
 
