@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from structlog.testing import capture_logs
@@ -26,7 +26,7 @@ from sidecar.rewriting.guard import (
     WINDOW_S,
     Guard,
 )
-from sidecar.rewriting.inquiry import Finding, Harm, Outcome
+from sidecar.rewriting.inquiry import Finding, Harm, Inquiry, Outcome
 from sidecar.rewriting.memo import MemoKey
 from sidecar.rewriting.quarantine import STAY_S, Held, HeldMutation, MutationQuarantine, PageQuarantine, Why
 from sidecar.rewriting.rewriting import Isolation, Rewriting
@@ -34,6 +34,8 @@ from tests.sidecar.opened import HEADLINE, Open
 from tests.sidecar.rewriting.test_inquiry import GUILTY
 from tests.sidecar.waiting import until
 from tests.sidecar.wire import NOON, headline, table
+
+PAGE = b"<!doctype html><h1>Old</h1>"
 
 
 class Edge:
@@ -89,6 +91,35 @@ def test_of_the_others_it_takes_three_addresses(why: Why) -> None:
     assert edge.held == [("m", 2, why)]
 
 
+def test_who_was_slow_while_it_was_tried_again_is_slow_in_the_version_that_was_tried() -> None:
+    edge = Edge()
+    for number in range(3):
+        assert edge.held == []
+        harm = Harm(MemoKey(f"/{number}", "d", None, None), b"", (), {"m": 2, "n": 0})
+        edge.guard.found(harm, Finding(Outcome.NOBODY, slow={"m": 30_000, "n": 30_000}))
+    assert edge.held == [("m", 2, Why.SLOW)]
+
+
+def test_a_page_that_did_harm_is_inquired_into_as_it_was_decided() -> None:
+    edge, groups = Edge(), (Group("m", ()), Group("preview:m", ()))
+    key = MemoKey("/", "d", None, None)
+    edge.guard.harmed(key, PAGE, groups)
+    asked: list[Harm] = []
+    edge.guard.inquiry = cast(Inquiry, Asked(asked))
+    edge.guard.harmed(key, PAGE, groups)
+    assert asked == [Harm(key, PAGE, groups, {"m": 2, "preview:m": 0})]
+    assert edge.guard.status()["waiting"] == 1
+
+
+class Asked:
+    """An inquiry that only keeps what it is asked."""
+
+    waiting = 1
+
+    def __init__(self, asked: list[Harm]) -> None:
+        self.open = asked.append
+
+
 def test_faults_of_different_kinds_do_not_add_up_and_old_ones_are_forgotten() -> None:
     edge = Edge()
     for address in ("/a", "/b"):
@@ -121,10 +152,10 @@ def test_who_is_often_refused_and_often_not_stays() -> None:
 
 def test_pages_without_the_target_neither_blame_nor_excuse() -> None:
     edge = Edge()
-    for _ in range(REFUSED_MAX):
+    for number in range(REFUSED_MAX):
         assert edge.held == []
+        edge.page(Reason.TARGET_NOT_FOUND, address=f"/{number % PATHS_MAX}")
         edge.page(Reason.AMBIGUOUS_SPAN)
-        edge.page(Reason.TARGET_NOT_FOUND)
     assert edge.held == [("m", 2, Why.REFUSED)]
 
 
@@ -293,6 +324,13 @@ def test_what_is_told_and_shown() -> None:
     assert edge.guard.pages_shown(600.0) == []
 
 
+def test_times_and_numbers_are_what_the_documents_say() -> None:
+    """docs/guard.md, and the table at the head of the module."""
+    counted = (WINDOW_S, REFUSED_MAX, REFUSED_ON_TRIAL_MAX, PATHS_MAX)
+    assert counted == (600, 20, 5, 8)
+    assert set(REFUSALS) == {Reason.AMBIGUOUS_SPAN, Reason.UNSAFE_TARGET, Reason.TOO_MANY_MATCHES}
+
+
 def test_every_fault_that_is_found_has_a_number() -> None:
     assert set(FAULTS_MAX) == set(Why) - {Why.DIFFERS, Why.REFUSED}
 
@@ -301,7 +339,6 @@ KILLED_BY_DRAFT = Finding(Outcome.MUTATION, "preview:dies", Why.KILLED)
 
 # ---- real pages, real children
 
-PAGE = b"<!doctype html><h1>Old</h1>"
 Guarded = Callable[..., Any]
 
 
