@@ -174,11 +174,25 @@ def test_a_target_that_is_hardly_ever_there_is_advice() -> None:
     assert edge.guard.advice() == {}
     edge.page(Reason.TARGET_NOT_FOUND)
     assert f"{ABSENT_MIN} of {ABSENT_MIN} new pages" in edge.guard.advice()["m"]
-    for _ in range(2):
-        edge.page(Reason.APPLIED)
-    assert edge.guard.advice() == {}
-    edge.now = WINDOW_S + 1
-    edge.page(Reason.TARGET_NOT_FOUND, "n")
+    edge.page(Reason.APPLIED)
+    assert f"{ABSENT_MIN} of {ABSENT_MIN + 1} new pages" in edge.guard.advice()["m"]
+    edge.page(Reason.UNSAFE_TARGET)
+    assert edge.guard.advice() == {}, "on too many it was there, whatever came of it"
+    for _ in range(2 * ABSENT_MIN):
+        edge.page(Reason.TARGET_NOT_FOUND)
+    assert f"{3 * ABSENT_MIN} of {3 * ABSENT_MIN + 2} new pages" in edge.guard.advice()["m"]
+
+
+def test_advice_is_of_now_and_of_the_table_in_force() -> None:
+    edge = Edge()
+    edge.now = 5 * WINDOW_S
+    for name in ("m", "gone"):
+        for _ in range(ABSENT_MIN):
+            edge.page(Reason.TARGET_NOT_FOUND, name)
+    assert list(edge.guard.advice()) == ["m"]
+    edge.now += WINDOW_S
+    assert list(edge.guard.advice()) == ["m"]
+    edge.now += 1
     assert edge.guard.advice() == {}
 
 
@@ -243,6 +257,10 @@ def test_what_is_known_of_paths_is_bounded() -> None:
     edge = Edge()
     fine_elsewhere(edge, 5 * PATHS_MAX)
     assert len(edge.guard._fine["m"]) == PATHS_MAX
+    for number in range(5 * PATHS_MAX):
+        edge.page(Reason.APPLIED, address="a/fine")
+        edge.page(Reason.AMBIGUOUS_SPAN, address=f"a/refused/{number}")
+    assert len(edge.guard._records["m"].paths[Why.REFUSED]) == PATHS_MAX
     for number in range(RECORDS_MAX + 1):
         edge.page(Reason.APPLIED, f"m{number}")
     assert len(edge.guard._fine) == RECORDS_MAX
@@ -309,6 +327,7 @@ def test_room_is_bounded() -> None:
 
 def test_what_is_told_and_shown() -> None:
     edge = Edge()
+    assert edge.guard.table_version == 7
     edge.found(Why.HUNG)
     status = edge.guard.status()
     assert status["held"] == [{"mutation": "m", "version": 2, "why": "hung", "offences": 1, "leftSeconds": 600}]
