@@ -142,6 +142,15 @@ def test_who_is_nearly_always_refused_is_held(refusal: Reason) -> None:
     assert edge.held == [("m", 2, Why.REFUSED)]
 
 
+def test_nearly_always_is_nine_of_ten() -> None:
+    edge = Edge()
+    edge.page(Reason.TARGET_NOT_FOUND)  # it is counted from the first thing that went wrong
+    for became in (Reason.APPLIED, Reason.APPLIED, Reason.NO_CHANGE, *[Reason.AMBIGUOUS_SPAN] * 27):
+        assert edge.held == []
+        edge.page(became)
+    assert edge.held == [("m", 2, Why.REFUSED)]
+
+
 def test_who_is_often_refused_and_often_not_stays() -> None:
     edge = Edge()
     for _ in range(5 * REFUSED_MAX):
