@@ -25,13 +25,17 @@ _FOR_ALL = frozenset(
         b"authorization",
         b"cache-control",
         b"content-encoding",
+        b"content-length",
+        b"content-range",
         b"content-type",
         b"cookie",
+        b"expires",
+        b"location",
         b"set-cookie",
         b"vary",
     }
 )
-"""What no sender may list in Connection (RFC 9110 7.6.1): without it a message would mean something else."""
+"""What no sender may list in Connection (RFC 9110 7.6.1): without it a message would mean something else, or have no end."""
 OWN_PREFIX = b"x-layout-mutation"
 _RESPONSE_DROPPED = HOP_BY_HOP | {OWN_PREFIX}
 _REQUEST_DROPPED = HOP_BY_HOP | {b"host", b"accept-encoding", b"expect", b"content-length"}

@@ -2,7 +2,8 @@
 
 aiohttp's parser reads a response with all that came in the same read, and keeps nothing of it where something behind the
 response is wrong. Here it gets the head by itself, so that a visitor has whatever is right of a response (RFC 9112 6.3);
-and the two things that it refuses or misreads are settled before: Content-Length twice, and heads beyond the limits.
+and the things that it refuses or misreads are settled before: Content-Length twice, names with a space behind them, and heads
+beyond the limits.
 Counterpart: `upstream`, which sends requests and waits. Never: a byte of a body held back, or two readings of one head.
 """
 
@@ -25,6 +26,7 @@ _HEAD_END = re.compile(rb"\n\r?\n")
 _LENGTH_LINE = re.compile(rb"(?im)^content-length:([^\r\n]*)\r?\n")
 _KEPT = re.compile(r"(?i)\btimeout\s*=\s*(\d{1,9})\b")
 _FIELD_LINE = re.compile(rb"(?m)^[^ \t\r\n]")
+_SPACED_NAME = re.compile(rb"(?m)^([^\s:]+) +:")
 _BODILESS = frozenset({204, 304})
 
 
@@ -57,6 +59,7 @@ class OriginProtocol(ResponseHandler):
         self.rested_since: float | None = None
         """When the last response ended, by the loop's clock; None on a connection that is new."""
         self._kept_s = math.inf
+        self._poll: select.poll | None = None
 
     def rest(self, said: str | None) -> None:
         """The response is complete, and the connection may serve another request. `said`: its Keep-Alive field, in which an
@@ -68,15 +71,23 @@ class OriginProtocol(ResponseHandler):
 
     def may_have_ended(self, rested_s_max: float) -> bool:
         """Whether the origin may have closed the connection while it rested: longer than that, or something is there to be
-        read that the event loop has not come to, which is its end, or what nobody asked for."""
+        read."""
         if self.rested_since is None:
             return False
         rested_s_max = min(rested_s_max, max(0.0, self._kept_s - KEPT_MARGIN_S))
-        if self._loop.time() - self.rested_since >= rested_s_max or self.transport is None:
+        return self._loop.time() - self.rested_since >= rested_s_max or self.has_unread()
+
+    def has_unread(self) -> bool:
+        """Whether something is there that the event loop has not come to: the connection's end, or what nobody asked for, which
+        would be taken for the response to the next request. False on a connection that is new."""
+        if self.rested_since is None:
+            return False
+        if self.transport is None:
             return True
-        poll = select.poll()
-        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return bool(poll.poll(0))
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(self._poll.poll(0))
 
     def bound_silence(self, silence_s: float) -> None:
         """From now on the body fails when nothing comes of it for so long; a visitor who is slow to take it does not count."""
@@ -126,7 +137,7 @@ class OriginProtocol(ResponseHandler):
                     return
                 head, self._head, begun = self._head[: end.end()], self._head[end.end() :], 0
                 _check_size(head, self._limits)
-                super().data_received(_with_one_length(head))
+                super().data_received(_with_one_length(_with_plain_names(head)))
                 if self._exception is not None:
                     return
         except HttpProcessingError as error:
@@ -180,6 +191,12 @@ def _check_size(head: bytes, limits: HeadLimits) -> None:
 def _may_be_http(head: bytes) -> bool:
     begun = head.lstrip(b"\r\n")[:5]
     return b"HTTP/".startswith(begun)
+
+
+def _with_plain_names(head: bytes) -> bytes:
+    """The head without spaces between a name and its colon (RFC 9112 5.1): the parser sees the field all the same, and what is
+    done here by name, to framing, caching and cookies, would miss it."""
+    return _SPACED_NAME.sub(rb"\1:", head) if b" :" in head else head
 
 
 def _with_one_length(head: bytes) -> bytes:

@@ -343,14 +343,15 @@ class OriginConnections:
         return OriginResponse(message, content, connection, task, self)
 
     async def _connect(self, *, fresh: bool, careful: bool) -> Connection:
-        """A connection: a new one where it must be `fresh`, one that has not rested for long where care is needed."""
+        """A connection: a new one where it must be `fresh`, one that has not rested for long where care is needed, and never one
+        on which the origin has spoken since."""
         try:
             connection = await self._connector.connect(self._address, traces=[], timeout=self._timeout)
-            if fresh or careful:
-                # The pool gives what rested longest, so the first that will do ends this.
-                while cast(OriginProtocol, connection.protocol).may_have_ended(0.0 if fresh else RESTED_S_MAX):
-                    connection.close()
-                    connection = await self._connector.connect(self._address, traces=[], timeout=self._timeout)
+            rested_s_max = 0.0 if fresh else RESTED_S_MAX if careful else None
+            # The pool gives what rested longest, so the first that will do ends this.
+            while _is_of_no_use(cast(OriginProtocol, connection.protocol), rested_s_max):
+                connection.close()
+                connection = await self._connector.connect(self._address, traces=[], timeout=self._timeout)
             return connection
         except TimeoutError as error:
             raise UpstreamError(Trouble.CONNECT_TIMEOUT, f"no connection within {self._timeout.connect:g} s") from error
@@ -368,6 +369,11 @@ class OriginConnections:
                 waiting.reschedule(self._loop.time() + response_s)
             except RuntimeError:
                 return  # the response was faster than the upload
+
+
+def _is_of_no_use(protocol: OriginProtocol, rested_s_max: float | None) -> bool:
+    """Whether a connection that rested can't have the next request; None for the seconds: however long it did."""
+    return protocol.has_unread() if rested_s_max is None else protocol.may_have_ended(rested_s_max)
 
 
 async def _head(

@@ -18,6 +18,8 @@ from sidecar.origin.upstream import OriginResponse, Trouble, UpstreamError
 from sidecar.shadow import Copy
 
 _BODILESS = frozenset({204, 304})
+_INTERIM_DROPPED = HOP_BY_HOP | {b"content-length"}
+"""A 1xx has no body, and must not seem to (RFC 9110 8.6)."""
 
 SLICE_BYTES = 256 * 1024
 """How much is given to a connection at once."""
@@ -76,7 +78,7 @@ class Visitor:
 
     def inform(self, message: RawResponseMessage) -> None:
         """Pass on a 1xx response; HTTP/1.0 does not know any (RFC 9110 15.2)."""
-        fields = without(message.raw_headers, HOP_BY_HOP)
+        fields = without(message.raw_headers, _INTERIM_DROPPED)
         self._interim(serialise(_status_line(message.code, _reason(message.reason)), fields))
 
     def invite(self) -> None:

@@ -25,6 +25,7 @@ def test_hop_by_hop_fields_and_those_connection_names_go() -> None:
 def test_what_is_for_everybody_is_never_taken_for_a_hop() -> None:
     """RFC 9110 7.6.1: Cache-Control is never a connection option. A response would lose its `private`, or its coding."""
     assert headers.connection_names("Cache-Control, close, SET-COOKIE, Content-Encoding, X-Hop") == {b"close", b"x-hop"}
+    assert headers.connection_names("Expires, content-range, Location") == frozenset()
 
 
 def test_spelling_order_and_bytes_stay() -> None:

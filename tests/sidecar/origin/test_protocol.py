@@ -179,6 +179,38 @@ async def test_no_more_connections_than_the_limit() -> None:
         assert [(await answer).status for answer in answers] == [200, 200, 200]
 
 
+async def test_what_nobody_asked_for_is_nobodys_answer() -> None:
+    """A second response may come while the loop does something else, and before the next request has the connection."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.settimeout(5)
+    head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+    def answers(count: int) -> list[socket.socket]:
+        """Answer on new connections, one after the other."""
+        taken = []
+        for number in range(count):
+            there, _ = listening.accept()
+            there.recv(1024)
+            there.sendall(response(b"%d" % number))
+            taken.append(there)
+        return taken
+
+    async with serving(f"http://127.0.0.1:{listening.getsockname()[1]}") as sidecar:
+        site = sidecar.application.sites.of("a")
+        assert site is not None
+        answering_one = asyncio.create_task(asyncio.to_thread(answers, 1))
+        first = await site.send("GET", head, None, lambda _: None)
+        assert await first.content.read() == b"0"
+        (there,) = await answering_one
+        there.sendall(response(b"evil"))
+        answering_two = asyncio.get_running_loop().run_in_executor(None, answers, 1)
+        second = await asyncio.wait_for(site.send("GET", head, None, lambda _: None), 5)
+        assert await second.content.read() == b"0"
+        for each in (there, *await answering_two):
+            each.close()
+    listening.close()
+
+
 async def test_an_end_that_the_event_loop_has_not_come_to_is_seen() -> None:
     listening = socket.create_server(("127.0.0.1", 0))
     loop = asyncio.get_running_loop()

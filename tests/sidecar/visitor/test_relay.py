@@ -182,6 +182,40 @@ async def test_server_sent_events_stream_unbuffered() -> None:
         assert await visitor.chunk() == b""
 
 
+@pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding"])
+async def test_an_origin_that_lists_its_framing_among_its_hops_gets_nobody_a_body_without_end(name: str) -> None:
+    """What follows on the connection would be the rest of it."""
+    sized = response(b"first", f"Connection: {name}")
+    async with origin(answering(sized)) as site, serving(site.url) as sidecar, client(sidecar.port) as visitor:
+        for _ in range(2):
+            answer = await visitor.get("/")
+            assert (answer.all(b"Content-Length"), answer.body) == ([b"5"], b"first")
+
+
+@pytest.mark.parametrize("name", ["Content-Length", "Cache-Control", "Set-Cookie"])
+async def test_a_space_behind_a_name_makes_no_other_field_of_it(name: str) -> None:
+    """RFC 9112 5.1. `Content-Length :` beside our chunked would be two ends of one body."""
+    value = {"Content-Length": "5", "Cache-Control": "private", "Set-Cookie": "a : b"}[name]
+    sent = f"HTTP/1.1 200 OK\r\nX: y : z\r\n{name} : {value}\r\n".encode()
+    sent += b"\r\nfirst" if name == "Content-Length" else b"Content-Length: 5\r\n\r\nfirst"
+    async with origin(answering(sent)) as site, serving(site.url) as sidecar, client(sidecar.port) as visitor:
+        for _ in range(2):
+            answer = await visitor.get("/")
+            assert answer.all(name.encode()) == [value.encode()]
+            assert (answer.get(b"X"), answer.all(b"Transfer-Encoding"), answer.body) == (b"y : z", [], b"first")
+
+
+async def test_an_interim_response_has_no_length() -> None:
+    early = b"HTTP/1.1 103 Early Hints\r\nContent-Length: 7\r\nLink: </a.css>\r\n\r\n"
+    async with (
+        origin(answering(early + response(b"x"))) as site,
+        serving(site.url) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        assert (await visitor.get("/")).fields == [(b"Link", b"</a.css>")]
+        assert (await visitor.answer()).body == b"x"
+
+
 async def test_interim_responses_go_on() -> None:
     early = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n"
     async with (
