@@ -9,6 +9,7 @@ half of that. Never: a queue without a bound; a server that can't keep up ends t
 
 import argparse
 import asyncio
+import gc
 import json
 import re
 import selectors
@@ -183,6 +184,7 @@ def main() -> None:
     parser.add_argument("targets", nargs="+", help="asked for in turn")
     options = parser.parse_args()
     name, _, port = options.address.removeprefix("http://").partition(":")
+    gc.disable()  # a look for garbage would be a stall of nobody's but the load's own
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
         figures = runner.run(_paced(name, int(port), options.targets, options.rate, options.seconds))
     print(json.dumps({field: getattr(figures, field) for field in figures.__struct_fields__}))
