@@ -221,10 +221,10 @@ class Document:
     def inner(self, element: Element) -> tuple[int, int] | None:
         """Where the element's content is, from its start tag to its end; None if that is not certain."""
         tag = self.start_tag(element)
-        if tag is None or not self.has_content(element):
+        if tag is None:
             return None
         if tag[0] not in self._inner:
-            self._inner[tag[0]] = self._certain_inner(element, tag[1])
+            self._inner[tag[0]] = self._certain_inner(element, tag[1]) if self.has_content(element) else None
         return self._inner[tag[0]]
 
     def outer(self, element: Element) -> tuple[int, int] | None:

@@ -194,6 +194,6 @@ def tears_markers(source: str, element: Element) -> bool:
 def is_placeholder(element: Element) -> bool:
     """Whether an element itself is one of React's: its place among its siblings is structure."""
     identifier = element.attrs.get("id")
-    if not isinstance(identifier, str) or not _PLACEHOLDER_ID.fullmatch(identifier):
+    if not isinstance(identifier, str) or identifier[1:2] != ":" or not _PLACEHOLDER_ID.fullmatch(identifier):
         return False
     return element.tag == "template" or "hidden" in element.attrs

@@ -108,13 +108,13 @@ class TagChanges:
 
     def change_classes(self, added: list[str], removed: list[str]) -> bool:
         """Ask for class names; False if an accepted operation decided otherwise."""
-        if "class" in self.attributes:
-            return False
-        if not (self.removed.keys().isdisjoint(added) and self.added.keys().isdisjoint(removed)):
+        if "class" in self.attributes or _meet(self.removed, added) or _meet(self.added, removed):
             return False
         self.edits = None
-        self.added = dict.fromkeys([*self.added, *added])
-        self.removed = dict.fromkeys([*self.removed, *removed])
+        if added:
+            self.added = dict.fromkeys([*self.added, *added])
+        if removed:
+            self.removed = dict.fromkeys([*self.removed, *removed])
         return True
 
     def set_properties(self, properties: Mapping[str, str]) -> bool:
@@ -132,6 +132,10 @@ class TagChanges:
         self.edits = None
         self.parameters = {**self.parameters, **parameters}
         return True
+
+
+def _meet(present: Mapping[str, None], names: list[str]) -> bool:
+    return bool(present) and not present.keys().isdisjoint(names)
 
 
 def _differ(present: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
