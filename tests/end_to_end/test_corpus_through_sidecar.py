@@ -42,7 +42,7 @@ def origin() -> Iterator[Site]:
 def sidecar(origin: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
     """A sidecar with three mutations for the pages below `/edited/`."""
     keys = SigningKeys()
-    with alone(tmp_path_factory.mktemp("sidecar"), origin.url, keys, keys.sealed(*edits())) as running:
+    with alone(tmp_path_factory.mktemp("sidecar"), origin.url, keys, keys.sealed(*edits()), workers=1) as running:
         yield running
 
 

@@ -74,7 +74,9 @@ def between(missing: Callable[[str, str], str]) -> Iterator[tuple[int, Sidecar, 
         nginx(
             program, server_folder / "origin", f"root {files}; add_header Cache-Control 'public, max-age=60';"
         ) as origin,
-        alone(server_folder / "sidecar", f"http://127.0.0.1:{origin}", keys, keys.sealed(*mutations)) as sidecar,
+        alone(
+            server_folder / "sidecar", f"http://127.0.0.1:{origin}", keys, keys.sealed(*mutations), workers=1
+        ) as sidecar,
         nginx(
             program,
             server_folder / "cache",

@@ -161,7 +161,7 @@ async def test_rewritten_pages_get_a_second_opinion_and_nobody_is_left_behind(tm
 
 
 async def test_a_snapshot_by_another_key_is_the_origins_page_a_line_and_a_metric(tmp_path: Path) -> None:
-    settings = keep_snapshot(tmp_path / "kept", Ed25519PrivateKey.generate())
+    settings = keep_snapshot(tmp_path / "kept", Ed25519PrivateKey.generate(), workers="1")
     other = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
     settings["table_public_keys"] = base64.b64encode(other).decode()
     async with origin(answering(html(PAGE))) as site, sidecar(tmp_path, site.url, **settings) as running:
@@ -215,7 +215,7 @@ async def test_a_signal_switches_everything_off_also_for_workers_that_come_later
 async def test_a_file_switches_everything_off_and_its_end_on(tmp_path: Path) -> None:
     file = tmp_path / "off"
     file.touch()
-    settings = keep_snapshot(tmp_path / "kept", Ed25519PrivateKey.generate(), kill_switch_file=str(file))
+    settings = keep_snapshot(tmp_path / "kept", Ed25519PrivateKey.generate(), kill_switch_file=str(file), workers="1")
     async with origin(answering(html(PAGE))) as site, sidecar(tmp_path, site.url, **settings) as running:
         assert (await running.get()).verdict == b"passed; reason=switched_off"
         file.unlink()
@@ -234,7 +234,7 @@ async def everywhere(running: Running, causes: list[str]) -> None:
 
 
 async def test_a_door_that_is_killed_leaves_nobody_behind(tmp_path: Path) -> None:
-    async with origin(answering(html(b"<p>"))) as site, sidecar(tmp_path, site.url) as running:
+    async with origin(answering(html(b"<p>"))) as site, sidecar(tmp_path, site.url, workers="1") as running:
         assert (await running.get()).status == 200
         running.process.kill()
         await running.process.wait()
@@ -252,7 +252,11 @@ async def test_stopping_finishes_what_is_in_progress(tmp_path: Path, farewell: s
         await release.wait()
         await conversation.send(response(b"done"))
 
-    async with origin(script) as site, sidecar(tmp_path, site.url) as running, client(running.port) as visitor:
+    async with (
+        origin(script) as site,
+        sidecar(tmp_path, site.url, workers="1") as running,
+        client(running.port) as visitor,
+    ):
         await visitor.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         await until(lambda: site.heads)
         running.process.send_signal(farewell)

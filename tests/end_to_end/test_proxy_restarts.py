@@ -143,7 +143,7 @@ async def test_a_generation_that_does_not_come_up_changes_nothing(tmp_path: Path
 async def test_a_generation_whose_workers_cannot_serve_gives_up(tmp_path: Path) -> None:
     async with origin(answering(html(PAGE))) as site:
         (tmp_path / ".env").write_text(f"SIDECAR_UPSTREAM={site.url}\n")
-        async with sidecar(tmp_path, "") as running:
+        async with sidecar(tmp_path, "", workers="1") as running:
             missing = f"SIDECAR_UPSTREAM=https://127.0.0.1:1\nSIDECAR_UPSTREAM_CA_FILE={tmp_path}/missing.pem\n"
             (tmp_path / ".env").write_text(missing)
             running.process.send_signal(signal.SIGHUP)
@@ -174,7 +174,11 @@ async def test_what_is_in_progress_is_finished_by_those_who_began_it(tmp_path: P
         await release.wait()
         await conversation.send(b"half")
 
-    async with origin(script) as site, sidecar(tmp_path, site.url) as running, client(running.port) as visitor:
+    async with (
+        origin(script) as site,
+        sidecar(tmp_path, site.url, workers="1") as running,
+        client(running.port) as visitor,
+    ):
         await visitor.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         await visitor.head()
         running.process.send_signal(signal.SIGHUP)
@@ -203,7 +207,7 @@ async def test_what_has_no_end_ends_at_the_deadline(tmp_path: Path, kind: str, w
     upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\n" if kind == "websocket" else b""
     async with (
         origin(script) as site,
-        sidecar(tmp_path, site.url, drain_s="1.5") as running,
+        sidecar(tmp_path, site.url, drain_s="1.5", workers="1") as running,
         client(running.port) as one,
     ):
         await one.send(b"GET / HTTP/1.1\r\nHost: a\r\n" + upgrade + b"\r\n")
@@ -231,7 +235,7 @@ async def test_a_signal_while_it_starts_is_no_accident(tmp_path: Path, number: s
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "sidecar"),
             stderr=file,
-            env=environment("http://127.0.0.1:1"),
+            env=environment("http://127.0.0.1:1", workers="1"),
             cwd=tmp_path,
             start_new_session=True,
         )
@@ -258,7 +262,7 @@ async def test_a_signal_while_it_starts_is_no_accident(tmp_path: Path, number: s
 
 
 async def test_what_a_signal_switched_off_stays_off(tmp_path: Path) -> None:
-    settings = keep_snapshot(tmp_path / "kept", Ed25519PrivateKey.generate())
+    settings = keep_snapshot(tmp_path / "kept", Ed25519PrivateKey.generate(), workers="1")
     async with origin(answering(html(PAGE))) as site, sidecar(tmp_path, site.url, **settings) as running:
         running.process.send_signal(signal.SIGUSR1)
         await everywhere(running, ["signal"])
@@ -385,7 +389,10 @@ async def test_with_few_descriptors_visitors_wait_and_all_are_served(tmp_path: P
 
 
 async def test_it_says_that_it_is_not_ready_before_it_lets_nobody_in(tmp_path: Path) -> None:
-    async with origin(answering(html(PAGE))) as site, sidecar(tmp_path, site.url, unready_s="1.5") as running:
+    async with (
+        origin(answering(html(PAGE))) as site,
+        sidecar(tmp_path, site.url, unready_s="1.5", workers="1") as running,
+    ):
         running.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(PATIENCE_S), client(running.admin) as operator:
             while (await operator.get("/readyz")).status == 200:
@@ -425,7 +432,7 @@ async def test_systemd_keeps_the_socket_and_is_told_when_it_serves(tmp_path: Pat
 async def test_another_address_in_the_settings_is_opened_and_the_old_one_closed(tmp_path: Path) -> None:
     dotenv = tmp_path / ".env"
     dotenv.write_text("SIDECAR_LISTEN=127.0.0.1:0\n")
-    async with origin(answering(html(PAGE))) as site, sidecar(tmp_path, site.url, listen="") as running:
+    async with origin(answering(html(PAGE))) as site, sidecar(tmp_path, site.url, listen="", workers="1") as running:
         dotenv.write_text("SIDECAR_LISTEN=127.0.0.2:0\n")
         await asked_to_restart(running)
         now = re.findall(r'"listen": "([^"]*):(\d+)"', running.log.read_text())[-1]

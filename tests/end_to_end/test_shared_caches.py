@@ -138,7 +138,7 @@ FRONTS = {"nginx": (nginx_cache, "X-Accel-Expires"), "varnish": (varnish_cache, 
 
 @contextmanager
 def around(
-    front: str, folder: Path, missing: Callable[[str, str], str], caching: str, **settings: str
+    front: str, folder: Path, missing: Callable[[str, str], str], caching: str, *, workers: int = 1
 ) -> Iterator[Place]:
     """Cache, sidecar and origin, with the settings that the cache's configuration asks for."""
     program = missing("nginx", "nginx")
@@ -156,7 +156,9 @@ def around(
     }
     with (
         site(folder, program, caching) as (origin, files),
-        alone(folder / "sidecar", f"http://127.0.0.1:{origin}", keys, sealed(keys), **{**given, **settings}) as sidecar,
+        alone(
+            folder / "sidecar", f"http://127.0.0.1:{origin}", keys, sealed(keys), workers=workers, **given
+        ) as sidecar,
         cache(fronting, folder / "cache", sidecar.port) as port,
     ):
         yield Place(port, sidecar, origin, files, keys)
@@ -249,7 +251,7 @@ def test_nobody_gets_another_visitors_page(front: str, server_folder: Path, miss
     """400 visits of everybody to everything, in any order: by GET, by HEAD, with a validator of whoever, for a part."""
     chance = random.Random(front)
     with (
-        around(front, server_folder, missing, "public, max-age=300") as place,
+        around(front, server_folder, missing, "public, max-age=300", workers=2) as place,
         contextlib.closing(Crowd(place)) as crowd,
     ):
         for _ in range(LOADS):
