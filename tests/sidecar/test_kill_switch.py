@@ -43,6 +43,11 @@ async def test_it_is_off_while_the_file_exists(tmp_path: Path, capsys: pytest.Ca
     assert said(capsys) == ["switched_off", "switched_on"] * 2
 
 
+async def test_without_a_file_nobody_looks() -> None:
+    async with watching("") as switch:
+        assert switch._watching is None
+
+
 async def test_a_file_that_is_there_counts_from_the_first_request(tmp_path: Path) -> None:
     (tmp_path / "off").symlink_to("nowhere")
     async with watching(tmp_path / "off") as switch:

@@ -1,14 +1,17 @@
 """Preview links: who sees the draft, and that nothing of it reaches the origin, a cache or the browser's memory."""
 
+import asyncio
 import base64
+import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from rules import previews
 from rules.previews import Preview, seal
 from rules.table import DecisionTable, key_id
 from sidecar.rewriting.quarantine import Held, HeldMutation, Why
@@ -115,6 +118,7 @@ async def test_a_link_that_does_not_count_is_the_page_that_everybody_sees(addres
         assert answer.body == expected.body == page("Live")
         assert site.heads[0] == site.heads[1]
         assert counted(sidecar, "previews") == {why: 1}
+        assert not any(counted(sidecar, "failures").values()), "somebody's link is no failure of ours"
 
 
 async def test_without_public_keys_no_link_counts() -> None:
@@ -143,6 +147,26 @@ async def test_a_page_that_a_link_shows_is_no_event() -> None:
         assert sidecar.told.events == []
         await visitor.get("/")
         assert len(sidecar.told.events) == 1
+
+
+async def test_one_draft_is_compiled_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many hold a link, visitors have the rest of the machine."""
+    at_work, most, compiled = 0, 0, previews.with_draft
+    several = threading.Barrier(2)
+
+    def compiling(*given: Any) -> Any:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        with suppress(threading.BrokenBarrierError):
+            several.wait(0.02)
+        at_work -= 1
+        return compiled(*given)
+
+    monkeypatch.setattr(previews, "with_draft", compiling)
+    async with previewing(table()) as (sidecar, visitor, _), client(sidecar.port) as other:
+        answers = await asyncio.gather(*(one.get(link(headline("Draft"))) for one in (visitor, other)))
+    assert ([answer.body for answer in answers], most) == ([page("Draft")] * 2, 1)
 
 
 async def test_there_is_a_draft_where_there_is_no_table() -> None:
