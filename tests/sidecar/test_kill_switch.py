@@ -68,8 +68,11 @@ async def test_off_by_one_of_two_is_off(tmp_path: Path, capsys: pytest.CaptureFi
     assert said(capsys) == ["switched_off", "switched_on"]
 
 
-async def test_what_can_not_be_told_changes_nothing_and_is_one_error(capsys: pytest.CaptureFixture[str]) -> None:
-    async with watching("/" + "x" * 5000) as switch:
+@pytest.mark.parametrize("file", ["/" + "x" * 5000, "/off\0"], ids=["too long", "no name"])
+async def test_what_can_not_be_told_changes_nothing_and_is_one_error(
+    capsys: pytest.CaptureFixture[str], file: str
+) -> None:
+    async with watching(file) as switch:
         await until(lambda: switch._readable is False)
         await switch._look()
         assert not switch.off
