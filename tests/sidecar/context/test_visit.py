@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -57,6 +58,32 @@ def test_the_cookie_that_is_set() -> None:
     plain = b"lm_uid=u; Max-Age=31536000; Path=/; HttpOnly; SameSite=Lax"
     assert visit.unit_cookie("u", secure=False, days=365) == plain
     assert visit.unit_cookie("u", secure=True, days=365) == plain + b"; Secure"
+
+
+@pytest.mark.parametrize(
+    ("authority", "host"),
+    [
+        ("Shop.Example:8080", "shop.example"),
+        ("Shop.Example", "shop.example"),
+        ("[2001:DB8::1]", "[2001:db8::1]"),
+        ("[2001:DB8::1]:80", "[2001:db8::1]"),
+        (":80", ":80"),
+        ("", ""),
+    ],
+)
+def test_a_host_is_the_authority_without_its_port(authority: str, host: str) -> None:
+    assert visit.host_of(authority) == host
+
+
+def test_a_path_is_what_stands_before_the_query() -> None:
+    assert [visiting(target).path for target in ("/a?b?c", "/a", "/a?")] == ["/a"] * 3
+
+
+def test_whom_a_rollout_has_it_keeps_as_it_grows() -> None:
+    visits = [visiting(User_Agent=f"browser {number}") for number in range(200)]
+    shares = (0.0, 0.2, 0.4, 0.8, 1.0)
+    inside = [{number for number, one in enumerate(visits) if visit.in_rollout(share, one)} for share in shares]
+    assert all(fewer < more for fewer, more in pairwise(inside))
 
 
 def test_rollout_is_a_share_and_stays_the_same() -> None:
