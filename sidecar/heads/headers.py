@@ -61,6 +61,11 @@ ACCEPT_ENCODING_CHARACTERS_MAX = 512
 _UNDOABLE = ("gzip", "br", "zstd", "deflate", "x-gzip", "identity")
 
 
+_CLOSED_QUOTES = re.compile(rb'(?:[^"]|"(?:[^"\\]|\\.)*")*', re.DOTALL)
+"""A Forwarded field in which each quote ends. One that doesn't would swallow what is added behind it: whose visitor it is would be
+for the visitor to say."""
+
+
 class Forwarding(Struct, frozen=True):
     """Who asked, over what, for which host: what a request tells the origin about its visitor."""
 
@@ -138,7 +143,8 @@ def _forwarding_fields(fields: Fields, forwarding: Forwarding) -> Iterable[Field
     kept = frozenset[bytes]()
     if len(fields) and any(name.lower() in _FORWARDING for name, _ in fields):
         chain = [value for name, value in fields if name.lower() == b"x-forwarded-for"] + chain
-        elements = [value for name, value in fields if name.lower() == b"forwarded"] + elements
+        given = [value for name, value in fields if name.lower() == b"forwarded"]
+        elements = [value for value in given if _CLOSED_QUOTES.fullmatch(value)] + elements
         kept = frozenset(name.lower() for name, _ in fields) if forwarding.trusted else kept
     yield b"X-Forwarded-For", b", ".join(chain)
     if b"x-forwarded-proto" not in kept:

@@ -75,6 +75,21 @@ def test_forwarding_fields_from_a_trusted_proxy() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([b'for=1.1.1.1;by="'], []),
+        ([b'for="a\\"'], []),
+        ([b'for=1.1.1.1;host="a, b";by="\\"x\\""', b'for="'], [b'for=1.1.1.1;host="a, b";by="\\"x\\""']),
+        ([b'"' * 60_001], []),
+    ],
+)
+def test_a_quote_that_never_ends_hides_nobody(given: list[bytes], expected: list[bytes]) -> None:
+    fields = to_origin([(b"Forwarded", value) for value in given])
+    own = b'for=192.0.2.1;host="shop.example:8080";proto=http'
+    assert dict(fields)[b"Forwarded"] == b", ".join([*expected, own])
+
+
 def test_what_is_remembered_of_a_visitors_words_is_short() -> None:
     long = "br, " * 20_000 + "gzip"
     for remembered in (headers._codings_for_origin, headers._preferred_coding):
