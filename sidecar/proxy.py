@@ -312,10 +312,12 @@ class Proxy:
     def _redirected(self, exchange: Exchange, origin: OriginResponse, redirect: Redirect) -> Page:
         """Another address in place of the page, whose body is not even read. A browser that keeps one keeps it for ever,
         so a lasting one goes out with a term, or not to be stored at all where another visit might not get it."""
-        exchange.sets_unit = False
+        exchange.sets_unit, fields = False, end_to_end(origin)
+        # Which layout a page has, and what it says of itself, may be so for this visitor alone: then the origin says so.
+        exchange.private = exchange.private or caching.is_closed(fields)
         lasts = redirect.lasts and not exchange.private and "Set-Cookie" not in origin.headers
         kept = (LASTING_CACHED if lasts else b"no-store") if redirect.status in LASTING else b"no-cache"
-        fields = caching.redirecting(end_to_end(origin), redirect.location, kept)
+        fields = caching.redirecting(fields, redirect.location, kept)
         if self._settings.local_mode:
             fields = local_mode.response_fields(fields, self._questions.place(exchange))
         return Page(redirect.status, HTTPStatus(redirect.status).phrase.encode(), fields, b"", 1)

@@ -86,13 +86,26 @@ def shared_s(fields: list[Field], control: bytes) -> int:
         return 0
     lifetime = _targeted_s(fields, control.lower())
     if lifetime is None:
-        directives = list(_directives(fields))
-        if any(_name(directive) in _CLOSED for directive in directives) or b"no-cache" in _members(fields, b"pragma"):
+        if _is_closed_to_all(fields):
             return 0
-        lifetime = _freshness(directives)
+        lifetime = _freshness(_directives(fields))
         lifetime = _expires_s(told) if lifetime is None else lifetime
     age = told.get(b"age", b"0").strip()
     return max(0, lifetime - int(age)) if age.isdigit() and len(age) < _DIGITS else 0
+
+
+def is_closed(fields: list[Field]) -> bool:
+    """Whether the origin lets any shared cache, or all, not answer by itself: what stands in place of the page is no more for
+    everybody than the page was."""
+    return _is_closed_to_all(fields) or _is_closed_to_some(fields) or b"*" in _members(fields, b"vary")
+
+
+def _is_closed_to_all(fields: Iterable[Field]) -> bool:
+    """Whether Cache-Control, or Pragma, says that no shared cache may answer by itself."""
+    listed = list(fields)
+    return any(_name(directive) in _CLOSED for directive in _directives(listed)) or b"no-cache" in _members(
+        listed, b"pragma"
+    )
 
 
 def _is_closed_to_some(fields: Iterable[Field]) -> bool:

@@ -178,6 +178,18 @@ async def test_the_unit_cookie_is_set_only_where_an_experiment_asks() -> None:
     assert (await fetched(rules=table(headline()))).all(b"Set-Cookie") == []
 
 
+async def test_a_unit_cookie_never_goes_out_with_a_304() -> None:
+    """A shared cache may have the page from before the experiment, and merge the 304 into it (RFC 9111 4.3.4)."""
+    control = {**EXPERIMENT, "variations": [{"key": "control"}, {"key": "new", "weight": 0}]}
+    etag = (await fetched(rules=table(headline(id="all")))).get(b"ETag")
+    assert etag is not None
+    rules = table(headline(id="all"), VARIANT, experiments=[control])
+    answer = await fetched(f"If-None-Match: {etag.decode()}", rules=rules)
+    assert (answer.status, answer.get(b"ETag"), len(answer.all(b"Set-Cookie"))) == (200, etag, 1)
+    known = await fetched(f"If-None-Match: {etag.decode()}", f"Cookie: lm_uid={UNIT}", rules=rules)
+    assert (known.status, known.all(b"Set-Cookie")) == (304, [])
+
+
 async def test_on_https_the_cookie_is_secure() -> None:
     rules = table(VARIANT, experiments=[EXPERIMENT])
     answer = await fetched("X-Forwarded-Proto: https", rules=rules, trust_forwarded=True)

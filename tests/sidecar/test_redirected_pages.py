@@ -137,6 +137,27 @@ async def test_caches_keep_only_what_every_visit_gets(
     assert answer.all(b"Cache-Control") == [caching]
 
 
+@pytest.mark.parametrize(
+    ("said", "lasting", "passing"),
+    [
+        ("Cache-Control: private", b"no-store", b"private, no-cache"),
+        ("Cache-Control: max-age=60, no-store", b"no-store", b"private, no-cache"),
+        ("CDN-Cache-Control: no-store", b"no-store", b"private, no-cache"),
+        ("Pragma: no-cache", b"no-store", b"private, no-cache"),
+        ("Vary: *", b"no-store", b"private, no-cache"),
+        ("Vary: Cookie", b"max-age=3600", b"no-cache"),
+    ],
+)
+async def test_a_redirect_is_kept_by_nobody_who_may_not_keep_the_page(
+    said: str, lasting: bytes, passing: bytes
+) -> None:
+    """Of one visitor's page the origin may say another layout, by which a rule goes that reads nothing of the visitor."""
+    page = html(PAGE, "X-Layout-Id: mine", said)
+    for status, expected in ((301, lasting), (302, passing)):
+        answer = await asked(rules=table(redirect(status=status, layoutId="mine")), page=page)
+        assert (answer.status, answer.all(b"Cache-Control")) == (status, [expected])
+
+
 async def test_a_lasting_redirect_is_not_kept_with_somebodys_cookie_or_in_a_partial_rollout() -> None:
     lasting = table(redirect(status=301))
     assert (await asked(rules=lasting, page=html(PAGE, "Set-Cookie: a=1"))).get(b"Cache-Control") == b"no-store"
