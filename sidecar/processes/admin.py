@@ -7,6 +7,7 @@ Never: reachable for visitors; it listens on loopback unless told otherwise.
 import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
@@ -62,13 +63,13 @@ class Admin:
 
     async def _explain(self, request: web.Request) -> web.Response:
         url = request.query.get("url", "")
-        if not url.startswith(("http://", "https://")):
+        if not _is_address(url):
             return _json(
                 {"error": "url must be an absolute address, for example ?url=https://shop.example/"}, status=400
             )
         try:
             attributes = msgspec.json.decode(request.query.get("context", "{}"), type=dict[str, Any])
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             return _json({"error": f"context must be a JSON object of attributes: {error}"}, status=400)
         explanation = await self._any("explain", url=url, attributes=attributes)
         if explanation is None:
@@ -157,6 +158,14 @@ class _Given(Collector):
 
     def collect(self) -> Iterable[Metric]:
         return self._metrics
+
+
+def _is_address(url: str) -> bool:
+    """Whether it is an absolute address of the web that can be taken apart."""
+    try:
+        return url.startswith(("http://", "https://")) and bool(urlsplit(url).hostname)
+    except ValueError:
+        return False
 
 
 def _json(document: Any, *, status: int = 200) -> web.Response:

@@ -105,8 +105,8 @@ class Asker:
         """The worker's answer; TimeoutError if it does not come within `within_s` seconds."""
         number = next(self._numbers)
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
-        self._channel.send(Question(number, ask, arguments))
         try:
+            self._channel.send(Question(number, ask, arguments))
             async with asyncio.timeout(within_s):
                 return await future
         finally:

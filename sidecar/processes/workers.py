@@ -127,7 +127,7 @@ async def _answer(channel: Channel, application: Application, stop: asyncio.Even
         elif question.ask == "switch":
             application.switch.told(question.arguments["off"])
         else:
-            channel.send(Answer(question.number, _said(application, question)))
+            channel.send(_answered(application, question))
     if not stop.is_set():
         _log.error("supervisor_gone", fix="this worker ends; start the sidecar again")
         stop.set()
@@ -143,6 +143,16 @@ def held_of(message: bytes | None) -> Held:
 def _announce(channel: Channel, held: Held) -> None:
     """Let the supervisor and the other workers know what this one holds from now on."""
     channel.send(Answer(NEWS, held))
+
+
+def _answered(application: Application, question: Question) -> Answer:
+    """The answer, None for a question that is too much: who asks is one operator, and a worker that no longer answers is taken for
+    one that hangs, with all its visitors."""
+    try:
+        return Answer(question.number, _said(application, question))
+    except Exception:  # noqa: BLE001  as above
+        _log.exception("question_failed", ask=question.ask)
+        return Answer(question.number)
 
 
 def _said(application: Application, question: Question) -> Any:

@@ -11,6 +11,8 @@ from sidecar.processes.admin import NO_TABLE, SWITCHED_OFF, Admin
 from sidecar.processes.supervisor import Supervisor
 from sidecar.telemetry import Telemetry
 
+NESTED = 'url=https://a/&context={"a":' + "[" * 1500
+
 
 class Place:
     """A worker's place; `answers` None: nobody is there."""
@@ -111,11 +113,16 @@ async def test_explain() -> None:
     assert slot.asked == [{"url": "https://a/", "attributes": {"mobile": True}}]
 
 
-@pytest.mark.parametrize("query", ["", "url=/a", "url=https://a/&context=[]", "url=https://a/&context={"])
+@pytest.mark.parametrize(
+    "query",
+    ["", "url=/a", "url=http://[", "url=http:///a", "url=https://a/&context=[]", "url=https://a/&context={", NESTED],
+)
 async def test_explain_says_what_it_needs(query: str) -> None:
-    async with asking(worker(0)) as client:
+    slot = worker(0)
+    async with asking(slot) as client:
         answer = await client.get(f"/explain?{query}")
         assert (answer.status, "must be" in (await answer.json())["error"]) == (400, True)
+    assert slot.asked == []
 
 
 async def test_explain_without_a_worker() -> None:

@@ -43,6 +43,25 @@ async def test_what_one_worker_holds_the_others_hold_too() -> None:
         theirs.close()
 
 
+async def test_a_worker_outlives_a_question_that_is_too_much_for_it() -> None:
+    """It would be taken for one that hangs, and the next worker be asked."""
+    ours, theirs = [await Channel.over(end) for end in socket.socketpair()]
+    async with serving("http://127.0.0.1:1", tables=table(headline())) as sidecar:
+        answering = asyncio.create_task(_answer(theirs, sidecar.application, asyncio.Event()))
+        for question in (Question(1, "explain", {"url": "http://[", "attributes": {}}), Question(2, "other")):
+            ours.send(question)
+            ours.send(Question(9, "ping"))
+            said = [msgspec.msgpack.decode(await _received(ours), type=Answer) for _ in range(2)]
+            assert [(answer.number, answer.value) for answer in said] == [(question.number, None), (9, "pong")]
+        ours.close()
+        await asyncio.wait_for(answering, 5)
+        theirs.close()
+
+
+async def _received(channel: Channel) -> bytes:
+    return await asyncio.wait_for(channel.receive(), 5) or b""
+
+
 async def test_a_worker_is_told_that_everything_is_off() -> None:
     ours, theirs = [await Channel.over(end) for end in socket.socketpair()]
     async with serving("http://127.0.0.1:1", tables=table(headline())) as sidecar:
