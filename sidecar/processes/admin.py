@@ -1,16 +1,19 @@
 """The internal listener: health, readiness, metrics, the table in force, and why an address gets what it gets.
 
 It lives in the supervisor, so that it answers even while a worker does not. Counterpart: `inspection`, in each worker.
-Never: reachable for visitors; it listens on loopback unless told otherwise.
+Never: reachable for visitors; it listens on loopback unless told otherwise, and there a page in a browser on the same machine, whose
+own name leads here (DNS rebinding), reads none of it.
 """
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -24,13 +27,18 @@ NO_TABLE = "no decision table yet: pages pass unchanged, which is how it should 
 
 SWITCHED_OFF = "everything is switched off: pages pass unchanged until the file is gone and SIGUSR2 has come"
 
+PROBES = frozenset({"/healthz", "/readyz"})
+"""What is told under any name: proxies on the same machine ask with the one that they were asked by."""
+_NAMES_OF_HERE = (".localhost", ".internal", ".local", ".svc")
+"""Ends of names that no public DNS leads anywhere."""
+
 
 class Admin:
     """The pages of the internal listener."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
-        self.application = web.Application()
+        self.application = web.Application(middlewares=[_by_a_name_of_here])
         self.application.add_routes(
             [
                 web.get("/healthz", self._healthz),
@@ -158,6 +166,30 @@ class _Given(Collector):
 
     def collect(self) -> Iterable[Metric]:
         return self._metrics
+
+
+@web.middleware
+async def _by_a_name_of_here(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer on loopback only who asks by an address, or by a name that is of this machine or network."""
+    sockname = request.get_extra_info("sockname")
+    on_loopback = isinstance(sockname, tuple) and ip_address(sockname[0]).is_loopback
+    if on_loopback and request.path not in PROBES and not is_of_here(request.headers.get("Host", "")):
+        return _json({"error": "ask by address, for example http://127.0.0.1:8090, or as localhost"}, status=403)
+    return await handler(request)
+
+
+def is_of_here(host: str) -> bool:
+    """Whether a Host field is an address, or a name that nobody outside can have lead here."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    if "." not in name or name.endswith(_NAMES_OF_HERE):
+        return True
+    try:
+        return bool(ip_address(name))
+    except ValueError:
+        return False
 
 
 def _is_address(url: str) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
-from sidecar.processes.admin import NO_TABLE, SWITCHED_OFF, Admin
+from sidecar.processes.admin import NO_TABLE, SWITCHED_OFF, Admin, is_of_here
 from sidecar.processes.supervisor import Supervisor
 from sidecar.telemetry import Telemetry
 
@@ -123,6 +123,39 @@ async def test_explain_says_what_it_needs(query: str) -> None:
         answer = await client.get(f"/explain?{query}")
         assert (answer.status, "must be" in (await answer.json())["error"]) == (400, True)
     assert slot.asked == []
+
+
+@pytest.mark.parametrize("path", ["/table", "/metrics", "/explain?url=https://a/", "/nothing"])
+async def test_a_page_whose_name_leads_here_reads_nothing(path: str) -> None:
+    """DNS rebinding: for a browser that page and this listener are one site."""
+    async with asking(worker(0)) as client:
+        answer = await client.get(path, headers={"Host": "evil.example:8090"})
+        assert (answer.status, "headline" in await answer.text()) == (403, False)
+        for probe in ("/healthz", "/readyz"):
+            assert (await client.get(probe, headers={"Host": "shop.example"})).status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1:8090", True),
+        ("[::1]:8090", True),
+        ("10.0.0.5", True),
+        ("localhost:8090", True),
+        ("LOCALHOST", True),
+        ("sidecar:8090", True),
+        ("sidecar.shop.svc:8090", True),
+        ("", True),
+        ("evil.example", False),
+        ("127.0.0.1.evil.example:8090", False),
+        ("localhost.evil.example", False),
+        ("evil.example.", False),
+        ("[", False),
+        ("127.0.0.1@evil.example", False),
+    ],
+)
+def test_names_of_this_machine_and_network(host: str, expected: bool) -> None:
+    assert is_of_here(host) is expected
 
 
 async def test_explain_without_a_worker() -> None:
