@@ -4,6 +4,7 @@ Counterpart: `proxy` fills it in, step by step; whatever step fails, what is her
 Never: a step of its own; it only remembers.
 """
 
+import re
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -21,6 +22,9 @@ from sidecar.heads.headers import Field
 from sidecar.heads.validators import UNCHANGED, Conditions
 from sidecar.origin.sites import Site
 from sidecar.shadow import Copy
+
+_AUTHORITY_END = re.compile(r"[/?#]")
+"""RFC 3986 3.2: a slash that comes later is of the query."""
 
 
 class Exchange:
@@ -180,6 +184,7 @@ def _target(raw: str, authority: str) -> tuple[str, str]:
     """(path and query, Host) of a request target; an absolute one names the host itself (RFC 9112 3.2.2)."""
     if raw.startswith("/") or not raw.lower().startswith(("http://", "https://")):
         return raw, authority
-    named, slash, rest = raw.partition("://")[2].partition("/")
-    bare, question, query = named.partition("?")
-    return (slash + rest) or ("/" + question + query), bare.rpartition("@")[2]
+    _, _, rest = raw.partition("://")
+    end = _AUTHORITY_END.search(rest)
+    named, path = (rest, "/") if end is None else (rest[: end.start()], rest[end.start() :])
+    return path if path.startswith("/") else f"/{path}", named.rpartition("@")[2]
