@@ -67,7 +67,7 @@ class OriginSettings(Struct, frozen=True, kw_only=True):
             ge=1024,
             le=1024 * 1024,
             description="Longest header field of the origin's, name and value, in bytes; beyond it 502. The longest real ones "
-            "are Content-Security-Policy, Link and Set-Cookie",
+            "are Content-Security-Policy, Link and Set-Cookie. A whole head may have eight times as much",
         ),
     ] = 64 * 1024
     upstream_ca_file: Annotated[

@@ -21,6 +21,7 @@ _TARGETED_SUFFIX = b"-cache-control"
 _OF_A_PAGE = AFTER_AN_EDIT_WRONG | {b"age", b"cache-control", b"expires", b"link", b"location", b"pragma", b"refresh"}
 """What describes the origin's page, or for how long it is good, and is untrue of a redirect that stands in its place."""
 
+_ELEMENT = re.compile(rb'(?:[^",]|"[^"]*(?:"|\Z))+')
 _NAME = re.compile(rb"[^\s=;,]*")
 _SHARED = frozenset({b"public", b"s-maxage"})
 """Directives that are for shared caches."""
@@ -174,17 +175,6 @@ def _directives(fields: Iterable[Field]) -> Iterable[bytes]:
             yield from (part.strip() for part in _split_list(value) if part.strip())
 
 
-def _split_list(value: bytes) -> Iterable[bytes]:
-    """Elements of a comma-separated field; commas inside quotes don't count (`private="a, b"`)."""
-    if b'"' not in value:
-        return value.split(b",")
-    pieces: list[bytes] = []
-    for index, piece in enumerate(value.split(b'"')):
-        inside = index % 2
-        parts = [piece] if inside else piece.split(b",")
-        if index:
-            pieces[-1] += b'"' + parts[0]
-            pieces.extend(parts[1:])
-        else:
-            pieces.extend(parts)
-    return pieces
+def _split_list(value: bytes) -> list[bytes]:
+    """Elements of a comma-separated field that are not empty; commas inside quotes don't count (`private="a, b"`)."""
+    return value.split(b",") if b'"' not in value else _ELEMENT.findall(value)

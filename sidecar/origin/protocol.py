@@ -22,6 +22,9 @@ from msgspec import Struct
 KEPT_MARGIN_S = 1.0
 """So much sooner than it says an origin's connection counts as ended: a request is on its way for a while."""
 
+LONG_FIELDS_MAX = 8
+"""So many fields as long as one may be make the longest head: half a megabyte where nothing else is set."""
+
 _HEAD_END = re.compile(rb"\n\r?\n")
 _LENGTH_LINE = re.compile(rb"(?im)^content-length:([^\r\n]*)\r?\n")
 _KEPT = re.compile(r"(?i)\btimeout\s*=\s*(\d{1,9})\b")
@@ -180,7 +183,13 @@ class OriginProtocol(ResponseHandler):
 
 
 def _check_size(head: bytes, limits: HeadLimits) -> None:
-    """Refuse a head, complete or not, beyond the limits. A line that is folded belongs to the field before it."""
+    """Refuse a head, complete or not, beyond the limits. A line that is folded belongs to the field before it.
+
+    What has come is looked at anew with each read, so that all of it has a bound too.
+    """
+    if len(head) > LONG_FIELDS_MAX * limits.field_bytes:
+        text = f"a head of more than {LONG_FIELDS_MAX * limits.field_bytes} bytes (SIDECAR_UPSTREAM_FIELD_BYTES_MAX)"
+        raise HeadTooLargeError(message=text)
     if head.count(b"\n") > limits.fields + 2 and len(_FIELD_LINE.findall(head)) > limits.fields + 1:
         raise HeadTooLargeError(message=f"more than {limits.fields} header fields (SIDECAR_UPSTREAM_FIELDS_MAX)")
     if len(head) > limits.field_bytes and max(map(len, head.splitlines())) > limits.field_bytes:

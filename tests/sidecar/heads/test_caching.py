@@ -1,6 +1,7 @@
 """What caches are told: Cache-Control in whatever spelling, fields that speak to some caches alone, lifetimes."""
 
 from itertools import product
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -86,6 +87,12 @@ def test_whatever_the_origin_says_no_shared_cache_may_keep_it(lines: list[list[b
     # Where a quote could swallow the word that closes, it stands before the quote.
     assert {b"private", b"no-store"} & set(parts[:1] if b'"' in told else parts)
     assert b'"' in told or not any(part.partition(b"=")[0].strip() in {b"public", b"s-maxage"} for part in parts)
+
+
+def test_quotes_without_end_cost_no_more_than_they_are_long() -> None:
+    began = process_time()
+    caching.for_one_visitor([(b"Cache-Control", b'"' * 400_000)])
+    assert process_time() - began < 1.0, "seconds, where each quote has all before it copied"
 
 
 def test_what_an_operator_shaped_is_stored_nowhere() -> None:

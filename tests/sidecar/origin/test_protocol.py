@@ -99,6 +99,7 @@ async def test_a_response_is_the_same_however_it_is_cut(
         ),
         (b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", "Content-Length can't be present with"),
         (b"X: y\r\n" * 257, "more than 256 header fields (SIDECAR_UPSTREAM_FIELDS_MAX)"),
+        ((b"X: " + b"y" * 60_000 + b"\r\n") * 9, "a head of more than 524288 bytes (SIDECAR_UPSTREAM_FIELD_BYTES_MAX)"),
         (b"X: " + b"y" * 70_000, "a header field of more than 65536 bytes (SIDECAR_UPSTREAM_FIELD_BYTES_MAX)"),
     ],
 )
