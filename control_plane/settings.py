@@ -221,8 +221,20 @@ class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
         ),
     ] = "1d"
     backup_keep: Annotated[
-        str, Meta(description="Which backups stay: the newest of each of so many days, weeks and months.")
+        str,
+        Meta(
+            description="Which of the backups that are made regularly stay: the newest of each of so many days, weeks and months."
+        ),
     ] = "7 daily, 4 weekly, 12 monthly"
+    backup_keep_apart: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=9_999,
+            description="How many backups stay of those that somebody made by hand; and as many of those made before a migration, "
+            "and of those made before a restore replaced data. The oldest goes when there are more; days don't count.",
+        ),
+    ] = 10
     alone: Annotated[
         bool,
         Meta(

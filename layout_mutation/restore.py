@@ -12,6 +12,7 @@ import msgspec
 
 from control_plane.backups.backups import given_file, make
 from control_plane.backups.configured import Configured
+from control_plane.backups.occasions import BEFORE_REPLACING
 from control_plane.backups.restoring import NotEmptyError, Restored, into_database, into_store, replacing
 from control_plane.moving.places import is_path, opened, place_of
 from control_plane.schema import address
@@ -85,7 +86,7 @@ async def _restore(
             await store.open()
             await store.fit()
             schema = (await plan(target)).current
-            return (await make(store, kept, occasion="before_replacing", at=now(), schema=schema)).name
+            return (await make(store, kept, occasion=BEFORE_REPLACING, at=now(), schema=schema)).name
         finally:
             await store.close()
 

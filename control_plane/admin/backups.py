@@ -14,6 +14,7 @@ from control_plane.admin.rendering import page
 from control_plane.admin.visitor import require
 from control_plane.backups.backups import Backup
 from control_plane.backups.lines import BackupError
+from control_plane.backups.occasions import BY_HAND
 from control_plane.backups.rotation import Keep
 from control_plane.errands import Errand
 from control_plane.services import SERVICES, Services
@@ -22,7 +23,6 @@ from control_plane.tokens import Actor, Permission
 
 ERRAND = "backup"
 """One name for making and trying: both read everything."""
-BY_HAND = "by hand"
 EXPECTED = (BackupError, StoreError)
 
 
@@ -32,6 +32,8 @@ class Plan(Struct, frozen=True):
     every: str
     """Empty for never."""
     keep: str
+    apart: int
+    """How many of each occasion."""
     folder: str
     remote: str
     """Empty where there is no second place."""
@@ -118,6 +120,7 @@ def _plan(services: Services) -> Plan:
     return Plan(
         every="" if kept.every is None else _interval(kept.every),
         keep=_kept(kept.keep),
+        apart=kept.keep.apart,
         folder=str(kept.folder.path),
         remote="" if kept.remote is None else kept.remote.url,
         encrypted=encrypted,

@@ -15,6 +15,7 @@ from control_plane.api.answers import json_answer
 from control_plane.api.problems import RequestError
 from control_plane.backups.backups import Backup, NoBackupError
 from control_plane.backups.lines import BackupError
+from control_plane.backups.occasions import BY_HAND
 from control_plane.refusals import Refusal, Refused
 from control_plane.services import Services
 from control_plane.tokens import Actor, Role
@@ -22,8 +23,6 @@ from control_plane.tokens import Actor, Role
 PIECE_BYTES = 1024 * 1024
 
 log = structlog.get_logger("backups")
-
-BY_HAND = "by_hand"
 
 
 class BackupsAnswer(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """The backups of an installation: made, listed, verified, rotated, and kept account of on a shelf.
 
 Counterpart: the API and the command line ask; `app.py` has it done regularly. Never: a backup
-removed before a newer one was read to its end.
+removed by itself before a newer one was read to its end.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from control_plane.alerts import Alerts, Severity
 from control_plane.backups import files, restoring
 from control_plane.backups.configured import Configured
 from control_plane.backups.lines import FORMAT, BackupError, Header, PlaceError
+from control_plane.backups.occasions import BEFORE_MIGRATION, SCHEDULED, is_apart, occasion_of
 from control_plane.backups.places import Found, Place, name_of
 from control_plane.backups.restoring import Verified
 from control_plane.backups.rotation import superfluous
@@ -51,7 +52,9 @@ class Backup(Struct, frozen=True, kw_only=True, rename="camel"):
     places: tuple[str, ...] = ()
     """`folder`, `remote`: where it is now."""
     occasion: str = ""
-    """Empty where the shelf does not know it, and only the place does."""
+    """Empty where the shelf does not know it, and its name does not say it."""
+    apart: bool = False
+    """Whether it is kept apart from those that rotate, within a bound of its own."""
     installation: str = ""
     """First eight digits of the id."""
     change: int = 0
@@ -97,6 +100,7 @@ async def make(store: Store, kept: Configured, *, occasion: str, at: datetime, s
         size=path.stat().st_size,
         places=("folder",),
         occasion=occasion,
+        apart=is_apart(occasion),
         installation="" if position.installation is None else position.installation.id[:8],
         change=trailer.change,
         schema=header.schema,
@@ -134,7 +138,7 @@ def before_migration(
             await store.open()
             await store.fit()
             if not restoring.is_empty(await store.position()):
-                await make(store, kept, occasion="before_migration", at=clock(), schema=schema)
+                await make(store, kept, occasion=BEFORE_MIGRATION, at=clock(), schema=schema)
         except BackupError as error:
             raise SchemaError(
                 f"nothing was migrated, because no backup could be made before: {error}. Make room, or set CONTROL_PLANE_BACKUP_DIR; "
@@ -206,20 +210,31 @@ class Backups:
 
     async def scheduled(self) -> None:
         """What one of all instances does regularly; raises as `make` does."""
-        backup = await self.make("scheduled")
+        backup = await self.make(SCHEDULED)
         log.info("backup_made", name=backup.name, size=backup.size, records=backup.records, places=backup.places)
 
     async def all(self) -> list[Backup]:
         """Those that are there, the newest first, with what the shelf knows of them; raises BackupError, StoreError."""
         backups, problem = await listed(self.kept)
         self._tell_remote(problem)
-        known = {
-            thing.id: msgspec.json.decode(thing.content, type=Backup) for thing in await self._store.shelf(Shelf.BACKUP)
-        }
+        known = await self._known()
         return [
             msgspec.structs.replace(known[one.name], places=one.places, size=one.size) if one.name in known else one
             for one in backups
         ]
+
+    async def remove(self, name: str) -> tuple[str, ...]:
+        """Let go of one in all places; those where it was. Raises BackupError, also where there is none, and StoreError."""
+        async with self._busy:
+            backups, problem = await listed(self.kept)
+            backup = next((one for one in backups if one.name == name), None)
+            if backup is None or problem:
+                raise BackupError(problem or f"there is no backup {name} here; name one from the list in full")
+            if self.kept.remote is not None and self.kept.remote.word in backup.places:
+                await self.kept.remote.remove(name)
+            await self.kept.folder.remove(name)
+            await self._forget([name])
+            return backup.places
 
     @asynccontextmanager
     async def newest(self) -> AsyncIterator[Path]:
@@ -293,9 +308,11 @@ class Backups:
         """Let the old ones go, here and there; the newest was read to its end a moment ago."""
         places: list[Place] = [self.kept.folder, *([] if self.kept.remote is None else [self.kept.remote])]
         gone = set[str]()
+        known = await self._known()
         for place in places:
             try:
-                ours = [one for one in await place.found() if one.installation == newest.installation]
+                found = [one for one in await place.found() if one.installation == newest.installation]
+                ours = [_with_occasion(one, known) for one in found]
                 if newest.name not in {one.name for one in ours}:
                     continue  # it did not get there: what is there is the best that is there
                 for one in superfluous(ours, self.kept.keep):
@@ -305,9 +322,21 @@ class Backups:
             except BackupError as error:
                 self._tell_remote(str(error))
         if gone:
-            async with self._store.transaction() as transaction:
-                for name in sorted(gone):
-                    await transaction.discard(Shelf.BACKUP, name, self._clock())
+            await self._forget(sorted(gone))
+
+    async def _known(self) -> dict[str, Backup]:
+        """What the shelf has of each, by name."""
+        known = dict[str, Backup]()
+        for thing in await self._store.shelf(Shelf.BACKUP):
+            backup = msgspec.json.decode(thing.content, type=Backup)
+            occasion = occasion_of(backup.occasion)
+            known[thing.id] = msgspec.structs.replace(backup, occasion=occasion, apart=is_apart(occasion))
+        return known
+
+    async def _forget(self, names: list[str]) -> None:
+        async with self._store.transaction() as transaction:
+            for name in names:
+                await transaction.discard(Shelf.BACKUP, name, self._clock())
 
     async def _keep(self, backup: Backup) -> None:
         async with self._store.transaction() as transaction:
@@ -323,6 +352,13 @@ class Backups:
             self._alerts.settle(REMOTE_AWAY)
 
 
+def _with_occasion(one: Found, known: dict[str, Backup]) -> Found:
+    """What the shelf knows counts where the name says nothing: names did not say it at first."""
+    if one.occasion or one.name not in known:
+        return one
+    return msgspec.structs.replace(one, occasion=known[one.name].occasion)
+
+
 def _of_place(one: Found, places: tuple[str, ...]) -> Backup:
     return Backup(
         name=one.name,
@@ -331,6 +367,8 @@ def _of_place(one: Found, places: tuple[str, ...]) -> Backup:
         places=places,
         installation=one.installation,
         change=one.change,
+        occasion=one.occasion,
+        apart=is_apart(one.occasion),
         encrypted=one.name.endswith(".age"),
     )
 

@@ -17,6 +17,7 @@ from control_plane.settings import ControlPlaneSettings
 FOLDER_NAME = "backups"
 DEFAULT_EVERY = "1d"
 DEFAULT_KEEP = "7 daily, 4 weekly, 12 monthly"
+DEFAULT_KEEP_APART = "10"
 _SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
 
 
@@ -42,14 +43,14 @@ def kept_by(environ: Mapping[str, str], data_dir: Path) -> Configured:
         remote=Bucket(of("URL"), of("ENDPOINT")) if of("URL") else None,
         keys=keys(of("RECIPIENTS"), of("IDENTITY")),
         every=interval(of("EVERY") or DEFAULT_EVERY, "CONTROL_PLANE_BACKUP_EVERY"),
-        keep=keep_of(of("KEEP") or DEFAULT_KEEP),
+        keep=keep_of(of("KEEP") or DEFAULT_KEEP, of("KEEP_APART") or DEFAULT_KEEP_APART),
     )
 
 
 def kept_of(settings: ControlPlaneSettings) -> Configured:
     """The same as a service's settings have it; raises ValueError likewise."""
     given = {
-        f"CONTROL_PLANE_{name.upper()}": getattr(settings, name)
+        f"CONTROL_PLANE_{name.upper()}": str(getattr(settings, name))
         for name in settings.__struct_fields__
         if name.startswith("backup_")
     }

@@ -57,7 +57,7 @@ class Header(Struct, frozen=True, kw_only=True, rename="camel", tag="header", ta
     """Number of the newest migration of the database that was read."""
     made_at: datetime
     occasion: str
-    """Why it was made: `scheduled`, `by_hand`, `before_migration` or `before_replacing`."""
+    """Why it was made, as `occasions.py` has it; `export` for one."""
     installation: Installation | None
     """None for data from before there were any."""
     position: Position

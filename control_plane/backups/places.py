@@ -21,6 +21,7 @@ from obstore.store import S3Store
 
 from control_plane.backups.files import DRAFT, FILE_MODE, FOLDER_MODE
 from control_plane.backups.lines import BackupError, Header, PlaceError
+from control_plane.backups.occasions import occasion_of, word_of
 
 T = TypeVar("T")
 
@@ -28,7 +29,8 @@ REMOTE_TIMEOUT = "120s"  # for one request; a part of a large file is one
 REMOTE_RETRIES_S = 20.0
 UNNAMED = "unknown"
 _NAME = re.compile(
-    r"^layout-mutation-(\d{8}T\d{6}Z)-([0-9a-f]{8}|unknown)-(\d+)(?:-(\d+)-([0-9a-f]{16}))?\.backup(\.age)?$"
+    r"^layout-mutation-(\d{8}T\d{6}Z)-([0-9a-f]{8}|unknown)-(\d+)(?:-(\d+)-([0-9a-f]{16}))?"
+    r"(?:-([a-z]+(?:-[a-z]+)*))?\.backup(\.age)?$"
 )
 HASH_BYTES = 8  # of the audit's head, in a name: nobody without the key makes another entry with the same
 
@@ -46,6 +48,8 @@ class Found(Struct, frozen=True):
     """Number of the audit's newest entry when it was made; 0 where the name says nothing of it."""
     audit_hash: bytes = b""
     """The first bytes of that entry's hash."""
+    occasion: str = ""
+    """What it is kept apart for; empty where it rotates."""
 
 
 class Place(Protocol):
@@ -72,14 +76,16 @@ def name_of(header: Header, *, encrypted: bool, provisional: bool = False) -> st
     """What the file of a backup is called: when, whose and how far, so that a listing says all.
 
     The audit's head is in it, so that also a listing of encrypted files far away tells an audit that was cut off or rewritten;
-    not that of `provisional` data, whose entries get other numbers.
+    not that of `provisional` data, whose entries get other numbers. Last comes the occasion that it is kept apart for.
     """
     whose = UNNAMED if header.installation is None else header.installation.id[:8]
     at = header.made_at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     position = header.position
     anchored = bool(position.audit_hash) and not provisional
     head = f"-{position.audit_number}-{position.audit_hash[:HASH_BYTES].hex()}" if anchored else ""
-    return f"layout-mutation-{at}-{whose}-{position.change}{head}.backup{'.age' if encrypted else ''}"
+    word = word_of(header.occasion)
+    apart = f"-{word}" if word else ""
+    return f"layout-mutation-{at}-{whose}-{position.change}{head}{apart}.backup{'.age' if encrypted else ''}"
 
 
 def named(name: str, size: int) -> Found | None:
@@ -91,7 +97,8 @@ def named(name: str, size: int) -> Found | None:
         at = datetime.strptime(match[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError:
         return None
-    return Found(name, size, at, match[2], int(match[3]), int(match[4] or 0), bytes.fromhex(match[5] or ""))
+    head = int(match[4] or 0), bytes.fromhex(match[5] or "")
+    return Found(name, size, at, match[2], int(match[3]), *head, occasion_of(match[6] or ""))
 
 
 class Folder:

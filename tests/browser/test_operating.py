@@ -95,9 +95,7 @@ async def test_a_backup_is_made_tried_and_the_chain_verified(
     await page.goto(base + BACKUPS)
     await page.get_by_role("button", name="Make one now").click()
     await look_until_done(page, "was made and read back")
-    by_hand = page.locator("tbody tr").filter(
-        has_text="by hand"
-    )  # in the place of the other one, as it is of the same day
+    by_hand = page.locator("tbody tr").filter(has_text="by hand")
     await by_hand.get_by_role("button", name="Try the backup").click()
     await look_until_done(page, "its audit is sound")
     await expect(by_hand).to_contain_text("holds")

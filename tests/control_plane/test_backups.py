@@ -466,7 +466,7 @@ async def test_the_api_makes_lists_and_tries_backups(plane: Plane) -> None:
     assert made.status == 201, made.body
     name = made.json()["name"]
     listed = (await plane.ask("GET", "backups")).json()["items"]
-    assert [(one["name"], one["occasion"]) for one in listed] == [(name, "by_hand")]
+    assert [(one["name"], one["occasion"], one["apart"]) for one in listed] == [(name, "by_hand", True)]
     tried = (await plane.ask("POST", f"backups/{name}/verify")).json()
     assert (tried["ok"], tried["problem"]) == (True, "")
     missing = await plane.ask("POST", "backups/nothing-of-that-name/verify")

@@ -25,7 +25,7 @@ def test_a_backup_is_made_listed_and_verified(run: CommandLine, here: dict[str, 
     name = json.loads(made.out)["name"]
     assert (tmp_path / "data" / "backups" / name).is_file()
     found = run("backup", "list", environment=here)
-    assert (found.code, name in found.text) == (0, True)
+    assert (found.code, name in found.text, "kept apart (by hand)" in found.text) == (0, True, True)
     verified = run("backup", "verify", environment=here)
     assert (verified.code, verified.err) == (0, "")
     assert "restored into a throw-away database" in verified.text
@@ -34,6 +34,20 @@ def test_a_backup_is_made_listed_and_verified(run: CommandLine, here: dict[str, 
     torn = run("backup", "verify", str(file), "--json", environment=here)
     assert torn.code == 1
     assert "torn" in json.loads(torn.out)["problem"]
+
+
+def test_one_of_a_timer_rotates_and_one_is_deleted_by_its_name(run: CommandLine, here: dict[str, str]) -> None:
+    assert run("migrate", environment=here).code == 0
+    name = json.loads(run("backup", "--json", environment=here).out)["name"]
+    regular = json.loads(run("backup", "--scheduled", "--json", environment=here).out)
+    assert (regular["occasion"], regular["apart"]) == ("scheduled", False)
+    assert run("backup", "delete", environment=here).code == 2
+    assert run("backup", "delete", "latest", environment=here).code == 2
+    deleted = run("backup", "delete", name, environment=here)
+    assert (deleted.code, deleted.text.strip()) == (0, f"deleted {name}")
+    assert [one["name"] for one in json.loads(run("backup", "list", "--json", environment=here).out)] == [
+        regular["name"]
+    ]
 
 
 def test_another_folder_is_named_for_once(run: CommandLine, here: dict[str, str], tmp_path: Path) -> None:
@@ -57,6 +71,7 @@ def test_what_makes_no_sense_is_refused(run: CommandLine, here: dict[str, str]) 
     assert run("backup", "--to", "s3://", environment=here).code == 2
     assert run("backup", "verify", "nothing", environment=here).code == 2
     assert run("backup", "make", "file", environment=here).code == 2
+    assert run("backup", "list", "--scheduled", environment=here).code == 2
     assert run("backup", environment={**here, "CONTROL_PLANE_BACKUP_KEEP": "all"}).code == 2
 
 

@@ -44,6 +44,8 @@ async def test_one_is_made_tried_and_shown_with_the_way_back(
     assert f"{made.name} was made and read back" in page.words("[role=status]")
     row = page.words("#found tbody tr")
     assert "by hand" in row
+    assert "kept apart" in row
+    assert "the newest 10 made by hand" in page.words(".strip")
     assert f"{made.records} records, schema {made.schema}" in row
     assert "not yet" in row
     assert [line.split()[1:3] for line in page.all_words("#restore pre")] == [["restore", made.name]] * 3

@@ -106,9 +106,13 @@ def test_an_address_that_is_none_is_refused_by_name() -> None:
 def test_a_name_says_when_whose_and_how_far() -> None:
     found = named(name_of(header(), encrypted=True), 3)
     assert found is not None
-    assert found.name == NAME.replace("-7.", "-7-1-0000000000000000.") + ".age"
+    assert found.name == NAME.replace("-7.", "-7-1-0000000000000000-by-hand.") + ".age"
+    assert found.occasion == "by_hand"
     assert (found.made_at, found.installation, found.change) == (datetime(2030, 1, 1, tzinfo=UTC), "7b0c6d0e", 7)
     assert (found.audit_number, found.audit_hash) == (1, bytes(8))
     assert named(NAME, 3) == Found(NAME, 3, found.made_at, "7b0c6d0e", 7), "what is provisional names no entry"
-    assert name_of(header(), encrypted=False, provisional=True) == NAME
+    assert name_of(header(occasion="scheduled"), encrypted=False, provisional=True) == NAME
+    by_hand = name_of(header(), encrypted=False, provisional=True)
+    assert by_hand == NAME.replace("-7.", "-7-by-hand.")
+    assert named(by_hand, 3) == Found(by_hand, 3, found.made_at, "7b0c6d0e", 7, occasion="by_hand")
     assert "unknown" in name_of(header(installation=None), encrypted=False)

@@ -4,14 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from control_plane.backups.occasions import BEFORE_MIGRATION, BY_HAND
 from control_plane.backups.places import Found
 from control_plane.backups.rotation import Keep, keep_of, superfluous
 
 END = datetime(2030, 6, 15, 12, tzinfo=UTC)
 
 
-def backup(at: datetime) -> Found:
-    return Found(f"{at:%Y%m%dT%H%M}", 1, at, "7b0c6d0e", 1)
+def backup(at: datetime, occasion: str = "") -> Found:
+    return Found(f"{at:%Y%m%dT%H%M}{occasion}", 1, at, "7b0c6d0e", 1, occasion=occasion)
 
 
 def left(found: list[Found], keep: Keep) -> list[Found]:
@@ -45,9 +46,28 @@ def test_the_newest_stays_however_little_is_kept() -> None:
     assert left(found[1:], Keep(0, 0, 0)) == found[1:]
 
 
+def test_those_made_for_an_occasion_are_kept_apart_each_kind_within_its_own_bound() -> None:
+    days = [backup(END - timedelta(days=back)) for back in range(10)]
+    by_hand = [backup(END - timedelta(days=back, hours=1), BY_HAND) for back in range(10)]
+    migrations = [backup(END - timedelta(days=200 + back), BEFORE_MIGRATION) for back in range(3)]
+    stay = left([*migrations, *by_hand, *days], Keep(2, 0, 0, apart=3))
+    assert [one for one in stay if one in days] == days[:2], "those made by hand take no day from the regular ones"
+    assert [one for one in stay if one in by_hand] == by_hand[:3]
+    assert [one for one in stay if one in migrations] == migrations, "and each occasion counts by itself"
+
+
+def test_of_the_regular_ones_the_newest_stays_behind_newer_ones_made_by_hand() -> None:
+    found = [backup(END, BY_HAND), backup(END - timedelta(days=900))]
+    assert left(found, Keep(0, 0, 0, apart=1)) == found
+
+
 def test_the_setting_is_words() -> None:
     assert keep_of("7 daily, 4 weekly, 12 monthly") == Keep(7, 4, 12)
     assert keep_of("30 daily") == Keep(30, 0, 0)
+    assert keep_of("30 daily", "2") == Keep(30, 0, 0, 2)
+    for bad in ("0", "-1", "ten", "10000"):
+        with pytest.raises(ValueError, match="CONTROL_PLANE_BACKUP_KEEP_APART"):
+            keep_of("1 daily", bad)
     for bad in ("", "7", "0 daily", "7 daily, 8 daily", "7 yearly"):
         with pytest.raises(ValueError, match="CONTROL_PLANE_BACKUP_KEEP"):
             keep_of(bad)
