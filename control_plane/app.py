@@ -57,6 +57,7 @@ from control_plane.rules_files import RulesFiles
 from control_plane.schedules import Schedules
 from control_plane.services import SERVICES, Services
 from control_plane.settings import LOCAL_PREFIX, ControlPlaneSettings, StoreName
+from control_plane.sign_ins import SignIns
 from control_plane.signing import Signer
 from control_plane.store import Chain, Store
 from control_plane.store.chain import configured
@@ -143,11 +144,18 @@ def _services(settings: ControlPlaneSettings, chain: Chain, by: _Trial, clock: C
     healer = _healer(settings, store, alerts, telemetry, clock)
     publishing.check_interval_s = lambda: adjustable.current().check_interval_s
     documents = _documents(settings, store, publishing, Gate(by.pages, by.rewriter, by.judge))
+    audit = Audit(
+        store,
+        chain,
+        alerts,
+        clock=clock,
+        anchors=partial(anchors.of_service, store, kept),
+        checkpoints=Checkpoints(Path(settings.data_dir)),
+        telemetry=telemetry,
+    )
     return Services(
         settings=settings,
-        tokens=Tokens(
-            settings.jwt_secret, issuer=settings.jwt_issuer, audience=settings.jwt_audience, use_once=store.use_sign_in
-        ),
+        tokens=Tokens(settings.jwt_secret, issuer=settings.jwt_issuer, audience=settings.jwt_audience),
         mutations=documents.mutations,
         experiments=documents.experiments,
         modules=documents.modules,
@@ -168,15 +176,8 @@ def _services(settings: ControlPlaneSettings, chain: Chain, by: _Trial, clock: C
         before_migration=before_migration(database, kept, chain, clock, pooled=settings.database_pooled),
         try_backup=partial(backups.verify, url=database, chain=chain, pooled=settings.database_pooled),
         errands=Errands(clock=clock),
-        audit=Audit(
-            store,
-            chain,
-            alerts,
-            clock=clock,
-            anchors=partial(anchors.of_service, store, kept),
-            checkpoints=Checkpoints(Path(settings.data_dir)),
-            telemetry=telemetry,
-        ),
+        audit=audit,
+        sign_ins=SignIns(store, audit, alerts, clock=clock),
         publishing=publishing,
         preview=Preview(store, publishing, by.pages, by.rewriter, by.judge, clock=clock),
         preview_links=PreviewLinks(store, signer, site_urls=settings.site_urls, clock=clock),
@@ -322,6 +323,7 @@ async def _work(services: Services, begin: Beginning) -> None:
         asyncio.create_task(services.conflicts.keep(), name="keep-conflicts"),
         asyncio.create_task(services.schedules.keep(), name="keep-schedules"),
         asyncio.create_task(services.adjustable.keep(), name="keep-settings"),
+        asyncio.create_task(services.sign_ins.keep(), name="keep-sign-ins"),
     ]
     if settings.audit_verify_every != "off":
         tasks.append(asyncio.create_task(services.audit.keep(), name="keep-audit-verified"))

@@ -31,6 +31,7 @@ from control_plane.publishing import Publishing
 from control_plane.rules_files import RulesFiles
 from control_plane.schedules import Schedules
 from control_plane.settings import ControlPlaneSettings
+from control_plane.sign_ins import SignIns
 from control_plane.store import Store
 from control_plane.store.events import EventStore
 from control_plane.telemetry import Telemetry
@@ -63,6 +64,7 @@ class Services:
     try_backup: Callable[[str], Awaitable[Verified]]
     errands: Errands
     audit: Audit
+    sign_ins: SignIns
     publishing: Publishing
     preview: Preview
     preview_links: PreviewLinks

@@ -2,7 +2,7 @@
 
 RFC 7519 and RFC 8725: the algorithm is pinned to HS256; `iss`, `aud` and `exp` are required; a token made for one purpose
 is refused for every other, because each purpose has an audience of its own.
-Counterpart: `api/routes.py` says which roles may do what; `admin/` carries the session in a cookie.
+Counterpart: `api/routes.py` says which roles may do what; `sign_ins.py` uses links up; `admin/` carries the session in a cookie.
 Never: a token in a log line or an error message.
 """
 
@@ -10,9 +10,10 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 
@@ -73,12 +74,22 @@ class Actor(Struct, frozen=True):
         return permission in PERMISSIONS[self.role]
 
 
+class SignInLink(Struct, frozen=True):
+    """What a link says. Whether it was used before, `sign_ins.py` finds out."""
+
+    actor: Actor
+    id: str
+    expires_at: datetime
+
+
 class Session(Struct, frozen=True):
     """A person signed in at the admin pages."""
 
     actor: Actor
     id: str
     expires_at: datetime
+    link_role: Role | None = None
+    """The role of the link, where the session may look alone, because its instance could only read."""
 
 
 class TokenReason(StrEnum):
@@ -97,10 +108,6 @@ class TokenError(Exception):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
-
-
-UseOnce = Callable[[str, datetime], Awaitable[bool]]
-"""Remembers a sign-in id until it expires; False if it was there already. `Store.use_sign_in`."""
 
 
 def issue(
@@ -140,13 +147,11 @@ class Tokens:
         *,
         issuer: str = ISSUER,
         audience: str = AUDIENCE,
-        use_once: UseOnce | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._secret = jwt_secret
         self._issuer = issuer
         self._audience = audience
-        self._use_once = use_once
         self._clock = clock
 
     def issue(self, role: Role, subject: str, *, ttl_seconds: int = TTL_SECONDS) -> str:
@@ -162,25 +167,23 @@ class Tokens:
         token = self._encode(f"{self._audience}/sign-in", Actor(subject, role), ttl_seconds)
         return f"{public_url.rstrip('/')}{SIGN_IN_PATH}?{urlencode({'token': token})}"
 
-    async def redeem_sign_in(self, token: str) -> Actor:
-        """Who a sign-in link is for, and the link is used up; raises TokenError."""
+    def read_sign_in(self, token: str) -> SignInLink:
+        """Who a sign-in link is for; raises TokenError. Reading uses nothing up."""
         claims = self._decode(f"{self._audience}/sign-in", token)
-        if self._use_once is None:
-            raise RuntimeError("one-time tokens need a store that remembers them")
-        if not await self._use_once(claims["jti"], datetime.fromtimestamp(claims["exp"], UTC)):
-            raise TokenError(
-                TokenReason.USED, "this sign-in link was used before; make a new one with `layout-mutation token`"
-            )
-        return _actor(claims)
+        return SignInLink(_actor(claims), claims["jti"], datetime.fromtimestamp(claims["exp"], UTC))
 
-    def issue_session(self, actor: Actor, *, ttl_seconds: int = SESSION_TTL_SECONDS) -> str:
+    def issue_session(
+        self, actor: Actor, *, ttl_seconds: int = SESSION_TTL_SECONDS, link_role: Role | None = None
+    ) -> str:
         """The value of the admin's session cookie."""
-        return self._encode(f"{self._audience}/session", actor, ttl_seconds)
+        more = {} if link_role is None else {"link_role": link_role.value}
+        return self._encode(f"{self._audience}/session", actor, ttl_seconds, more)
 
     def verify_session(self, token: str) -> Session:
         """The session of a cookie; raises TokenError."""
         claims = self._decode(f"{self._audience}/session", token)
-        return Session(_actor(claims), claims["jti"], datetime.fromtimestamp(claims["exp"], UTC))
+        link_role = Role(claims["link_role"]) if claims.get("link_role") in set(Role) else None
+        return Session(_actor(claims), claims["jti"], datetime.fromtimestamp(claims["exp"], UTC), link_role)
 
     def csrf(self, session: Session) -> str:
         """The word that a form of this session must carry."""
@@ -190,7 +193,9 @@ class Tokens:
         """Whether a form carried the word of its session."""
         return hmac.compare_digest(self.csrf(session).encode(), given.encode("utf-8", "replace"))
 
-    def _encode(self, audience: str, actor: Actor, ttl_seconds: int) -> str:
+    def _encode(
+        self, audience: str, actor: Actor, ttl_seconds: int, more: Mapping[str, str] = MappingProxyType({})
+    ) -> str:
         if not 0 < ttl_seconds <= TTL_SECONDS_MAX:
             raise ValueError(f"a token lives between 1 and {TTL_SECONDS_MAX} seconds (got {ttl_seconds})")
         if not 0 < len(actor.subject) <= SUBJECT_CHARACTERS_MAX:
@@ -204,6 +209,7 @@ class Tokens:
             "iat": now,
             "exp": now + ttl_seconds,
             "jti": secrets.token_urlsafe(16),
+            **more,
         }
         return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
 

@@ -78,6 +78,7 @@ def page(request: web.Request, template: str, *, status: int = 200, **values: An
         .get_template(template)
         .render(
             actor=None if session is None else session.actor,
+            looking=session if session is not None and session.link_role is not None else None,
             csrf="" if session is None else tokens.csrf(session),
             may=may,
             here=request.path,
