@@ -247,7 +247,7 @@ class Document:
         content = _children(element)
         dropped = element.tag in LEADING_NEWLINE and self.source.startswith("\n", start)
         for candidate in candidates:
-            if candidate >= start and self._parses_to(self.source[start + dropped : candidate], element, content):
+            if candidate >= start and self._parses_to(start + dropped, candidate, element, content):
                 return start, candidate
         return None
 
@@ -256,7 +256,8 @@ class Document:
         tag = None if last is None else self.start_tag(last)
         return last is None or (tag is not None and tag[0] < offset)
 
-    def _parses_to(self, source: str, element: Element, content: Sequence[Node]) -> bool:
+    def _parses_to(self, start: int, end: int, element: Element, content: Sequence[Node]) -> bool:
+        source = self.source[start:end]
         self._reread += len(source)
         if self._reread > len(self.source) * limits.REREAD_TIMES_MAX:
             return False
@@ -266,10 +267,27 @@ class Document:
             and not ("<" in source or "&" in source or "\0" in source)
         ):
             return _is_text(source, content)  # what a parser says of it is known
+        if element.tag == "head" and self._holds_body(start, end):
+            return False
         alone = _children(turbohtml.parse_fragment(source, context_of(element), scripting=True))
         if element.tag == "body":
             alone, content = _without_last_space(alone), _without_last_space(content)
         return len(alone) == len(content) and all(map(_same, alone, content))
+
+    def _holds_body(self, start: int, end: int) -> bool:
+        """Whether the first element of a body that no tag begins stands in a range of the source: no head holds all of that.
+
+        The first range that is tried for a head without end tag goes on to the end of such a page. To parse it again would
+        take as long as the page did, and find an element more: in a fragment none is ignored that a body takes.
+        """
+        body = self.root.select_one("body")
+        if body is None or self.start_tag(body) is not None:
+            return False
+        first = first_child(body)
+        while first is not None and not isinstance(first, Element):
+            first = first.next_sibling
+        tag = None if first is None else self.start_tag(first)
+        return tag is not None and start <= tag[0] and tag[1] <= end
 
     def _implied_ends(self, element: Element, start: int) -> Iterator[int]:
         """Where an element without end tag may end: at the next tag that is not inside it, or after its last child."""

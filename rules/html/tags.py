@@ -28,7 +28,7 @@ from rules.html.policy import allowing_style
 from rules.html.written_values import spliced_window, written_value
 from rules.splices import Splice, spliced
 
-_NAME_ENDS = frozenset(" \t\n\f\r/>")
+_NAME_END = re.compile(r"[ \t\n\f\r/>]")
 _CLASS_NAME = re.compile(r"[^ \t\n\f\r]+")
 _REMEMBERED_CHARACTERS_MAX = 256
 _QUOTED = re.compile(r"[A-Za-z][A-Za-z0-9-]*[ \t\n\f\r]*=[ \t\n\f\r]*(?:\"([^\"]*)\"|'([^']*)')")
@@ -279,10 +279,8 @@ def _gaps(names: list[re.Match[str]], kept: list[re.Match[str]], start: int) -> 
 
 
 def _after_name(source: str, start: int) -> int:
-    at = start + 1
-    while source[at] not in _NAME_ENDS:
-        at += 1
-    return at
+    end = _NAME_END.search(source, start + 1)
+    return len(source) if end is None else end.start()
 
 
 def _comes_out(document: Document, tag: tuple[int, int], changes: TagChanges, edits: tuple[Edit, ...]) -> bool:
