@@ -12,6 +12,7 @@ from typing import Protocol
 
 from aiohttp import web
 from aiohttp.http import HttpVersion11
+from msgspec import structs
 
 from rules import previews
 from rules.context import Context
@@ -102,9 +103,17 @@ class Questions:
         exchange.table = table
         now = self._now()
 
+        @cache  # a visitor says how many layouts there are, and all that is read of a request stays the same
+        def seen() -> Context:
+            return self._seen(exchange, table, None, now)
+
         @cache  # whether a page is owed is asked first, once for each layout
         def decided(layout_id: str | None) -> Decision:
-            return decide(table, self.context(exchange, table, layout_id, now))
+            context = seen()
+            if layout_id is not None:
+                attributes = {**context.attributes, "layoutId": layout_id}
+                context = structs.replace(context, layout_id=layout_id, attributes=attributes)
+            return decide(table, self._remembering.recalled(exchange, table, context))
 
         def owes_page(layout_id: str | None) -> bool:
             return self.asks_the_page(exchange, table) or self._remembering.owes_page(exchange, decided(layout_id))
@@ -174,20 +183,20 @@ class Questions:
             )
         return exchange.visit
 
-    def context(
-        self, exchange: Exchange, table: DecisionTable, layout_id: str | None, now: datetime | None = None
-    ) -> Context:
-        """What rules see of who asks, for a page of that layout; at the present time unless another is given."""
-        said = {"layoutId": layout_id, "page": exchange.page}
-        context = self._contexts.of(
+    def context(self, exchange: Exchange, table: DecisionTable, layout_id: str | None) -> Context:
+        """What rules see of who asks, for a page of that layout, at the present time."""
+        return self._remembering.recalled(exchange, table, self._seen(exchange, table, layout_id, self._now()))
+
+    def _seen(self, exchange: Exchange, table: DecisionTable, layout_id: str | None, now: datetime) -> Context:
+        """The same without what is remembered of the visitor."""
+        return self._contexts.of(
             self.visiting(exchange),
             table,
-            now or self._now(),
-            said=said,
+            now,
+            said={"layoutId": layout_id, "page": exchange.page},
             toggles=exchange.toggles,
             held=self._quarantine.held(table),
         )
-        return self._remembering.recalled(exchange, table, context)
 
     def asks_the_page(self, exchange: Exchange, table: DecisionTable) -> bool:
         """Whether rules of this address read what the origin says of its page: then nothing is decided without it."""

@@ -13,6 +13,8 @@ from functools import lru_cache
 from msgspec import Struct
 from multidict import MultiMapping
 
+from sidecar.context import fields
+
 UNIT_COOKIE = "lm_uid"
 DAY_S = 24 * 3600
 
@@ -101,11 +103,7 @@ def _day(now: datetime) -> int:
 
 def has_cookie(headers: MultiMapping[str], name: str) -> bool:
     """Whether the request brings a cookie of that name with something in it."""
-    return any(
-        key.strip() == name and bool(value.strip())
-        for field in headers.getall("Cookie", ())
-        for key, _, value in (pair.partition("=") for pair in field.split(";"))
-    )
+    return any(fields.cookies(headers, name))
 
 
 def in_rollout(share: float, visit: Visit) -> bool:

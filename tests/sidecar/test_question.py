@@ -38,6 +38,21 @@ async def test_a_body_goes_on_in_the_framing_that_it_came_in() -> None:
     assert b"Content-Length" not in chunked
 
 
+async def test_what_a_request_says_is_read_once_however_many_layouts_its_etags_name() -> None:
+    """A visitor can name eight; each time a query of 16 KB was read anew, and a signature verified."""
+    tags = ", ".join(f'W/"lm.0123456789abcdef.{letter}mE.s.x"' for letter in "ABCDEFGH")
+    rules = table(headline(conditions={"user": "ada"}))
+    async with (
+        origin(answering(html(PAGE))) as site,
+        serving(site.url, tables=rules, units="user=jwt:Authorization:sub", unit_jwt_keys="k" * 32) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        await visitor.get("/", f"If-None-Match: {tags}", "Authorization: Bearer no.such.token")
+        families = {family.name: family for family in sidecar.application.telemetry.families()}
+    refused, *_ = families["layout_mutation_unit_tokens_refused"].samples
+    assert refused.value == 2, "once for the question, and once for the answer"
+
+
 async def test_what_connection_names_stays_here_and_so_do_our_own_fields() -> None:
     head = await asked(
         b"GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: x-hop\r\nX-Hop: 1\r\nX-Layout-Mutation: off\r\nX-End: 2\r\n\r\n"
