@@ -153,7 +153,7 @@ async def test_no_secret_of_a_visitor_is_in_logs_metrics_or_traces(tmp_path: Pat
             await visitor.get("/tea" + QUERY, *FIELDS, "Connection: close")
         shown: dict[str, bytes] = {}
         for page in ("/metrics", "/readyz", "/table"):
-            async with client(running.admin) as operator:
+            async with client(running.admin, "localhost") as operator:
                 shown[page] = (await operator.get(page, "Connection: close")).body
         running.process.send_signal(signal.SIGTERM)
         await running.process.wait()

@@ -42,7 +42,7 @@ class Running:
             return await visitor.get(target, "Connection: close")
 
     async def ask(self, target: str) -> Any:
-        async with client(self.admin) as operator:
+        async with client(self.admin, "localhost") as operator:
             return msgspec.json.decode((await operator.get(target, "Connection: close")).body)
 
     async def workers(self) -> list[dict[str, Any]]:
@@ -151,7 +151,7 @@ async def test_rewritten_pages_get_a_second_opinion_and_nobody_is_left_behind(tm
             while (said := (await running.workers())[0]["verification"])["opinions"] != {"agrees": 1}:
                 assert said["dropped"] == 0
                 await asyncio.sleep(0.05)
-        async with client(running.admin) as operator:
+        async with client(running.admin, "localhost") as operator:
             metrics = (await operator.get("/metrics", "Connection: close")).body
         assert b'layout_mutation_opinions_total{reason="",verdict="agrees",worker="0"} 1.0' in metrics
         judge = psutil.Process(said["pid"])
@@ -168,7 +168,7 @@ async def test_a_snapshot_by_another_key_is_the_origins_page_a_line_and_a_metric
         answer = await running.get()
         assert (answer.body, answer.verdict) == (PAGE, b"passed; reason=no_table")
         assert "bad_signature" in running.log.read_text()
-        async with client(running.admin) as operator:
+        async with client(running.admin, "localhost") as operator:
             metrics = (await operator.get("/metrics", "Connection: close")).body
         assert b'reason="bad_signature"' in metrics
 
@@ -203,7 +203,7 @@ async def test_a_signal_switches_everything_off_also_for_workers_that_come_later
         for _ in range(20):
             assert (await running.get()).verdict == b"passed; reason=switched_off"
         assert (await running.ask("/readyz"))["switchedOff"] == ["signal"]
-        async with client(running.admin) as operator:
+        async with client(running.admin, "localhost") as operator:
             metrics = (await operator.get("/metrics", "Connection: close")).body
         assert b'layout_mutation_switched_off{by="signal",worker="0"} 1.0' in metrics
         running.process.send_signal(signal.SIGUSR2)

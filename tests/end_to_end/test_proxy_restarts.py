@@ -298,7 +298,7 @@ def has_ended(pid: int) -> bool:
 
 
 async def metric(running: Running, name: str, **labels: str) -> list[float]:
-    async with client(running.admin) as operator:
+    async with client(running.admin, "localhost") as operator:
         text = (await operator.get("/metrics", "Connection: close")).body.decode()
     found = []
     for line in text.splitlines():
@@ -394,7 +394,7 @@ async def test_it_says_that_it_is_not_ready_before_it_lets_nobody_in(tmp_path: P
         sidecar(tmp_path, site.url, unready_s="1.5", workers="1") as running,
     ):
         running.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(PATIENCE_S), client(running.admin) as operator:
+        async with asyncio.timeout(PATIENCE_S), client(running.admin, "localhost") as operator:
             while (await operator.get("/readyz")).status == 200:
                 await asyncio.sleep(0.02)
         assert (await running.get()).body == PAGE

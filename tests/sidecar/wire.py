@@ -158,9 +158,10 @@ class Answer:
 class Client:
     """One connection to the sidecar."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str = "shop.example") -> None:
         self.reader = reader
         self.writer = writer
+        self.host = host
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
@@ -203,7 +204,7 @@ class Client:
     async def get(self, target: str = "/", *fields: str, method: str = "GET", body: bytes = b"") -> Answer:
         lines = [f"{method} {target} HTTP/1.1", *fields]
         if not any(item.lower().startswith("host:") for item in fields):
-            lines.append("Host: shop.example")
+            lines.append(f"Host: {self.host}")
         if body:
             lines.append(f"Content-Length: {len(body)}")
         await self.send("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
@@ -211,10 +212,10 @@ class Client:
 
 
 @asynccontextmanager
-async def client(port: int) -> AsyncIterator[Client]:
+async def client(port: int, host: str = "shop.example") -> AsyncIterator[Client]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        yield Client(reader, writer)
+        yield Client(reader, writer, host)
     finally:
         writer.close()
         with contextlib.suppress(ConnectionError):
