@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -44,14 +44,36 @@ def python_files(*folders: str) -> list[Path]:
     return sorted(path.relative_to(CLONE) for folder in folders for path in (CLONE / folder).rglob("*.py"))
 
 
-def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(parsed(path)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node
+class Looked(NamedTuple):
+    """What one look at a module finds: to read a thousand of them again for each rule takes five times as long."""
+
+    docstring: str
+    functions: list[tuple[int, str, int]]
+    """Line, name, lines."""
+    attributes: list[tuple[int, str]]
+    """Line, and a name with an attribute: `time.monotonic`."""
+    imports: list[tuple[int, set[str]]]
+    words: set[str]
+    """What it defines, imports or uses, by name, and its strings."""
 
 
-def parsed(path: Path) -> ast.Module:
-    return ast.parse((CLONE / path).read_text(encoding="utf-8"), str(path))
+@cache
+def looked(path: Path) -> Looked:
+    tree = ast.parse((CLONE / path).read_text(encoding="utf-8"), str(path))
+    found = Looked(ast.get_docstring(tree) or "", [], [], [], set())
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                found.functions.append((node.lineno, node.name, (node.end_lineno or 0) - node.lineno + 1))
+            case ast.Attribute(value=ast.Name(id=name)):
+                found.attributes.append((node.lineno, f"{name}.{node.attr}"))
+            case ast.Import() | ast.ImportFrom():
+                names = {alias.name for alias in node.names} | {getattr(node, "module", None) or ""}
+                found.imports.append((node.lineno, names))
+        for field in ("name", "id", "arg", "attr", "value"):
+            if isinstance(word := getattr(node, field, None), str):
+                found.words.add(word)
+    return found
 
 
 def text_files() -> Iterator[Path]:
@@ -70,31 +92,27 @@ def test_a_module_is_short_and_says_what_it_is_for(path: Path) -> None:
     assert lines < FILE_LINES_MAX, f"{path} has {lines} lines; split it"
     assert path.stem not in BANNED_NAMES, f"{path}: name the file for what it holds"
     if lines:
-        assert ast.get_docstring(parsed(path)), f"{path} has no docstring: purpose, counterpart, what it never does"
-    for function in functions(path):
-        length = (function.end_lineno or 0) - function.lineno + 1
-        assert length < FUNCTION_LINES_MAX, f"{path}:{function.lineno} {function.name} has {length} lines"
+        assert looked(path).docstring, f"{path} has no docstring: purpose, counterpart, what it never does"
+    for line, name, length in looked(path).functions:
+        assert length < FUNCTION_LINES_MAX, f"{path}:{line} {name} has {length} lines"
 
 
 @pytest.mark.parametrize("path", python_files("tests"), ids=str)
 def test_tests_wait_for_the_thing_itself_and_replace_nothing(path: Path) -> None:
-    for node in ast.walk(parsed(path)):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            name = f"{node.value.id}.{node.attr}"
-            assert name != "time.sleep", f"{path}:{node.lineno} sleeps; wait for a condition, with a deadline"
-            assert name != "mock.patch", f"{path}:{node.lineno} patches; pass a double in through app.py"
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            names = {alias.name for alias in node.names} | {getattr(node, "module", None) or ""}
-            assert not names & {"unittest.mock", "mock"}, f"{path}:{node.lineno} uses mock; write a small double"
+    for line, name in looked(path).attributes:
+        assert name != "time.sleep", f"{path}:{line} sleeps; wait for a condition, with a deadline"
+        assert name != "mock.patch", f"{path}:{line} patches; pass a double in through app.py"
+    for line, names in looked(path).imports:
+        assert not names & {"unittest.mock", "mock"}, f"{path}:{line} uses mock; write a small double"
 
 
 @pytest.mark.parametrize("path", python_files(*ROOMS), ids=str)
 def test_a_source_module_has_its_test(path: Path) -> None:
     """tests/ mirrors the source: rules/html/edits.py has tests/rules/html/test_edits.py or tests/rules/test_html.py."""
     if path.name == "__init__.py":
-        assert not list(functions(path)), f"{path} has functions; give them a module with a name"
+        assert not looked(path).functions, f"{path} has functions; give them a module with a name"
         return
-    if not list(functions(path)):
+    if not looked(path).functions:
         return  # it only declares; what uses it is tested
     own = Path("tests", path.parent, f"test_{path.stem.strip('_')}.py")
     folder = Path("tests", path.parent.parent, f"test_{path.parent.name}.py")
@@ -125,32 +143,24 @@ def module_of(name: str, near: Path) -> tuple[Path, list[str]] | None:
     return None
 
 
-@cache
-def words_of(path: Path) -> set[str]:
-    """What a module defines, imports or uses, by name, and its strings."""
-    nodes = list(ast.walk(parsed(path)))
-    names = {getattr(node, field, None) for node in nodes for field in ("name", "id", "arg", "attr", "value")}
-    return {name for name in names if isinstance(name, str)}
-
-
 def exists(name: str, near: Path, words: set[str]) -> bool:
     """Whether there is such a module, or something of that name in one, or a file; `words` are what else is known."""
     if FILE.fullmatch(name) and any((CLONE / folder / name).exists() for folder in near.parents):
         return True
     found = module_of(name, near)
-    return name in words if found is None else words_of(found[0]).issuperset(found[1])
+    return name in words if found is None else looked(found[0]).words.issuperset(found[1])
 
 
 @pytest.mark.parametrize("path", python_files(*ROOMS, *WORKSHOPS), ids=str)
 def test_a_docstring_names_what_exists(path: Path) -> None:
     """Full names wherever they stand. Behind "Counterpart" every name: of a module or file beside this one or above, or a
     word of this one's code or of theirs."""
-    docstring = ast.get_docstring(parsed(path)) or ""
+    docstring = looked(path).docstring
     counterparts = re.search(r"Counterparts?: (?:`[^`]*`|[^`.]|\.(?=\S))*", docstring)
     ticked = re.findall(r"`([^`]+)`", counterparts[0] if counterparts else "")
     named = [name for name in ticked if NAME.fullmatch(name) or FILE.fullmatch(name)]
     modules = [found[0] for name in named if (found := module_of(name.removesuffix(".py"), path))]
-    words = set().union(*map(words_of, [path, *modules]))
+    words = set().union(*(looked(one).words for one in (path, *modules)))
     full = [
         name for name in re.findall(r"`([^`]+)`", docstring) if FULL_NAME.fullmatch(name) and not FILE.fullmatch(name)
     ]
