@@ -190,6 +190,31 @@ async def test_a_unit_cookie_never_goes_out_with_a_304() -> None:
     assert (known.status, known.all(b"Set-Cookie")) == (304, [])
 
 
+async def test_neither_a_304_nor_a_piece_of_a_page_sets_a_cookie() -> None:
+    """A shared cache may merge a 304's fields into what it keeps (RFC 9111 4.3.4)."""
+    unchanged = response(b"", 'ETag: "a"', status="304 Not Modified")
+    async with (
+        origin(answering(html(PAGE, 'ETag: "a"'), unchanged, html(PAGE))) as site,
+        serving(site.url, tables=table(VARIANT, experiments=[EXPERIMENT])) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        first = await visitor.get("/")
+        etag = (first.get(b"ETag") or b"").decode()
+        again = await visitor.get("/", f"If-None-Match: {etag}")
+        piece = await visitor.get("/", "HX-Request: true")
+    assert [len(answer.all(b"Set-Cookie")) for answer in (first, again, piece)] == [1, 0, 0]
+    assert (again.status, piece.verdict) == (304, b"passed; reason=partial")
+
+
+async def test_what_an_origin_says_in_our_name_is_not_passed_on() -> None:
+    page = html(PAGE, "X-Layout-Mutation: applied; table=1; mutations=9", "x-layout-mutation: other")
+    for rules, verdict in (
+        (table(headline()), b"applied; table=7; mutations=1"),
+        (table(), b"passed; reason=no_rules"),
+    ):
+        assert (await fetched(rules=rules, page=page)).all(b"X-Layout-Mutation") == [verdict]
+
+
 async def test_on_https_the_cookie_is_secure() -> None:
     rules = table(VARIANT, experiments=[EXPERIMENT])
     answer = await fetched("X-Forwarded-Proto: https", rules=rules, trust_forwarded=True)
@@ -291,7 +316,7 @@ async def test_toggles_with_the_token() -> None:
     settings: dict[str, Any] = {"rules": table(headline(moduleId=None)), "ops_token": TOKEN}
     off = await fetched(token, "X-Layout-Mutation: off", **settings)
     assert (off.body, off.verdict) == (PAGE, b"passed; reason=switched_off")
-    assert off.get(b"Cache-Control") == b"no-store"
+    assert (off.get(b"Cache-Control"), off.get(b"X-Layout-Mutation-Explain")) == (b"no-store", None)
     disabled = await fetched(token, "X-Layout-Mutation-Disable: *", "X-Layout-Mutation-Explain: 1", **settings)
     assert disabled.body == PAGE
     assert disabled.get(b"X-Layout-Mutation-Explain") == b"headline=switched_off"

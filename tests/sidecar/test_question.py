@@ -6,6 +6,7 @@ import pytest
 
 from tests.sidecar.wire import answering, client, headline, html, origin, serving, table
 
+TOKEN = "a-secret-of-some-length"
 PAGE = b"<!doctype html><html><head></head><body><h1>Old</h1></body></html>"
 
 
@@ -51,6 +52,43 @@ async def test_what_a_request_says_is_read_once_however_many_layouts_its_etags_n
         families = {family.name: family for family in sidecar.application.telemetry.families()}
     refused, *_ = families["layout_mutation_unit_tokens_refused"].samples
     assert refused.value == 2, "once for the question, and once for the answer"
+
+
+@pytest.mark.parametrize(
+    ("fields", "settings"),
+    [
+        ((), {"rollout": 0.0}),
+        ((), {"rollout": 1e-9}),
+        ((), {"shadow": True}),
+        ((f"X-Layout-Mutation-Token: {TOKEN}", "X-Layout-Mutation: off"), {"ops_token": TOKEN}),
+    ],
+    ids=["rollout over", "rollout of others", "shadow", "an operator's off"],
+)
+async def test_who_gets_no_changed_page_gets_none_back_by_its_validator(
+    fields: tuple[str, ...], settings: dict[str, Any]
+) -> None:
+    """A browser still has one of before; a 304 would have it shown."""
+    page, rules = html(PAGE, 'ETag: "a"'), table(headline())
+    async with (
+        origin(answering(page, page)) as site,
+        serving(site.url, tables=rules) as before,
+        serving(site.url, tables=rules, **settings) as sidecar,
+        client(before.port) as first,
+        client(sidecar.port) as visitor,
+    ):
+        etag = ((await first.get("/")).get(b"ETag") or b"").decode()
+        answer = await visitor.get("/", f"If-None-Match: {etag}", *fields)
+    assert (etag.startswith('W/"lm.'), answer.status, answer.body) == (True, 200, PAGE)
+    assert b"If-None-Match" not in site.heads[1]
+
+
+async def test_what_can_be_no_page_keeps_its_validator_and_its_range() -> None:
+    for target, accept, stays in (("/style.css", "*/*", True), ("/page", "text/html", False)):
+        request = (
+            f'GET {target} HTTP/1.1\r\nHost: a\r\nAccept: {accept}\r\nIf-None-Match: "a"\r\nRange: bytes=0-1\r\n\r\n'
+        )
+        head = await asked(request.encode())
+        assert [b'If-None-Match: "a"' in head, b"Range: bytes=0-1" in head] == [stays, stays]
 
 
 async def test_what_connection_names_stays_here_and_so_do_our_own_fields() -> None:

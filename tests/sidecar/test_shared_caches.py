@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.sidecar.remembered import BUYING
 from tests.sidecar.wire import Answer, InlineRewriter, answering, client, headline, html, origin, serving, table
 
 PAGE = b"<!doctype html><html><head></head><body><h1>Old</h1></body></html>"
@@ -96,6 +97,21 @@ async def test_nothing_is_kept_of_a_rollout_in_part_or_where_visits_are_remember
     assert (len(told.all(b"Set-Cookie")), variant(told)) == (1, NOT_KEPT)
     silent = await fetched(**remembering, consent="required", consent_cookie="ok")
     assert (silent.all(b"Set-Cookie"), variant(silent)) == ([], NOT_KEPT)
+
+
+async def test_a_rollout_in_part_leaves_a_page_without_rules_to_the_origin() -> None:
+    answer = await fetched(rules=table(headline(pageSlug="/other")), rollout=0.5)
+    assert answer.all(b"Cache-Control") == [b"public, max-age=60"]
+
+
+async def test_a_response_that_has_a_browser_forget_is_kept_for_nobody() -> None:
+    """All that was read is the country, and the page itself adds nothing to what is remembered."""
+    rules = table(GERMANY, attributes=[BUYING])
+    given: dict[str, Any] = {"rules": rules, "state_keys": "k" * 32, "privacy_signals": "gpc"}
+    assert variant(await fetched(**given)) == KEPT
+    told = await fetched("Sec-GPC: 1", "Cookie: lm_state=kept", **given)
+    assert [cookie.partition(b";")[0] for cookie in told.all(b"Set-Cookie")] == [b"lm_state="]
+    assert variant(told) == NOT_KEPT
 
 
 async def test_nothing_is_kept_of_a_failure_a_piece_or_what_came_with_credentials() -> None:
