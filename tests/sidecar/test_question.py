@@ -82,13 +82,22 @@ async def test_who_gets_no_changed_page_gets_none_back_by_its_validator(
     assert b"If-None-Match" not in site.heads[1]
 
 
-async def test_what_can_be_no_page_keeps_its_validator_and_its_range() -> None:
-    for target, accept, stays in (("/style.css", "*/*", True), ("/page", "text/html", False)):
-        request = (
-            f'GET {target} HTTP/1.1\r\nHost: a\r\nAccept: {accept}\r\nIf-None-Match: "a"\r\nRange: bytes=0-1\r\n\r\n'
-        )
-        head = await asked(request.encode())
-        assert [b'If-None-Match: "a"' in head, b"Range: bytes=0-1" in head] == [stays, stays]
+@pytest.mark.parametrize(
+    ("target", "accept", "settings", "stays"),
+    [
+        ("/style.css", "*/*", {}, True),
+        ("/page", "text/html", {}, False),
+        ("/page", "text/html", {"rollout": 0.0}, True),
+        ("/page", "text/html", {"rollout": 1e-9}, False),
+    ],
+    ids=["no page", "a page", "a page that nobody gets changed", "a page that few get changed"],
+)
+async def test_what_is_certain_to_pass_keeps_its_validator_and_its_range(
+    target: str, accept: str, settings: dict[str, Any], stays: bool
+) -> None:
+    lines = (f"GET {target} HTTP/1.1", "Host: a", f"Accept: {accept}", 'If-None-Match: "a"', "Range: bytes=0-1", "", "")
+    head = await asked("\r\n".join(lines).encode(), **settings)
+    assert [b'If-None-Match: "a"' in head, b"Range: bytes=0-1" in head] == [stays, stays]
 
 
 async def test_what_connection_names_stays_here_and_so_do_our_own_fields() -> None:
