@@ -1,9 +1,13 @@
 """What the origin is asked, and who is taken to ask."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from sidecar.context import visit
+from tests.sidecar.visiting import visiting
 from tests.sidecar.wire import answering, client, headline, html, origin, serving, table
 
 TOKEN = "a-secret-of-some-length"
@@ -113,6 +117,23 @@ async def test_only_a_trusted_proxy_says_who_asks_over_what() -> None:
     request = b"GET / HTTP/1.1\r\nHost: shop.example\r\nX-Forwarded-Proto: https\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n"
     assert b"proto=http\r\n" in await asked(request)
     assert b"proto=https\r\n" in await asked(request, trust_forwarded=True)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_behind_a_trusted_proxy_a_visitor_is_at_the_last_address_that_it_wrote_down(trusted: bool) -> None:
+    """Those before it are what the visitor says. Who has no unit is in a rollout or not by the address."""
+    addresses = [f"192.0.2.{number}" for number in range(50)]
+    inside = {one: visit.in_rollout(0.5, replace(visiting(), address=one)) for one in (*addresses, "127.0.0.1")}
+    assert 10 < sum(inside.values()) < 40
+    async with (
+        origin(answering(*[html(PAGE)] * 50)) as site,
+        serving(site.url, tables=table(headline()), rollout=0.5, trust_forwarded=trusted) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        for said, nearest in pairwise(addresses):
+            answer = await visitor.get("/", f"X-Forwarded-For: {said}, {nearest} ")
+            is_changed = inside[nearest if trusted else "127.0.0.1"]
+            assert answer.body == (PAGE.replace(b"Old", b"New") if is_changed else PAGE)
 
 
 async def test_in_local_mode_the_origin_is_asked_under_its_own_name() -> None:
