@@ -71,7 +71,6 @@ class Remembering:
     def settle(self, exchange: Exchange, decision: Decision, *, secure: bool) -> None:
         """After the decision: what the browser must be told, and what that means for shared caches."""
         found = exchange.recollection
-        exchange.state_cookie = None
         if found is None:
             return
         if exchange.counts and exchange.request.method == "GET":

@@ -92,6 +92,7 @@ async def test_nothing_is_remembered_without_keys() -> None:
         answer = await visits.get("/product/tea")
         assert (answer.all(b"Set-Cookie"), answer.get(b"Cache-Control")) == ([], b"public, max-age=60")
         assert (await visits.get("/result?sky=rain")).body == PAGE
+        assert not any(counted(visits.sidecar, "failures").values())
 
 
 async def test_where_nothing_is_declared_there_is_no_cookie_and_caches_are_as_they_were() -> None:
@@ -205,6 +206,15 @@ async def test_without_consent_nothing_is_read_or_written_and_what_is_there_goes
         assert (await visits.get("/offers")).all(b"Set-Cookie") == []
 
 
+async def test_a_browser_is_told_to_forget_with_a_page_that_a_visitor_sees() -> None:
+    pages = (html(PAGE, status="404 Not Found"), html(PAGE))
+    rules = table(LOOKED, headline(id="all"), attributes=[BUYING])
+    async with visiting(rules, answering(*pages), privacy_signals="gpc") as visits:
+        visits.browser.cookies["lm_state"] = "kept"
+        answers = [await visits.get("/offers", "Sec-GPC: 1") for _ in pages]
+        assert [(answer.body, len(answer.all(b"Set-Cookie"))) for answer in answers] == [(NEW, 0), (NEW, 1)]
+
+
 # ---- whom to believe
 
 
@@ -215,7 +225,7 @@ async def test_a_forged_state_is_none_and_is_counted_and_never_logged(capsys: py
         flipped = good[:-3] + ("A" if good[-3] != "A" else "B") + good[-2:]
         for value in (flipped, "%%%", "A" * 5000):
             visits.browser.cookies["lm_state"] = value
-            assert (await visits.get("/offers")).body == PAGE
+            assert (await visits.get("/offers", 'If-None-Match: "a"')).body == PAGE
             assert "lm_state" not in visits.browser.cookies, "what is none is removed"
         assert counted(visits.sidecar, "states_refused") == {"forged": 1, "malformed": 1, "too_long": 1}
         assert flipped not in capsys.readouterr().out
