@@ -266,7 +266,7 @@ async def test_what_is_learned_while_the_disk_takes_its_time_is_written_after_it
     for number in range(5):
         knowledge.learn([[[f"m{number}", 1, "slow", 1, 100.0]], []])
         if number == 0:
-            await until(lambda: knowledge._due is None, 5)
+            await until(lambda: knowledge._due is None)
     assert threading.active_count() == threads + 1, "one writer: an older state never comes after a newer one"
     reading = os.open(draft, os.O_RDONLY | os.O_NONBLOCK)
     knowledge.settle()

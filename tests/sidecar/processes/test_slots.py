@@ -218,14 +218,14 @@ class Place:
     async def there(self, count: int) -> Hired:
         """The worker of that number, as soon as it is there."""
         assert not self.keeping.done()
-        await until(lambda: len(self.hired) == count, 5)
+        await until(lambda: len(self.hired) == count)
         return self.hired[-1]
 
     async def up(self, count: int) -> Hired:
         """The worker of that number, as soon as it is there, serving."""
         await self.there(count)
         self.hired[-1].asker.greeted.set()
-        await until(lambda: self.slot.pid == count and self.slot.first_start.is_set(), 5)
+        await until(lambda: self.slot.pid == count and self.slot.first_start.is_set())
         return self.hired[-1]
 
 
@@ -238,7 +238,7 @@ async def place(listening: socket.socket, monkeypatch: pytest.MonkeyPatch) -> As
     made.slot.stop()
     for worker in made.hired:
         worker.ends()
-    await asyncio.wait_for(made.keeping, 5)
+    await asyncio.wait_for(made.keeping, 30)
 
 
 async def test_a_worker_is_told_what_is_held_and_what_is_off_before_all_else(place: Place) -> None:
@@ -288,7 +288,7 @@ async def test_a_planned_successor_serves_before_the_other_one_drains(place: Pla
     assert (first.asks[-1], second.asks[-1]) == ("switch", "switch"), "both may still meet visitors"
     assert (place.slot.pid, first.retired) == (1, [])
     await place.up(2)
-    await until(lambda: bool(first.retired), 5)
+    await until(lambda: bool(first.retired))
     assert first.retired == [SETTINGS.drain_s + slots.KILL_MARGIN_S]
     assert (place.slot.replacements["asked"], place.slot.restarts, len(place.hired)) == (1, 0, 2)
     place.slot.tell("hold", held=Held())
@@ -298,7 +298,7 @@ async def test_a_planned_successor_serves_before_the_other_one_drains(place: Pla
     await asyncio.sleep(0)
     assert not place.keeping.done(), "the one that drains is waited for"
     first.ends()
-    await asyncio.wait_for(asyncio.shield(place.keeping), 5)
+    await asyncio.wait_for(asyncio.shield(place.keeping), 30)
 
 
 async def test_a_successor_that_does_not_come_up_leaves_the_other_one_where_it_is(place: Place) -> None:
@@ -306,10 +306,10 @@ async def test_a_successor_that_does_not_come_up_leaves_the_other_one_where_it_i
     with capture_logs() as lines:
         place.slot.replace("asked")
         (await place.there(2)).ends(3)
-        await until(lambda: place.slot._successor is None, 5)
+        await until(lambda: place.slot._successor is None)
         place.fails = 1
         place.slot.replace("asked")
-        await until(lambda: not place.fails, 5)
+        await until(lambda: not place.fails)
     assert [line["event"] for line in lines] == ["worker_not_replaced", "worker_not_started"]
     assert (place.slot.pid, place.slot.serves, first.retired, sum(place.slot.replacements.values())) == (1, True, [], 0)
     assert asyncio.get_running_loop().time() - first.started_s < 60, "it is not replaced for its size again at once"
@@ -323,7 +323,7 @@ async def test_who_grows_while_its_successor_starts_gets_no_second_one(place: Pl
     place.size = CEILING + 1
     await place.there(2)
     first.memory_bytes = 0
-    await until(lambda: first.memory_bytes > 0, 5)
+    await until(lambda: first.memory_bytes > 0)
     assert not place.slot._replace.is_set()
     place.size = 0
     await place.up(2)
@@ -341,9 +341,9 @@ async def test_who_says_nothing_is_killed_as_hung_and_that_is_learned(
     if greets:
         first.asker.answers.clear()
         first.asker.greeted.set()
-    await until(first.ended.done, 5)
+    await until(first.ended.done)
     monkeypatch.setattr(slots, "START_PATIENCE_S", 30.0)
-    await until(lambda: bool(place.held), 5)
+    await until(lambda: bool(place.held))
     assert (first.is_hung, {page.why for page in place.held[0].pages}) == (True, {Why.HUNG})
     assert first.last_words._place.closed
     assert place.slot.first_start.is_set() == greets
@@ -383,17 +383,17 @@ async def test_who_is_started_while_all_stop_is_told_so(place: Place) -> None:
     for worker in place.hired:
         worker.asker.greeted.set()
     place.slot.kill()
-    await asyncio.wait_for(asyncio.shield(place.keeping), 5)
+    await asyncio.wait_for(asyncio.shield(place.keeping), 30)
     assert (len(place.hired), place.slot.restarts) == (2, 0)
 
 
 async def test_a_start_that_a_stop_met_ends(place: Place) -> None:
     place.may_start.clear()
     assert not place.keeping.done()
-    await until(lambda: place.starts == 1, 5)
+    await until(lambda: place.starts == 1)
     place.slot.stop()
     place.may_start.set()
-    await until(lambda: bool(place.hired), 5)
+    await until(lambda: bool(place.hired))
     assert place.hired[0].asks == ["hold", "switch", "stop"]
 
 
@@ -434,11 +434,11 @@ async def test_who_retires_is_told_and_killed_when_that_takes_too_long() -> None
         if not late:
             process.over.set_result(0)
         with capture_logs() as lines:
-            await asyncio.wait_for(retiring, 5)
+            await asyncio.wait_for(retiring, 30)
         assert (process.signals, worker.ended.result()) == (([9], -9) if late else ([], 0))
         assert [line["event"] for line in lines] == (["workers_killed"] if late else [])
         assert await theirs.receive() is None, "the wire is closed"
         worker.kill()
-        await asyncio.wait_for(worker.retire(60), 5)
+        await asyncio.wait_for(worker.retire(60), 30)
         worker.last_words.close()
         theirs.close()

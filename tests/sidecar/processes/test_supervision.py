@@ -126,7 +126,7 @@ class Lived:
         return self.heard
 
     async def end(self) -> int:
-        return await asyncio.wait_for(self.life, 5)
+        return await asyncio.wait_for(self.life, 30)
 
     def close(self) -> None:
         for one in (self.door, self.theirs, *self.sockets):
@@ -152,15 +152,15 @@ async def lived() -> AsyncIterator[Callable[..., Lived]]:
 @pytest.mark.parametrize("successor", [False, True])
 async def test_it_says_that_it_is_up_when_all_workers_are(lived: Callable[..., Lived], successor: bool) -> None:
     one = lived(successor=successor)
-    await until(lambda: one.staff.asked == ["start"], 5)
+    await until(lambda: one.staff.asked == ["start"])
     if successor:
         assert not one.listens, "operators are the present one's until then"
     else:
         one.staff.down.set()
-        await until(lambda: one.listens, 5)
+        await until(lambda: one.listens)
     assert one.said() == b""
     one.staff.up.set()
-    await until(lambda: bool(one.said()), 5)
+    await until(lambda: bool(one.said()))
     assert list(json.loads(one.heard)) == [VISITORS, OPERATORS]
     for descriptor, own in zip(one.given, one.sockets, strict=True):
         with socket.socket(fileno=descriptor) as given:
@@ -180,10 +180,10 @@ async def test_a_successor_whose_worker_fails_gives_up_at_once(lived: Callable[.
 async def test_who_is_followed_by_another_lets_go_of_operators_and_says_nothing(lived: Callable[..., Lived]) -> None:
     one = lived()
     one.staff.up.set()
-    await until(lambda: one.listens, 5)
+    await until(lambda: one.listens)
     one.staff.ended.clear()
     one.door.send(LEAVE)
-    await until(lambda: len(one.staff.asked) == 2, 5)
+    await until(lambda: len(one.staff.asked) == 2)
     one.door.send(STOP)
     one.staff.ended.set()
     assert (await one.end(), one.staff.asked[1], one.staff.listeners_at_stop) == (0, ("stop", 0.0), 0)
@@ -192,7 +192,7 @@ async def test_who_is_followed_by_another_lets_go_of_operators_and_says_nothing(
 async def test_it_does_what_the_door_says(lived: Callable[..., Lived]) -> None:
     one = lived()
     one.door.send(OFF + ON)
-    await until(lambda: one.staff.asked == ["start", ("off", True), ("off", False)], 5)
+    await until(lambda: one.staff.asked == ["start", ("off", True), ("off", False)])
     assert not one.life.done()
     one.door.send(KILL)
     assert (await one.end(), one.staff.asked[3:]) == (0, ["kill", ("stop", UNREADY_S)])
@@ -205,7 +205,7 @@ async def test_it_ends_without_its_door_and_by_a_signal_to_all(
 ) -> None:
     one = lived()
     one.staff.up.set()
-    await until(lambda: one.listens, 5)
+    await until(lambda: one.listens)
     if way == "door":
         one.door.close()
     else:
@@ -232,7 +232,7 @@ async def test_its_beat_goes_on_while_the_door_takes_nothing(
             raise
 
     one.generation._door = cast(socket.socket, Tapped(one.theirs, send))
-    await asyncio.wait_for(full, 5)
+    await asyncio.wait_for(full, 30)
     one.door.recv(65536)
     heard = b""
     while not heard:

@@ -121,15 +121,15 @@ async def test_all_drain_at_the_same_time_after_it_said_that_it_leaves() -> None
         supervisor, places = staffed(listening)
         supervisor.start()
         stopping = asyncio.create_task(supervisor.stop(unready_s=0.02))
-        await until(lambda: supervisor.leaving, 5)
+        await until(lambda: supervisor.leaving)
         assert ([place.told for place in places], listening.fileno() >= 0) == ([["keep"]] * 2, True)
-        await until(lambda: listening.fileno() < 0, 5)
+        await until(lambda: listening.fileno() < 0)
         assert [place.told for place in places] == [["keep", "stop"]] * 2
         places[0].over.set()
         await asyncio.sleep(0)
         assert not stopping.done()
         places[1].over.set()
-        await asyncio.wait_for(stopping, 5)
+        await asyncio.wait_for(stopping, 30)
         assert [place.told for place in places] == [["keep", "stop"]] * 2
 
 
@@ -142,11 +142,11 @@ async def test_who_takes_too_long_is_killed_and_nobody_waits_where_somebody_insi
             supervisor, places = staffed(listening)
             supervisor.start()
             stopping = asyncio.create_task(supervisor.stop(unready_s=3600 if insists else 0))
-            await until(lambda: supervisor.leaving, 5)  # noqa: B023 - awaited here
+            await until(lambda: supervisor.leaving)  # noqa: B023 - awaited here
             if insists:
                 supervisor.kill()
             with capture_logs() as lines:
-                await asyncio.wait_for(stopping, 5)
+                await asyncio.wait_for(stopping, 30)
         assert all("kill" in place.told for place in places)
         assert [(line["event"], line["count"]) for line in lines] == ([] if insists else [("workers_killed", 2)])
 
@@ -176,10 +176,10 @@ async def test_all_must_have_served_and_one_that_fails_is_enough() -> None:
         await asyncio.sleep(0)
         assert not started.done()
         places[1].first_start.set()
-        await asyncio.wait_for(started, 5)
+        await asyncio.wait_for(started, 30)
         assert not failed.done()
         places[1].first_failure.set()
-        await asyncio.wait_for(failed, 5)
+        await asyncio.wait_for(failed, 30)
         assert [one for one in asyncio.all_tasks() if one is not asyncio.current_task() and not one.cancelling()] == []
 
 

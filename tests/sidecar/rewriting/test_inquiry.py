@@ -158,7 +158,7 @@ async def test_one_of_eight_is_found_in_five_tries(inquiry: Open, place: int) ->
     assert await of(opened, harm(*names)) == Finding(Outcome.MUTATION, f"m{place}", Why.HUNG)
     assert (companion.asked[:2], len(companion.asked)) == ([[], names], 5)
     assert (companion.patience_s, companion.slow_us) == ({1.0}, {25_000}), "twice the page's deadline"
-    await until(lambda: companion.closed == 1, 5)
+    await until(lambda: companion.closed == 1)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ async def test_what_an_answer_says_of_a_mutation(inquiry: Open, said: Any, why: 
     companion = answered(opened, lambda tried: said if tried else WELL)
     expected = Finding(Outcome.NOBODY) if why is None else Finding(Outcome.MUTATION, "a", why)
     assert await of(opened, harm("a")) == expected
-    await until(lambda: companion.closed == 1 + isinstance(said, bytes), 5)
+    await until(lambda: companion.closed == 1 + isinstance(said, bytes))
 
 
 async def test_it_is_blamed_for_what_it_did_itself(inquiry: Open) -> None:
@@ -209,8 +209,8 @@ async def test_who_can_not_hear_what_was_found_ends_no_inquiry(inquiry: Open) ->
     with capture_logs() as lines:
         for number in range(2):
             opened[0].open(harm("a", address=f"shop.example/{number}"))
-        await until(lambda: len(heard) == 2, 5)
-        await until(lambda: len(lines) == 2, 5)
+        await until(lambda: len(heard) == 2)
+        await until(lambda: len(lines) == 2)
     assert {line["event"] for line in lines} == {"inquiry_failed"}
 
 
@@ -223,7 +223,7 @@ async def test_one_page_at_a_time(inquiry: Open) -> None:
         await asyncio.sleep(0)
     assert (len(companion.asked), opened[0].waiting) == (1, 2)
     companion.may_answer.set()
-    await until(lambda: len(opened[1]) == 3, 5)
+    await until(lambda: len(opened[1]) == 3)
 
 
 async def test_a_page_is_tried_again_after_a_while_and_those_before_are_forgotten(
@@ -237,7 +237,7 @@ async def test_a_page_is_tried_again_after_a_while_and_those_before_are_forgotte
         one = harm("a", address=f"shop.example/{path}")
         asking.open(one._replace(key=one.key._replace(decision=decision)))
         taken = asking.waiting == 1
-        await until(lambda: asking.waiting == 0, 5)
+        await until(lambda: asking.waiting == 0)
         return taken
 
     assert [await tried(path) for path in "abac"] == [True, True, False, True]
