@@ -189,7 +189,8 @@ class Generation:
             shadow=self._settings.shadow,
         )
         names = json.dumps({VISITORS: self._settings.listen, OPERATORS: self._settings.admin_listen}).encode()
-        socket.send_fds(self._door, [names + b"\n"], [self._visitors.fileno(), self._operators.fileno()])
+        with contextlib.suppress(OSError):  # a door that has just ended is noticed by its silence
+            socket.send_fds(self._door, [names + b"\n"], [self._visitors.fileno(), self._operators.fileno()])
 
 
 def _name(listening: socket.socket) -> str:

@@ -111,7 +111,7 @@ class Lived:
         self.life = asyncio.create_task(self.generation.run(successor=successor))
         self.theirs = theirs
         self.heard = b""
-        self.given: list[int] = []
+        self.given: list[socket.socket] = []
 
     @property
     def listens(self) -> bool:
@@ -121,7 +121,7 @@ class Lived:
         """What it has said so far, without its beats; sockets that it gave are in `given`."""
         with contextlib.suppress(BlockingIOError):
             said, descriptors, *_ = socket.recv_fds(self.door, 65536, 8)
-            self.given += descriptors
+            self.given += [socket.socket(fileno=descriptor) for descriptor in descriptors]
             self.heard += said.strip(BEAT)
         return self.heard
 
@@ -129,7 +129,7 @@ class Lived:
         return await asyncio.wait_for(self.life, 30)
 
     def close(self) -> None:
-        for one in (self.door, self.theirs, *self.sockets):
+        for one in (self.door, self.theirs, *self.sockets, *self.given):
             one.close()
 
 
@@ -162,9 +162,7 @@ async def test_it_says_that_it_is_up_when_all_workers_are(lived: Callable[..., L
     one.staff.up.set()
     await until(lambda: bool(one.said()))
     assert list(json.loads(one.heard)) == [VISITORS, OPERATORS]
-    for descriptor, own in zip(one.given, one.sockets, strict=True):
-        with socket.socket(fileno=descriptor) as given:
-            assert given.getsockname() == own.getsockname()
+    assert [given.getsockname() for given in one.given] == [own.getsockname() for own in one.sockets]
     assert one.listens
     one.door.send(STOP)
     assert (await one.end(), one.staff.asked, one.staff.listeners_at_stop) == (0, ["start", ("stop", UNREADY_S)], 1)
@@ -205,13 +203,24 @@ async def test_it_ends_without_its_door_and_by_a_signal_to_all(
 ) -> None:
     one = lived()
     one.staff.up.set()
-    await until(lambda: one.listens)
+    await until(lambda: bool(one.said()))
     if way == "door":
         one.door.close()
     else:
         signal.raise_signal(signal.SIGTERM)
     assert (await one.end(), one.staff.asked[1:]) == (0, [("stop", UNREADY_S)])
     assert capsys.readouterr().out.count("door_gone") == (way == "door")
+
+
+async def test_a_door_that_ends_at_the_moment_at_which_it_would_be_told_changes_nothing(
+    lived: Callable[..., Lived],
+) -> None:
+    one = lived()
+    await until(lambda: one.listens)
+    one.door.close()
+    one.staff.up.set()
+    one.generation._say_ready()
+    assert (await one.end(), one.staff.asked[1:]) == (0, [("stop", UNREADY_S)])
 
 
 async def test_its_beat_goes_on_while_the_door_takes_nothing(
