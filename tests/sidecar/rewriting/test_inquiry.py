@@ -226,6 +226,18 @@ async def test_one_page_at_a_time(inquiry: Open) -> None:
     await until(lambda: len(opened[1]) == 3)
 
 
+async def test_between_two_inquiries_a_worker_has_peace(inquiry: Open) -> None:
+    opened = inquiry(interval_s=3600.0)
+    companion = answered(opened, lambda _: LATE)
+    for number in range(2):
+        opened[0].open(harm("a", address=f"shop.example/{number}"))
+    await until(lambda: companion.closed == 1)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert (len(companion.asked), opened[0].waiting) == (1, 1)
+    assert module.INTERVAL_S == 1.0, "one a second, as docs/adr/0054 has it"
+
+
 async def test_a_page_is_tried_again_after_a_while_and_those_before_are_forgotten(
     inquiry: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,5 +255,7 @@ async def test_a_page_is_tried_again_after_a_while_and_those_before_are_forgotte
     assert [await tried(path) for path in "abac"] == [True, True, False, True]
     assert [await tried(path) for path in "bac"] == [False, True, False], "the first is forgotten"
     assert await tried("c", "d2"), "another decision is another page"
-    monkeypatch.setattr(module, "AGAIN_S", 0.0)
-    assert await tried("c", "d2")
+    with monkeypatch.context() as later:
+        later.setattr(module, "AGAIN_S", 0.0)
+        assert [await tried(path) for path in "xyx"] == [True] * 3
+    assert [await tried(path) for path in "zx"] == [True, False], "the one that was tried longest ago is forgotten"
