@@ -28,6 +28,8 @@ TAGS_MAX = 100
 """ETags of one If-None-Match that are looked at: a cache names the variants it keeps, a browser one."""
 OWN_TAGS_MAX = 8
 """Of those, ours: for each layout that they name something is decided."""
+REMEMBERED_CHARACTERS_MAX = 512
+"""Of an origin's ETag and a layout id together; real ones have some 50. Visitors make up longer ones in If-None-Match, up to 64 KB."""
 
 
 class DerivedTag(Struct, frozen=True):
@@ -48,22 +50,24 @@ def derive(*, decision_key: str, layout_id: str | None, origin: str | None, body
     By XXH3, 128 bits: 2 µs for 100 KB, where SHA-256 takes 57, a fifth of a page from the memo. Nobody signs with it. Who
     could make two bodies alike writes both, and wins a 304 for the older one.
     """
-    if origin and (tag := _derived(decision_key, layout_id, origin)) is not None:
-        return tag
+    if origin:
+        derived = _derived if len(origin) + len(layout_id or "") <= REMEMBERED_CHARACTERS_MAX else _derived_again
+        if (tag := derived(decision_key, layout_id, origin)) is not None:
+            return tag
     return _named(decision_key, layout_id, "n", "", xxh3_128_hexdigest(body))
 
 
-@lru_cache(maxsize=512)
-def _derived(decision_key: str, layout_id: str | None, origin: str) -> str | None:
-    """The ETag by the origin's, None where that is none; remembered, since a page is asked for more often than it changes.
-
-    Few enough that ETags as long as a field may be take 4 MB.
-    """
+def _derived_again(decision_key: str, layout_id: str | None, origin: str) -> str | None:
+    """The ETag by the origin's, None where that is none."""
     match = _TAG.fullmatch(origin.strip())
     if match is None:
         return None
     kind = "w" if match.group(1) else "s"
     return _named(decision_key, layout_id, kind, match.group(2), f"{kind}.{match.group(2)}")
+
+
+_derived = lru_cache(maxsize=512)(_derived_again)
+"""Remembered, since a page is asked for more often than it changes."""
 
 
 def _named(decision_key: str, layout_id: str | None, kind: str, opaque: str, seen: str) -> str:

@@ -131,3 +131,16 @@ def test_a_request_with_a_thousand_validators_costs_no_thousand_decisions(condit
     assert len(asked) < 20
     assert conditions.dropped >= {b"if-none-match"}
     assert ('"a"' in conditions.revalidates) == (condition == "own")
+
+
+@pytest.mark.parametrize(("origin", "layout_id"), [('"{}"', "l" * 9000), ('"{}' + "x" * 9000 + '"', None)])
+def test_what_visitors_make_up_is_not_remembered(origin: str, layout_id: str | None) -> None:
+    """512 tags as long as a field may be were 60 MB of a worker."""
+    validators._derived.cache_clear()
+    for number in range(3):
+        tag = validators.read(derived(origin.format(number), layout_id=layout_id))
+        assert tag is not None
+        assert validators.still_names(tag, "k1")
+    assert validators._derived.cache_info().currsize == 0
+    assert derived('"short"') == derived('"short"')
+    assert validators._derived.cache_info().hits == 1
