@@ -23,6 +23,9 @@ DOORKEEPER_ENTRIES_MAX = 16_384
 ENTRY_OVERHEAD_BYTES = 1_024
 """What an entry takes beside its bytes: key, objects, dictionary. Counted so that many small pages are bounded too."""
 
+KEY_BYTES = 256
+"""So much of that is for the texts of a key; what is above counts by itself, since visitors make addresses of 16 KB."""
+
 ENTRY_SHARE_MAX = 8
 """One page takes at most this fraction of the memo (1/8), or it would be the memo."""
 
@@ -40,6 +43,11 @@ class MemoKey(NamedTuple):
     """That of the policy in the page's head."""
     script: Script | None = None
     """What the page may call."""
+
+    @property
+    def extra_bytes(self) -> int:
+        """What it takes above an entry's overhead."""
+        return max(0, len(self.address) + len(self.charset or "") + len(self.nonce or "") - KEY_BYTES)
 
 
 class _Entry:
@@ -100,7 +108,7 @@ class Memo:
 
     def put(self, key: MemoKey, body: bytes, answer: Rewritten | PassedThrough) -> None:
         """Keep the answer if the same was put before; in place of an answer for an older body of that key."""
-        size = _size(body, answer)
+        size = key.extra_bytes + _size(body, answer)
         if size * ENTRY_SHARE_MAX > self.bytes_max:
             return
         if not self._doorkeeper.saw(hash((key, len(body), isal_zlib.crc32(body)))):

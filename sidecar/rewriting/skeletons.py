@@ -31,10 +31,11 @@ class Study(NamedTuple):
 
 
 class _Entry:
-    __slots__ = ("base", "failures", "is_studied", "skeleton", "wait")
+    __slots__ = ("_key_bytes", "base", "failures", "is_studied", "skeleton", "wait")
 
-    def __init__(self, base: bytes) -> None:
+    def __init__(self, base: bytes, key_bytes: int) -> None:
         self.base = base
+        self._key_bytes = key_bytes
         self.skeleton: Skeleton | None = None
         self.is_studied = False
         self.failures = 0
@@ -43,7 +44,7 @@ class _Entry:
     @property
     def bytes(self) -> int:
         taught = 0 if self.skeleton is None else len(self.base) + self.skeleton.lesson.bytes
-        return len(self.base) + taught + ENTRY_OVERHEAD_BYTES
+        return len(self.base) + taught + self._key_bytes + ENTRY_OVERHEAD_BYTES
 
 
 class Skeletons:
@@ -79,8 +80,8 @@ class Skeletons:
         own = _regardless_of_nonce(key)
         entry = self._entries.get(own)
         if entry is None:
-            if self._is_small(2 * len(page)) and self._doorkeeper.saw(hash(own)):
-                self._put(own, _Entry(page))
+            if self._is_small(2 * len(page) + own.extra_bytes) and self._doorkeeper.saw(hash(own)):
+                self._put(own, _Entry(page, own.extra_bytes))
             return None
         if entry.is_studied or entry.base == page:
             return None

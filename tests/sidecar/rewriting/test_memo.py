@@ -1,7 +1,9 @@
 """Finished pages: exact, bounded, and not for pages that never come twice."""
 
 import os
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,6 +52,19 @@ def test_pages_that_never_come_twice_leave_the_others_alone() -> None:
         memo.put(MemoKey("token", "d1", None, None), b"token %d" % number, rewritten(bytes(1000)))
     assert memo.get(KEY, b"steady") is not None
     assert len(memo) == 1
+
+
+@pytest.mark.parametrize("field", ["address", "charset", "nonce"])
+def test_what_a_page_is_known_by_counts_too(field: str) -> None:
+    """A visitor makes up addresses of 16 KB: of small pages 1 GB was kept where 64 MB may be."""
+    memo = Memo(1_000_000)
+    for number in range(200):
+        texts: dict[str, Any] = {field: f"{number}".ljust(16_000)}
+        key = KEY._replace(**texts)
+        for _ in range(2):
+            memo.put(key, b"body", rewritten(b"page"))
+    assert 50 < len(memo) < 1_000_000 // 16_000
+    assert memo.bytes <= memo.bytes_max
 
 
 def test_the_least_recently_used_page_leaves_first() -> None:

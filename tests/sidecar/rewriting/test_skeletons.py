@@ -7,7 +7,7 @@ from rules.decision import Group
 from rules.html import Rewritten, apply_groups
 from rules.html.lessons import gaps_between, learn
 from rules.html.skeleton import EditShape, Gap, Lesson
-from sidecar.rewriting.memo import MemoKey
+from sidecar.rewriting.memo import ENTRY_OVERHEAD_BYTES, MemoKey
 from sidecar.rewriting.skeletons import Skeletons, Study
 
 KEY = MemoKey("shop.example/", "d", "utf-8", None)
@@ -145,6 +145,17 @@ def test_a_lesson_for_what_has_left_is_dropped() -> None:
     skeletons.learned(study, lesson)
     skeletons.learned(study._replace(base=page("z")), lesson)
     assert len(skeletons) == 1
+
+
+def test_the_address_of_a_page_counts_too() -> None:
+    skeletons = Skeletons(MEGABYTE)
+    for number in range(200):
+        key = KEY._replace(address=f"shop.example/?{number}".ljust(16_000))
+        for token in "ab":
+            skeletons.offer(key, page(token))
+    kept = skeletons.bytes // (16_000 + ENTRY_OVERHEAD_BYTES)
+    assert kept in range(50, MEGABYTE // 16_000)
+    assert skeletons.bytes <= MEGABYTE
 
 
 @pytest.mark.parametrize(("characters", "kept"), [(15_000, range(5, 12)), (60_000, range(1))])
