@@ -191,8 +191,9 @@ class Visitor:
 
 def end_to_end(origin: OriginResponse) -> list[Field]:
     """The fields of the origin's response that go on to the visitor."""
-    connection = origin.headers.get("Connection")
-    return to_client(origin.fields, dropped=connection_names(connection) if connection else ())
+    if "Connection" not in origin.headers:
+        return to_client(origin.fields, dropped=())
+    return to_client(origin.fields, dropped=connection_names(",".join(origin.headers.getall("Connection"))))
 
 
 def _waiting(content: aiohttp.StreamReader) -> bytes:

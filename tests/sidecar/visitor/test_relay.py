@@ -192,6 +192,15 @@ async def test_an_origin_that_lists_its_framing_among_its_hops_gets_nobody_a_bod
             assert (answer.all(b"Content-Length"), answer.body) == ([b"5"], b"first")
 
 
+async def test_what_any_line_of_connection_names_stays_here() -> None:
+    """RFC 9110 5.3: several lines are one list."""
+    sent = response(b"x", "Connection: keep-alive, x-one", "X-One: 1", "Connection: X-Two", "x-two: 2", "X-Three: 3")
+    async with origin(answering(sent)) as site, serving(site.url) as sidecar, client(sidecar.port) as visitor:
+        answer = await visitor.get("/")
+    names = {name.lower() for name, _ in answer.fields}
+    assert names == {b"x-three", b"content-length", b"x-layout-mutation"}
+
+
 @pytest.mark.parametrize("name", ["Content-Length", "Cache-Control", "Set-Cookie"])
 async def test_a_space_behind_a_name_makes_no_other_field_of_it(name: str) -> None:
     """RFC 9112 5.1. `Content-Length :` beside our chunked would be two ends of one body."""
