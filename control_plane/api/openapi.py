@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from control_plane.api.errands import WAIT_S, WAIT_S_MAX
 from control_plane.api.problems import CONTENT_TYPE, Problem
 from control_plane.api.routes import Route
 from control_plane.intent import Publication
@@ -71,6 +72,12 @@ CACHING = {
 }
 
 
+PREFER = (
+    f"How long to wait for the answer (RFC 7240): `wait=N` seconds, {WAIT_S_MAX:.0f} at most, `respond-async` not at all; "
+    f"{WAIT_S:.0f} seconds where nothing is said."
+)
+
+
 class _Schemas:
     """The structs of all routes as JSON Schema, and references to them."""
 
@@ -78,7 +85,9 @@ class _Schemas:
         kinds: list[Any] = [Problem, Publication]
         for route in routes:
             kinds += [
-                kind for kind in (route.body, route.query, route.answer) if kind is not None and kind not in kinds
+                kind
+                for kind in (route.body, route.query, route.answer, route.later)
+                if kind is not None and kind not in kinds
             ]
         self._kinds = kinds
         described, self.components = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
@@ -125,6 +134,8 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
             "default": {"description": "A problem", "content": {CONTENT_TYPE: {"schema": schemas.of(Problem)}}},
         },
     }
+    if route.later is not None:
+        operation["responses"]["202"] = _later(schemas.of(route.later))
     if parameters := _parameters(route, schemas):
         operation["parameters"] = parameters
     if route.roles:
@@ -147,12 +158,29 @@ def _parameters(route: Route, schemas: _Schemas) -> list[dict[str, Any]]:
             {"name": name, "in": "query", "required": False, "schema": schema}
             for name, schema in described["properties"].items()
         ]
+    if route.later is not None:
+        found.append(
+            {"name": "Prefer", "in": "header", "required": False, "description": PREFER, "schema": {"type": "string"}}
+        )
     if route.writes:
         found += [
             {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
             for name, text in _WRITE_HEADERS
         ]
     return found
+
+
+def _later(schema: dict[str, Any]) -> dict[str, Any]:
+    """The answer where the work takes longer than it is waited for."""
+    described = {
+        "Location": "Where to ask how it stands, at this instance.",
+        "Retry-After": "Seconds after which to ask.",
+    }
+    return {
+        "description": "It is under way",
+        "headers": {name: {"description": text, "schema": {"type": "string"}} for name, text in described.items()},
+        "content": {"application/json": {"schema": schema}},
+    }
 
 
 def _answer(route: Route, schemas: _Schemas) -> dict[str, Any]:

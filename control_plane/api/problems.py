@@ -92,7 +92,7 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
     """Answer errors outside the admin with problem documents; count every answer."""
     started = time.monotonic()
     try:
-        answer = await handler(request) if request.path.startswith(ADMIN) else await _answered(request, handler)
+        answer = await handler(request) if request.path.startswith(ADMIN) else await answered(request, handler)
     except web.HTTPException as error:  # the admin's own redirects and refusals
         _count(request, error.status, started)
         raise
@@ -100,7 +100,8 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
     return answer
 
 
-async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What the handler answers, a problem document where it raises."""
     try:
         answer = await handler(request)
     except web.HTTPException as error:

@@ -11,7 +11,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from control_plane.alerts import Alert
-from control_plane.api import adjusting, backups, conflicts, deciding, peers, rules_files, told, watching
+from control_plane.api import adjusting, backups, conflicts, deciding, errands, peers, rules_files, told, watching
 from control_plane.api.documents import DocumentHandlers, PageQuery, Restoring, Rollback
 from control_plane.api.mutations import MutationHandlers, MutationQuery, Switching
 from control_plane.api.requests import GROUP_BYTES_MAX
@@ -29,16 +29,7 @@ from control_plane.schema.healing import Outcome
 from control_plane.services import Services
 from control_plane.tokens import Actor, Role
 from control_plane.undoing import Outlook, Undone
-from rules.model import (
-    DeclaredAttribute,
-    Experiment,
-    LayoutMutation,
-    Module,
-    RulesFile,
-    SavedGroup,
-    Segment,
-    Toggle,
-)
+from rules.model import DeclaredAttribute, Experiment, LayoutMutation, Module, RulesFile, SavedGroup, Segment, Toggle
 from service.events import Execution
 
 PREFIX = "/api/layout-mutation"
@@ -70,6 +61,8 @@ class Route(Struct, frozen=True, kw_only=True):
     answer: Any = None
     form: Form = "plain"
     status: int = 200
+    later: Any = None
+    """What stands behind 202 and `Location` where it takes long; None where it never does."""
 
     @property
     def writes(self) -> bool:
@@ -313,10 +306,11 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="GET",
         path=f"{PREFIX}/audit/verify",
-        summary="Whether the audit and the history were tampered with; reads all of both",
-        handler=watching.verify,
+        summary="Whether the audit and the history were tampered with; reads all of both, or joins who does",
+        handler=errands.sooner_or_later(watching.verify, "audit_verify", join=True),
         roles=frozenset({Role.ADMIN}),
         answer=AuditReport,
+        later=errands.ErrandAnswer,
     ),
     Route(
         method="GET",
@@ -402,10 +396,11 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path=f"{PREFIX}/backups",
         summary="Make a backup now",
-        handler=backups.make,
+        handler=errands.sooner_or_later(backups.make, "backup"),
         roles=ADMINS,
         answer=Backup,
         status=201,
+        later=errands.ErrandAnswer,
     ),
     Route(
         method="HEAD",
@@ -425,9 +420,18 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path=f"{PREFIX}/backups/{{name}}/verify",
         summary="Restore a backup into a throw-away place, and say what came of it",
-        handler=backups.verify,
+        handler=errands.sooner_or_later(backups.verify, "backup_verify", join=True),
         roles=ADMINS,
         answer=Verified,
+        later=errands.ErrandAnswer,
+    ),
+    Route(
+        method="GET",
+        path=f"{errands.PATH}/{{id}}",
+        summary="How it stands with work that was answered by 202: under way, done with its result, or failed and why",
+        handler=errands.errand,
+        roles=ADMINS,
+        answer=errands.ErrandAnswer,
     ),
     Route(
         method="GET",

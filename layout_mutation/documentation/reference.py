@@ -338,7 +338,8 @@ def _api() -> str:
         (
             "## HTTP API of the control plane\n",
             "Described in full at `/api/openapi.json`. Bearer tokens come from `layout-mutation token`; errors are problem",
-            "documents (RFC 9457).\n",
+            "documents (RFC 9457). What may take minutes is waited for ten seconds, or as `Prefer: wait=N` or `respond-async` says, and is then",
+            "answered by 202 with the address of an errand in `Location`.\n",
             "| method | path | roles | it does |\n| --- | --- | --- | --- |",
             *rows,
             "",

@@ -73,6 +73,7 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("HEAD", f"{API}/backups/newest/file"): {A, "peer"},
     ("GET", f"{API}/backups/newest/file"): {A, "peer"},
     ("POST", f"{API}/backups/{{name}}/verify"): {A},
+    ("GET", f"{API}/errands/{{id}}"): {A},
     ("GET", f"{API}/peers"): {A},
     ("GET", "/healthz"): set(),
     ("GET", "/readyz"): set(),

@@ -23,7 +23,7 @@ from layout_mutation.embedded.postgres import EmbeddedPostgres
 from tests.end_to_end.chaos.client import Client, Line
 from tests.end_to_end.faults import pages
 from tests.end_to_end.faults.stage import Crowd, Origin
-from tests.end_to_end.stack import ControlPlane, Stack, inherited, until
+from tests.end_to_end.stack import API, ControlPlane, Stack, inherited, until
 
 Done = TypeVar("Done")
 
@@ -117,7 +117,13 @@ class Stage:
         """What an instance answers, None for 404; fails on anything but 2xx."""
         line = Line(self._bearer, lambda: [(plane or self.planes[0]).port])
         try:
-            status, _, answer = line.ask(method, path, document)
+            status, fields, answer = line.ask(method, path, document)
+            while status == 202 and "location" in fields:  # long work: it is asked after until it has ended
+                where = fields["location"].removeprefix(f"{API}/")
+                told = msgspec.json.decode(line.ask("GET", where, Prefer="wait=30")[2])
+                if told["state"] == "done":
+                    return told["result"]
+                assert told["state"] == "running", told
         finally:
             line.close()
         if status == 404:
