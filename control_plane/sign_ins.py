@@ -9,7 +9,6 @@ a link that is forgotten while it would still work.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -116,8 +115,12 @@ class SignIns:
         """Until cancelled: bring what is held to the store as soon as that can be written."""
         while True:
             await self._wake.wait()
-            with suppress(StoreError):
+            try:
                 await self.tell()
+            except StoreError:
+                pass  # `conditions.py` says that the store is away
+            except Exception as error:  # a loop that an unforeseen error can end would keep it from the audit for good
+                log.exception("sign_ins_not_told", error=type(error).__name__)
             if self._held:
                 await asyncio.sleep(TELL_INTERVAL_S)
             else:

@@ -179,3 +179,32 @@ async def test_where_nobody_knows_and_where_nothing_can_be_read_nobody_passes(
     door = SignIns(Unsure(error), audit, reading.alerts, clock=now)  # type: ignore[arg-type]  # all that it asks for
     with pytest.raises(type(error)):
         await door.redeem(link(), "here")
+
+
+async def test_what_nobody_foresaw_keeps_nothing_from_the_audit_for_good(
+    reading: Instance, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sign_ins, "TELL_INTERVAL_S", 0.01)
+    door, failed = of(reading), asyncio.Event()
+    await door.redeem(link(), "here")
+    tell = door.tell
+
+    async def failing() -> None:
+        if not failed.is_set():
+            failed.set()
+            raise RuntimeError("a bug")
+        await tell()
+
+    monkeypatch.setattr(door, "tell", failing)
+    keeping = asyncio.create_task(door.keep())
+    try:
+        await failed.wait()
+        await wire.mend()
+
+        async def is_told() -> bool:
+            return UNTOLD not in reading.alert_ids()
+
+        await until(is_told)
+    finally:
+        keeping.cancel()
+    assert [action for action, _, _ in await entries(reading)] == ["signed_in"]
