@@ -5,7 +5,7 @@ Counterpart: `control_plane.backups.backups`. Never: a restore; that takes a per
 
 import asyncio
 import os
-from typing import IO
+from typing import IO, Literal
 
 import msgspec
 import structlog
@@ -13,6 +13,7 @@ from aiohttp import web
 
 from control_plane.api.answers import json_answer
 from control_plane.api.problems import RequestError
+from control_plane.api.requests import query
 from control_plane.backups.backups import Backup, NoBackupError
 from control_plane.backups.lines import BackupError
 from control_plane.backups.occasions import BY_HAND
@@ -31,6 +32,13 @@ class BackupsAnswer(msgspec.Struct, frozen=True):
     items: tuple[Backup, ...]
 
 
+class MakeQuery(msgspec.Struct, frozen=True):
+    """Why one is made. What else stands in the query is ignored, as it always was."""
+
+    occasion: Literal["by_hand", "scheduled"] = BY_HAND
+    """`scheduled` is for a timer: it rotates with those that the service makes."""
+
+
 async def backups(request: web.Request, services: Services, actor: Actor) -> web.Response:
     """What there is, here and remote."""
     try:
@@ -42,7 +50,7 @@ async def backups(request: web.Request, services: Services, actor: Actor) -> web
 async def make(request: web.Request, services: Services, actor: Actor) -> web.Response:
     """One more, now."""
     try:
-        made = await services.backups.make(BY_HAND)
+        made = await services.backups.make(query(request, MakeQuery).occasion)
     except BackupError as error:
         raise Refused(Refusal.BACKUP_FAILED, str(error)) from error
     return json_answer(made, status=201)

@@ -395,9 +395,10 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="POST",
         path=f"{PREFIX}/backups",
-        summary="Make a backup now",
+        summary="Make a backup now; it is kept apart as made by hand, unless `occasion` is `scheduled`",
         handler=errands.sooner_or_later(backups.make, "backup"),
         roles=ADMINS,
+        query=backups.MakeQuery,
         answer=Backup,
         status=201,
         later=errands.ErrandAnswer,

@@ -5,10 +5,12 @@ restore replaces data. Such an occasion is in the file's name, so that also a pl
 newest so many are kept. Counterparts: `places.py` writes it into the name, `rotation.py` counts. Never: a scheduled one among them.
 """
 
-SCHEDULED = "scheduled"
-BY_HAND = "by_hand"
-BEFORE_MIGRATION = "before_migration"
-BEFORE_REPLACING = "before_replacing"
+from typing import Final
+
+SCHEDULED: Final = "scheduled"
+BY_HAND: Final = "by_hand"
+BEFORE_MIGRATION: Final = "before_migration"
+BEFORE_REPLACING: Final = "before_replacing"
 
 _ROTATED = frozenset({SCHEDULED, ""})
 

@@ -59,6 +59,9 @@ async def test_short_work_is_answered_at_once_as_ever(plane: Plane) -> None:
     made = await plane.ask("POST", "backups")
     assert (made.status, made.json()["occasion"]) == (201, "by_hand")
     assert "location" not in made.headers
+    regular = (await plane.ask("POST", "backups?occasion=scheduled&reason=nightly")).json()
+    assert (regular["occasion"], regular["apart"]) == ("scheduled", False)
+    assert (await plane.ask("POST", "backups?occasion=weekly")).status == 400
     audit = await plane.ask("GET", "audit/verify", headers={"Prefer": "wait=20, respond-async"})
     assert (audit.status, audit.json()["sound"], audit.headers["preference-applied"]) == (200, True, "wait=20")
 
