@@ -9,6 +9,7 @@ the page. Where it does not, there is no span and the operation is refused (`Rea
 Never: a serialised tree.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from itertools import islice
@@ -59,6 +60,11 @@ _IS_SMALL = "count(//*) <= 5000"
 count the signs `<` of their source."""
 
 
+_LOOKED_AT_EACH, _HIGH = 100, 150
+"""From one element to the next depth grows by one, or by two into a template: by 200 in between, so that none is deeper
+than 350."""
+_FRAMESET = re.compile(rb"<frameset", re.IGNORECASE)
+
 _Tags = tuple[tuple[int, int] | None, tuple[int, int] | None, Mapping[str, SourceSpan]]
 """Where the start tag, the end tag and the attributes of one element are, in offsets of the source."""
 
@@ -101,7 +107,7 @@ class Document:
 
         In tree order each element is at most one deeper than the one before, so only a few have to be asked.
         """
-        if self.root.xpath(_IS_SMALL) is True:
+        if self.root.xpath(_IS_SMALL) is True or self._is_flat:
             return False
         elements, at, steps = self.root.find_all(), 0, 0
         while at < len(elements) and steps <= 4 * len(elements):
@@ -110,6 +116,13 @@ class Document:
             if depth > limits.DEPTH_MAX:
                 return True
         return at < len(elements)  # so many of them are deep that counting on would take longer than the parse
+
+    @property
+    def _is_flat(self) -> bool:
+        """Each hundredth element stands so high that none in between can be too deep: so it is on pages that people made, and
+        then no list of all of them is needed."""
+        seen = islice(self.root.iter_elements(), 0, None, _LOOKED_AT_EACH)
+        return all(sum(1 for _ in element.ancestors) <= _HIGH for element in seen)
 
     @cached_property
     def is_misnested(self) -> bool:
@@ -160,7 +173,7 @@ class Document:
         body = self.root.select_one("body")
         if body is not None and self.start_tag(body) is not None:
             return False
-        return b"<frameset" in self.page.lower()
+        return _FRAMESET.search(self.page) is not None
 
     def chain(self, element: Element) -> tuple[str, ...]:
         """Tag names from `html` down to the element itself; what stands beside each other is often asked for."""
@@ -257,18 +270,18 @@ class Document:
         return last is None or (tag is not None and tag[0] < offset)
 
     def _parses_to(self, start: int, end: int, element: Element, content: Sequence[Node]) -> bool:
-        source = self.source[start:end]
-        self._reread += len(source)
+        self._reread += max(0, end - start)
         if self._reread > len(self.source) * limits.REREAD_TIMES_MAX:
             return False
+        if element.tag == "head" and self._holds_body(start, end):
+            return False
+        source = self.source[start:end]
         if (
             element.tag in HOLDING_TEXT
             and element.namespace is _HTML
             and not ("<" in source or "&" in source or "\0" in source)
         ):
             return _is_text(source, content)  # what a parser says of it is known
-        if element.tag == "head" and self._holds_body(start, end):
-            return False
         alone = _children(turbohtml.parse_fragment(source, context_of(element), scripting=True))
         if element.tag == "body":
             alone, content = _without_last_space(alone), _without_last_space(content)
