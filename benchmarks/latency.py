@@ -86,7 +86,7 @@ def _running(folder: Path) -> Iterator[tuple[Running, dict[str, Subject]]]:
 
 def _row(origin: Running, subject: Subject, options: argparse.Namespace) -> Row:
     target = f"{subject.path}{options.size}"
-    most = [load.measure(subject.server.address + target, 1) for _ in range(3)]
+    most = [load.measure(subject.server.address + target, 1) for _ in range(min(3, options.rounds))]
     rate = statistics.median(one.requests_per_s for one in most) * options.share
     errors = sum(one.errors for one in most)
     seconds: dict[str, list[tuple[float, float]]] = {"direct": [], "through": []}

@@ -161,7 +161,7 @@ def measured(folder: Path, options: argparse.Namespace) -> tuple[float, dict[str
             targets = [f"/same/{KILOBYTES}/{page}" for page in range(min(PAGES_VISITED, options.mutations // PER_PAGE))]
             for target in targets * 3:
                 urlopen(ours.address + target).read()
-            rate = _most(ours, targets) * options.share
+            rate = _most(ours, targets, times=min(3, options.rounds)) * options.share
             for _ in range(options.rounds):
                 for kind, stretches in kinds.items():
                     pace = Pace(ours.address, targets, rate=rate, seconds=options.stretch)
@@ -198,9 +198,9 @@ def _running(folder: Path, valkey: EmbeddedValkey, publisher: Publisher) -> Iter
         yield ours
 
 
-def _most(ours: Running, targets: Sequence[str]) -> float:
-    """Requests per second that the sidecar can do with a page that it knows."""
-    return statistics.median(load.measure(ours.address + targets[0], 1).requests_per_s for _ in range(3))
+def _most(ours: Running, targets: Sequence[str], *, times: int) -> float:
+    """Requests per second that the sidecar can do with a page that it knows: the median of so many seconds."""
+    return statistics.median(load.measure(ours.address + targets[0], 1).requests_per_s for _ in range(times))
 
 
 def _stretch(

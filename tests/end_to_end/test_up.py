@@ -54,6 +54,15 @@ def held(up: RunningUp) -> list[str]:
         return sorted(mutation["id"] for mutation in json.load(answer)["items"])
 
 
+def assert_the_sign_in_link_leads_to_the_button(up: RunningUp) -> None:
+    found = re.search(r"Sign in, once\s+\S+token=(\S+)", up.text)
+    assert found is not None
+    link = f"http://127.0.0.1:{up.ports[1]}/admin/layout-mutations/sign-in?token={found[1]}"
+    with get(link) as page:
+        assert page.status == 200
+        assert found[1] in page.read().decode()
+
+
 def test_two_starts_and_nothing_left(up: RunningUp) -> None:
     began = time.monotonic()
     up.start()
@@ -64,6 +73,7 @@ def test_two_starts_and_nothing_left(up: RunningUp) -> None:
         assert re.match(r"applied; table=\d+; mutations=\d+", mutated.headers["X-Layout-Mutation"])
         assert "X-Layout-Mutation" not in original.headers
         assert mutated.read() != original.read()
+    assert_the_sign_in_link_leads_to_the_button(up)
     first = held(up)
     assert first
     kept = remembered(f"http://127.0.0.1:{site}/quiz/result?window=fog")
@@ -79,14 +89,3 @@ def test_two_starts_and_nothing_left(up: RunningUp) -> None:
     with get(f"http://127.0.0.1:{site}/") as mutated:
         assert mutated.headers["X-Layout-Mutation"].startswith("applied")
     assert b"Still in the mood for mist?" in fetched(f"http://127.0.0.1:{site}/", Cookie=kept), "the key is kept"
-
-
-def test_the_sign_in_link_that_it_prints_leads_to_the_button(up: RunningUp) -> None:
-    up.start()
-    assert up.running, up.text
-    found = re.search(r"Sign in, once\s+\S+token=(\S+)", up.text)
-    assert found is not None
-    link = f"http://127.0.0.1:{up.ports[1]}/admin/layout-mutations/sign-in?token={found[1]}"
-    with get(link) as page:
-        assert page.status == 200
-        assert found[1] in page.read().decode()

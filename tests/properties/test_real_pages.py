@@ -36,8 +36,8 @@ HTML5LIB_BYTES_MAX = 100_000
 """html5lib is slow: beyond this only selectolax judges."""
 TENTH_BYTES_MAX = 400_000
 """Larger pages take most of the judge's time; they are tried where everything is."""
-SHARE_IN_A_HURRY = 0.03
-"""Of all tries without `--soak`: thirty of each verb, spread over all pages."""
+SHARE_IN_A_HURRY = 0.02
+"""Of all tries without `--soak`: twenty of each verb, spread over all pages."""
 REFUSED_SHARE_MAX = 0.02
 
 STYLE = ".a{color:red}"
