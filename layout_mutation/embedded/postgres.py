@@ -35,7 +35,8 @@ STOP_S_MAX = 15.0
 MAX_CONNECTIONS = 100
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 # What a server that is thrown away afterwards need not do: a crash of the machine loses it, a crash of the server not.
-NOT_DURABLE = ("fsync=off", "full_page_writes=off", "max_wal_size=128MB")
+# Nor need another process read for it: what it reads is in memory.
+NOT_DURABLE = ("fsync=off", "full_page_writes=off", "max_wal_size=128MB", "io_method=sync")
 STATUS_LINE = 7  # of postmaster.pid (src/include/utils/pidfile.h, LOCK_FILE_LINE_PM_STATUS, counted from 0)
 
 
