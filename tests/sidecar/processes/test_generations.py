@@ -152,7 +152,7 @@ def test_a_generation_is_up_when_it_says_so_and_gone_when_it_says_no_more(opened
     one = opened()
     [first], generation = one.launched, one.door._present
     assert generation is not None
-    assert generation.hear(), "nothing said yet"
+    assert (generation.hear(), generation.ready, generation.is_hung) == (True, False, False), "nothing said yet"
     generation.heard, generation.is_hung = 0.0, True
     first.wire.send(BEAT)
     assert (generation.hear(), generation.ready, generation.is_hung, generation.kept) == (True, False, False, {})
@@ -167,6 +167,16 @@ def test_a_generation_is_up_when_it_says_so_and_gone_when_it_says_no_more(opened
     assert not generation.hear(), "its end is a reset, for it has not heard everything"
     assert not generation.hear()
     generation.tell(STOP)
+
+
+def test_a_beat_of_one_that_is_up_moves_no_socket(opened: Callable[..., Opened]) -> None:
+    one = opened()
+    first = one.up()
+    [(_, kept)] = one.door._kept.values()
+    for _ in range(2):
+        first.wire.send(BEAT)
+        one.turn()
+    assert (kept.fileno() >= 0, len(one.door._kept), len(one.launched)) == (True, 1, 1)
 
 
 def test_what_closes_its_files_and_does_not_end_is_ended(opened: Callable[..., Opened]) -> None:
@@ -256,7 +266,7 @@ def test_one_that_ends_by_itself_is_followed_by_another_later_and_later(opened: 
     assert one.door._code is None
 
 
-@pytest.mark.parametrize(("code", "said"), [(2, 2), (3, 3), (0, 3), (-signal.SIGKILL, 3)])
+@pytest.mark.parametrize(("code", "said"), [(1, 1), (2, 2), (3, 3), (0, 3), (-signal.SIGKILL, 3)])
 def test_where_none_has_served_yet_its_end_is_the_end_of_all(
     opened: Callable[..., Opened], code: int, said: int
 ) -> None:
@@ -275,7 +285,9 @@ def test_one_that_ends_while_another_comes_up_is_followed_by_that(opened: Callab
     assert (second.told(), len(one.door._all()), one.door._next) == ([], 1, None)
 
 
-def test_all_are_told_to_stop_and_then_to_end_and_nothing_is_started(opened: Callable[..., Opened]) -> None:
+def test_all_are_told_to_stop_and_then_to_end_and_nothing_is_started(
+    opened: Callable[..., Opened], capsys: pytest.CaptureFixture[str]
+) -> None:
     one = opened()
     first = one.up()
     one.door._obey(signal.SIGHUP)
@@ -291,12 +303,22 @@ def test_all_are_told_to_stop_and_then_to_end_and_nothing_is_started(opened: Cal
     assert [process.told() for process in one.launched] == [[KILL]] * 3
     third.serves(one.port)
     one.turn()
-    assert one.door._kept == {}
+    assert (one.door._kept, [process.told() for process in one.launched]) == ({}, [[]] * 3)
     one.end(first)
     one.end(second, -signal.SIGKILL)
     assert (one.door._code, len(one.launched), one.door._start_at) == (None, 3, None)
     one.end(third, 3)
     assert (one.door._code, len(one.launched)) == (0, 3)
+    assert "restart_failed" not in capsys.readouterr().out
+
+
+def test_who_is_told_to_stop_may_end_as_it_likes(opened: Callable[..., Opened]) -> None:
+    one = opened()
+    first = one.up()
+    one.door._obey(signal.SIGTERM)
+    one.door._obey(signal.SIGHUP)
+    one.end(first, -signal.SIGKILL)
+    assert (one.door._code, len(one.launched), one.door._start_at) == (0, 1, None)
 
 
 def test_who_is_stopped_before_it_served_ends_with_what_went_wrong(opened: Callable[..., Opened]) -> None:
@@ -344,10 +366,52 @@ def test_the_manager_is_told_where_it_asks(opened: Callable[..., Opened], tmp_pa
         one.up()
         assert manager.recv(4096) == b"READY=1"
         one.door._obey(signal.SIGHUP)
-        assert re.fullmatch(rb"RELOADING=1\nMONOTONIC_USEC=\d{6,}", manager.recv(4096))
+        reloading = re.fullmatch(rb"RELOADING=1\nMONOTONIC_USEC=(\d+)", manager.recv(4096))
+        assert reloading is not None
+        assert 0 <= time.monotonic() * 1e6 - int(reloading[1]) < 60e6
         one.end(one.launched[1], 2)
         assert manager.recv(4096).startswith(b"READY=1\nSTATUS=The restart failed")
         one.door._obey(signal.SIGTERM)
         assert manager.recv(4096) == b"STOPPING=1"
         with pytest.raises(BlockingIOError):
             manager.recv(4096)
+
+
+# ---- from its start to its end
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """What a door does with signals is undone afterwards."""
+    handlers = {number: signal.getsignal(number) for number in HEARD}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+@pytest.mark.usefixtures("signals")
+def test_it_runs_until_a_signal_has_ended_everything() -> None:
+    """The first generation is up at once and asks for another one; that one is up too, when all are told to stop and end."""
+    launched: list[Launched] = []
+
+    with socket.create_server(("127.0.0.1", 0)) as port:
+
+        def launch(command: list[str], **given: Any) -> Launched:
+            launched.append(Launched(command, **given))
+            launched[-1].serves(port)
+            signal.raise_signal(signal.SIGHUP if len(launched) == 1 else signal.SIGTERM)
+            if len(launched) == 2:
+                for process in launched:
+                    process.ends(0)
+            return launched[-1]
+
+        assert Door({}, launch=cast(door.Launch, launch)).run() == 0
+    assert [process.options.successor for process in launched] == [False, True]
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_times_are_what_the_documents_say() -> None:
+    """docs/adr/0053 and 0078."""
+    assert [door.SUCCESSION_S_MAX, door.SILENCE_S_MAX] == [120, 10]
