@@ -144,10 +144,11 @@ def test_one_that_is_known_to_stand_still_is_killed_when_it_should_stop() -> Non
 
 
 def test_one_that_is_not_up_may_be_silent() -> None:
-    watched = Watched(Standing(SILENT_S, ready=False))
+    present = Standing(SILENT_S, ready=False)
+    watched = Watched(present)
     assert watched._patience_s() is None
     watched._look_at_the_clock()
-    assert watched.begun == []
+    assert (watched.begun, present.is_hung, watched._again) == ([], False, False)
 
 
 @pytest.mark.parametrize(("late_s", "begun"), [(-1.0, 0), (1000.0, 1)], ids=["away", "here"])
