@@ -32,6 +32,7 @@ SETTINGS = SidecarSettings(upstream="http://127.0.0.1:1", workers=2)
 def test_a_workers_environment_says_how_to_handle_memory_unless_somebody_did() -> None:
     assert worker_environment({"A": "b"}) == {"A": "b", **MEMORY_ENVIRONMENT}
     assert worker_environment({"MALLOC_TOP_PAD_": "1"})["MALLOC_TOP_PAD_"] == "1"
+    assert all(int(value) % 2**20 == 0 for value in MEMORY_ENVIRONMENT.values()), "whole MiB, as mallopt(3) reads them"
 
 
 async def test_an_empty_place_serves_nobody_and_answers_nothing() -> None:
