@@ -2,9 +2,11 @@
 
 import asyncio
 import socket
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, cast
 
 import msgspec
@@ -424,10 +426,23 @@ async def worker_of(process: Running) -> tuple[Worker, Channel]:
     return Worker(cast(Any, process), Asker(ours), LastWords.new()), theirs
 
 
+async def test_where_there_can_be_no_process_nothing_stays_open(
+    listening: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
+    open_files = Path("/proc/self/fd")
+    before = len(list(open_files.iterdir()))
+    with pytest.raises(FileNotFoundError):
+        await Worker.start(0, listening, off=False, on_news=lambda _: None)
+    assert len(list(open_files.iterdir())) == before
+
+
 async def test_who_retires_is_told_and_killed_when_that_takes_too_long() -> None:
     for late in (False, True):
         process = Running()
         worker, theirs = await worker_of(process)
+        assert (worker.is_hung, worker.memory_bytes) == (False, 0)
+        assert asyncio.get_running_loop().time() - worker.started_s < 60
         retiring = asyncio.create_task(worker.retire(0.01 if late else 60))
         said = msgspec.msgpack.decode(await theirs.receive() or b"", type=Question)
         assert said.ask == "stop"
