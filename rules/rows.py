@@ -24,7 +24,7 @@ from rules.filling import Slot
 from rules.html.checks import check_anywhere, check_moves, check_operation, check_selector
 from rules.html.components import Library, compile_component
 from rules.html.payload_checks import check_payload
-from rules.html.slots import prepared
+from rules.html.slots import kept_to_links, prepared
 from rules.model import ClientEvent, Delivery, LayoutMutation, Operation, RulesFile, Target
 from rules.occasions import Declared, Occasion, check_known, compile_occasion
 from rules.operations import targets_of
@@ -293,7 +293,7 @@ class _Writer:
             check_operation(ready.operation, path, selector_at=f"{self._target}.selector")
             if self._delivery is not Delivery.EDGE:
                 check_anywhere(ready.operation, path)
-            operations.append(ready.operation)
+            operations.append(kept_to_links(ready))
             slots += ready.slots
         check_moves(operations, [path for _, path in written])
         told: object = (operations, slots) if slots else operations

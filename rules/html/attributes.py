@@ -36,12 +36,17 @@ _SHOWN_OR_FOLLOWED = {
     "cite": frozenset({"blockquote", "q", "ins", "del", ""}),
 }
 """Attributes that may hold an address from its beginning on, and of which elements: what they name becomes no part of the
-page. An element that is not known is ""."""
+page. An element that is not known is "": of such an operation `slots.kept_to_links` takes care."""
 
 _NOT_IN_ADDRESSES = re.compile(r"[\t\n\r]")
 _SCHEME = re.compile(r"[\x00-\x20]*([a-z][a-z0-9+.-]*):(.*)", re.IGNORECASE | re.DOTALL)
 _HOST = re.compile(r"[/\\]{2}[^/?#\\]+[/?#]")
 _BEHIND_A_BEGINNING = re.compile(r"[/?#]|\Z")
+
+
+def shown_or_followed(name: str) -> frozenset[str]:
+    """Elements whose attribute `name` may hold a visitor's address from its beginning on; none for other attributes."""
+    return _SHOWN_OR_FOLLOWED.get(name.lower(), frozenset()) - {""}
 
 
 class Place(NamedTuple):

@@ -13,12 +13,13 @@ from msgspec import Meta
 
 from rules.fields import FILLED
 from rules.filling import Slot, put
+from rules.html.attributes import shown_or_followed
 from rules.html.components import Library, html_parts
 from rules.html.marked import style_template, text_template, value_template
 from rules.html.positions import html_template
-from rules.model import Content, Operation
+from rules.model import Content, Operation, SetAttribute
 from rules.placeholders import visit_parts
-from rules.templates import Template
+from rules.templates import Position, Template
 
 NO_COMPONENTS: Library = {}
 
@@ -44,6 +45,23 @@ def prepared(operation: Operation, path: str, library: Library = NO_COMPONENTS, 
         if written.blanks:
             slots.append(Slot(index, steps, written))
     return Prepared(operation, tuple(slots))
+
+
+def kept_to_links(ready: Prepared) -> Operation:
+    """The operation; where it sets an attribute to an address that a visit says from its beginning on, for no elements but
+    those that show or follow one. Which they are is known on the page alone: there the selector asks, in browsers too.
+
+    Its target is named by a selector.
+    """
+    operation = ready.operation
+    if not isinstance(operation, SetAttribute):
+        return operation
+    blanks = (blank for slot in ready.slots for blank in slot.template.blanks)
+    if all(blank.position is not Position.ADDRESS for blank in blanks):
+        return operation
+    elements = ", ".join(sorted(shown_or_followed(operation.name)))
+    target = msgspec.structs.replace(operation.target, selector=f":is({operation.target.selector}):is({elements})")
+    return msgspec.structs.replace(operation, target=target)
 
 
 def _written(operation: Operation, path: str, library: Library) -> Iterator[tuple[tuple[str, ...], Template | Content]]:

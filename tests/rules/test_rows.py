@@ -6,6 +6,7 @@ import pytest
 
 from rules import model
 from rules.errors import RulesError
+from rules.html import Rewritten, apply_groups
 from rules.rows import check_unique, company_of, compile_row
 from tests.rules.making import experiment, removing, rows_of, rules_file, variant
 
@@ -27,6 +28,24 @@ def test_a_module_is_named_by_its_selector() -> None:
     (own,) = operations("hide", payload, modules=[{"id": "hero", "selector": ".hero"}])
     assert unregistered.target.selector == plain.target.selector == '[data-module="hero"]'
     assert own.target == model.Target(selector=".hero", required=True, max_matches=2)
+
+
+@pytest.mark.parametrize("address", ["https://evil.example/x", "/own"])
+def test_a_visitor_says_no_address_of_what_a_page_loads(address: str) -> None:
+    """A selector may meet a style sheet or a frame beside the link that its author thought of."""
+    value = {"verb": "setAttribute", "target": {"selector": ".x"}, "name": "href", "value": "{{query.next|/}}"}
+    source = value | {"name": "src"}
+    row, *_ = rows_of(
+        rules_file({"id": "m", "mutationType": "set", "mutationPayload": {"operations": [value, source]}})
+    )
+    assert row.group is not None
+    page = b"""<!doctype html><html><head><link class=x rel=stylesheet href=a.css></head><body><a class=x href=/a>b</a>
+<iframe class=x src=/c></iframe><svg><use class=x href="#d"></use></svg><img class=x src=e.png></body></html>"""
+    group = row.group.of_visit({"query": {"next": address}})
+    answer = apply_groups(page, (group,), charset="utf-8")
+    assert isinstance(answer, Rewritten)
+    written = page.replace(b"href=/a", b'href="%s"' % address.encode())
+    assert answer.page == written.replace(b"src=e.png", b'src="%s"' % address.encode())
 
 
 def test_equal_operations_have_equal_digests() -> None:

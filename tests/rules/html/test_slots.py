@@ -3,12 +3,13 @@
 from typing import Annotated, Any, cast
 
 import pytest
+from msgspec import structs
 
 from rules import model
 from rules.errors import RulesError
 from rules.fields import Record, filled_as
 from rules.html.components import compile_component
-from rules.html.slots import prepared
+from rules.html.slots import kept_to_links, prepared
 from tests.rules.html.making import at, html, text
 
 LIBRARY = {"card": compile_component(model.Module(id="card", template="<p>{{props.title}}</p>"), "$")}
@@ -60,3 +61,26 @@ def test_a_field_says_what_it_is_filled_as() -> None:
     with pytest.raises(RulesError, match="behind a placeholder that begins an address") as caught:
         prepared(Styled(target=at("p"), properties={}, link="{{a}}:x"), "$")  # type: ignore[arg-type]
     assert caught.value.path == "$.link"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "selector"),
+    [
+        ("href", "{{query.next|/}}", ":is(.x, #y):is(a, area)"),
+        ("SRC", "{{query.picture|/a.png}}#x", ":is(.x, #y):is(audio, img, source, track, video)"),
+        ("href", "/search?q={{query.q}}", ".x, #y"),
+        ("href", "/", ".x, #y"),
+        ("title", "{{query.next}}", ".x, #y"),
+    ],
+)
+def test_an_address_of_the_visitors_is_for_what_shows_or_follows_it(name: str, value: str, selector: str) -> None:
+    ready = prepared(model.SetAttribute(target=at(".x, #y"), name=name, value=value), "$")
+    kept = kept_to_links(ready)
+    assert isinstance(kept, model.SetAttribute)
+    assert kept.target.selector == selector
+    assert kept == structs.replace(ready.operation, target=kept.target)
+
+
+def test_any_other_operation_stays_as_it_is() -> None:
+    ready = prepared(model.SetText(target=at("p"), content=text("{{a}}")), "$")
+    assert kept_to_links(ready) is ready.operation
