@@ -305,7 +305,11 @@ def padded_version(value: Any) -> str:
         value = _text(value)
     if not isinstance(value, str) or not value:
         value = "0"
-    parts = stdlib_re.split(r"[-.]", stdlib_re.sub(r"^v|\+.*$", "", value))
+    # The convention's `^v|\+.*$` taken away; as an expression it is quadratic in `+` before a line break, which a query may have.
+    end = len(value) - value.endswith("\n")
+    build = value.find("+", value.rfind("\n", 0, end) + 1, end)
+    bare = value if build < 0 else value[:build] + value[end:]
+    parts = stdlib_re.split(r"[-.]", bare.removeprefix("v"))
     if len(parts) == 3:
         parts.append("~")
     return "-".join(part.rjust(5) if part.isascii() and part.isdigit() else part for part in parts)
