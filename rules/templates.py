@@ -86,8 +86,9 @@ def _fitting(blank: Blank, text: str) -> str:
 
 # -- from an attribute to text
 
-_NO_TEXT = re.compile("[\0\x80-\x9f\ud800-\udfff]")
-"""What HTML can't hold, as itself or as a character reference (HTML standard, "numeric character reference end state")."""
+_NO_TEXT = re.compile("[\0-\x08\x0b\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What HTML can't hold, as itself or as a character reference (HTML standard, "numeric character reference end state"), and all
+other controls: at ESC some browsers begin to read a page that says no encoding as ISO-2022-JP, quotes and tags included."""
 _WHOLE_NUMBERS = 10**15
 """Above, JavaScript and Python write numbers differently."""
 

@@ -72,6 +72,13 @@ def test_a_template_is_filled_and_falls_back() -> None:
     assert text.filled(text.values({"a": "<"})) == "<"
 
 
+def test_no_control_of_a_visitors_reaches_a_page() -> None:
+    """Some browsers take a page without an encoding for ISO-2022-JP where it has its escapes: what follows is no markup then."""
+    assert text_of("\x1b$B\x1b(J") == "\ufffd$B\ufffd(J"
+    controls = "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0)]))
+    assert set(text_of(controls)) == {"\t", "\n", "\f", "\ufffd"}
+
+
 def test_json_means_the_same_in_ascii() -> None:
     text = '{"é": ["漢 😀\\n", 1]}'
     assert json_in_ascii(text).isascii()
