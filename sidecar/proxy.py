@@ -332,6 +332,8 @@ class Proxy:
         """The fields with what the decision means for caches, the unit cookie, and our own header."""
         if exchange.edited_head:
             fields = self._pages.head_of_edited(fields)
+        if exchange.decision is not None:
+            fields = caching.by_whole_address(fields, exchange.decision.reads)
         if exchange.toggles is not None:
             fields = caching.not_stored(fields)
         elif exchange.private:

@@ -8,6 +8,7 @@ Never: a response that may be kept longer, or by more, than the origin's own was
 
 import re
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
@@ -18,10 +19,21 @@ _TARGETED = frozenset({b"surrogate-control", b"x-accel-expires", b"edge-control"
 whose name ends in `-Cache-Control`: RFC 9213's `CDN-Cache-Control`, and those of vendors by its pattern."""
 _TARGETED_SUFFIX = b"-cache-control"
 
-_OF_A_PAGE = AFTER_AN_EDIT_WRONG | {b"age", b"cache-control", b"expires", b"link", b"location", b"pragma", b"refresh"}
+_OF_A_PAGE = AFTER_AN_EDIT_WRONG | {
+    b"age",
+    b"cache-control",
+    b"expires",
+    b"link",
+    b"location",
+    b"no-vary-search",
+    b"pragma",
+    b"refresh",
+}
 """What describes the origin's page, or for how long it is good, and is untrue of a redirect that stands in its place."""
 
 _ELEMENT = re.compile(rb'(?:[^",]|"[^"]*(?:"|\Z))+')
+_OF_THE_QUERY = frozenset({"campaign", "query", "url"})
+"""Attributes that follow from the query of an address."""
 _NAME = re.compile(rb"[^\s=;,]*")
 _SHARED = frozenset({b"public", b"s-maxage"})
 """Directives that are for shared caches."""
@@ -63,6 +75,12 @@ def redirecting(fields: Iterable[Field], location: str, caching: bytes) -> list[
     kept = without(without_targeted(fields), _OF_A_PAGE)
     own = [field for field in kept if not field[0].lower().startswith(b"content-")]
     return [*own, (b"Location", location.encode("ascii", "replace")), (b"Cache-Control", caching)]
+
+
+def by_whole_address(fields: list[Field], reads: AbstractSet[str]) -> list[Field]:
+    """The fields of a response that rules decided by `reads`: where the query is among them, no cache is told that it may leave
+    parameters out of account (No-Vary-Search, IETF draft; the usual ones are those of campaigns)."""
+    return fields if reads.isdisjoint(_OF_THE_QUERY) else without(fields, {b"no-vary-search"})
 
 
 def without_targeted(fields: Iterable[Field]) -> list[Field]:

@@ -158,6 +158,21 @@ async def test_a_page_whose_rules_look_at_nothing_stays_public() -> None:
     assert (answer.body, answer.get(b"Cache-Control")) == (NEW, b"public, max-age=60")
 
 
+@pytest.mark.parametrize("source", ["news", "other"])
+async def test_a_page_by_campaign_is_not_kept_for_addresses_without_one(source: str) -> None:
+    """Changed or not: what a cache has of one campaign would be shown for another."""
+    page = html(PAGE, 'No-Vary-Search: params=("utm_source")')
+    by_campaign = table(headline(conditions={"campaign.source": source}))
+    assert (await fetched(rules=by_campaign, page=page)).all(b"No-Vary-Search") == []
+    assert len((await fetched(rules=table(headline()), page=page)).all(b"No-Vary-Search")) == 1
+    redirect = {
+        "id": "r",
+        "mutationType": "redirect",
+        "mutationPayload": {"to": "/new", "status": 301, "keepQuery": True},
+    }
+    assert (await fetched(rules=table(redirect), page=page)).all(b"No-Vary-Search") == []
+
+
 # ---- experiments and consent
 
 EXPERIMENT = {"id": "test", "variations": [{"key": "control"}, {"key": "new", "weight": 1000}], "unit": "lm_uid"}

@@ -95,6 +95,15 @@ def test_quotes_without_end_cost_no_more_than_they_are_long() -> None:
     assert process_time() - began < 1.0, "seconds, where each quote has all before it copied"
 
 
+@pytest.mark.parametrize(
+    ("reads", "kept"),
+    [({"campaign"}, False), ({"url", "path"}, False), ({"query"}, False), ({"path"}, True), (set(), True)],
+)
+def test_a_page_decided_by_its_query_is_not_the_same_for_others(reads: set[str], kept: bool) -> None:
+    fields = [(b"no-vary-search", b'params=("utm_source")'), (b"Cache-Control", b"max-age=60")]
+    assert caching.by_whole_address(fields, reads) == (fields if kept else fields[1:])
+
+
 def test_what_an_operator_shaped_is_stored_nowhere() -> None:
     given = [(b"Cache-Control", b"public"), (b"ETag", b'"a"'), (b"Expires", b"x"), (b"Content-Type", b"text/html")]
     assert caching.not_stored(given) == [(b"Content-Type", b"text/html"), (b"Cache-Control", b"no-store")]
