@@ -1,17 +1,19 @@
 """What docs/operating.md and docs/runbook.md tell people to type is typed here, and shows what they say it shows."""
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from pytest_asyncio import fixture
 
 from control_plane.settings import ControlPlaneSettings
 from service.settings import variables
 from sidecar.settings import SidecarSettings
 from tests.end_to_end.controlled import installed, without_database
-from tests.end_to_end.operated import operated, shell
+from tests.end_to_end.operated import Operated, operated, shell
+from tests.end_to_end.test_proxy_processes import everywhere
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = ("operating", "runbook")
@@ -28,25 +30,47 @@ BLOCKS = [
 ]
 
 
+Sidecars = Callable[[str], Awaitable[Operated]]
+
+
+@fixture(scope="module", loop_scope="module")
+async def sidecars(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sidecars]:
+    """A sidecar of each kind for all blocks, started when the first asks for it: each block leaves it as it was."""
+    kept: dict[str, Operated] = {}
+    async with AsyncExitStack() as stack:
+
+        async def of(kind: str) -> Operated:
+            if kind not in kept:
+                running = operated(tmp_path_factory.mktemp(kind), **SETTINGS[kind])
+                kept[kind] = await stack.enter_async_context(running)
+            return kept[kind]
+
+        yield of
+
+
 @asynccontextmanager
-async def environment(kind: str, folder: Path, request: pytest.FixtureRequest) -> AsyncIterator[dict[str, str]]:
+async def environment(
+    kind: str, folder: Path, sidecars: Sidecars, request: pytest.FixtureRequest
+) -> AsyncIterator[dict[str, str]]:
     """What the commands of a block find."""
     if kind in SETTINGS:
-        async with operated(folder, **SETTINGS[kind]) as sidecar:
-            yield sidecar.environment
+        sidecar = await sidecars(kind)
+        yield sidecar.environment
+        await everywhere(sidecar.running, [])
         return
     async with CONTROL_PLANES[kind](folder, request.getfixturevalue("redis_url")) as given:
         yield given
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(("kind", "block"), BLOCKS)
 async def test_a_block_of_commands_shows_what_the_document_says(
-    kind: str, block: str, tmp_path: Path, request: pytest.FixtureRequest
+    kind: str, block: str, tmp_path: Path, sidecars: Sidecars, request: pytest.FixtureRequest
 ) -> None:
     commands = "\n".join(line for line in block.splitlines() if not line.startswith("#"))
     shown = [line.removeprefix("# ") for line in block.splitlines() if line.startswith("# ")]
     assert shown, "say what it shows"
-    async with environment(kind, tmp_path, request) as given:
+    async with environment(kind, tmp_path, sidecars, request) as given:
         code, output = await shell(f"cd {tmp_path}\n{commands}", given)
     assert code == 0, output
     for line in shown:
