@@ -52,7 +52,7 @@ PADDING = [
 
 
 def test_no_table(play: Play) -> None:
-    with started(play.sidecar()) as sidecar, play.browsing(sidecar, fresh=True):
+    with started(play.sidecar(workers=1)) as sidecar, play.browsing(sidecar, fresh=True):
         pass
     play.saw_only("origin")
 
@@ -111,7 +111,7 @@ def heard(sidecar: Sidecar) -> float:
 
 
 def test_redis_gone_at_start(play: Play) -> None:
-    with started(play.sidecar(), play.stage.sealed()) as sidecar, play.browsing(sidecar, fresh=True):
+    with started(play.sidecar(workers=1), play.stage.sealed()) as sidecar, play.browsing(sidecar, fresh=True):
         pass
     play.saw_only("changed", "origin")
 
@@ -176,7 +176,7 @@ def test_origin_down(play: Play) -> None:
     port = free_port()
     with (
         Origin(port) as origin,
-        started(play.sidecar(SIDECAR_UPSTREAM=origin.url), play.stage.sealed()) as sidecar,
+        started(play.sidecar(workers=1, SIDECAR_UPSTREAM=origin.url), play.stage.sealed()) as sidecar,
         play.browsing(sidecar, "/odd/reset", apologies=True),
     ):
         origin.kill()
