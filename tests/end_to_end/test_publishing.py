@@ -1,5 +1,6 @@
 """A change made through the API is on the site before a visitor can look twice, through every worker."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,10 +12,31 @@ import pytest
 from tests.end_to_end.site import Site
 from tests.end_to_end.stack import Stack
 from tests.end_to_end.visitor import Answer, Line
+from tests.servers import new_database, new_server_folder
 
 PAGE = b"<!doctype html><html><head><title>Tea</title></head><body><h1>Green tea</h1><p>Fresh.</p></body></html>"
 WITHIN_S = 1.0
 ROUNDS = 5
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    with Site() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def stack(postgres_server: str, site: Site) -> Iterator[Stack]:
+    """Everything, once: each test leaves it without a mutation that is on."""
+    folder = new_server_folder()
+    with new_database(postgres_server) as database_url:
+        whole = Stack(folder, database_url=database_url, upstream=site.url)
+        try:
+            whole.start()
+            yield whole
+        finally:
+            whole.stop()
+            shutil.rmtree(folder)
 
 
 @pytest.fixture
