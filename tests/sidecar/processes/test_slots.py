@@ -231,6 +231,12 @@ class Place:
         return self.hired[-1]
 
 
+async def turns() -> None:
+    """Let whatever could happen now happen."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
 @pytest.fixture
 async def place(listening: socket.socket, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
     for name in ("BACK_OFF_S_MIN", "PING_EVERY_S"):
@@ -276,6 +282,30 @@ async def test_who_ends_is_followed_by_another_later_and_later(place: Place, mon
     assert (place.slot.restarts, lines[0]["event"]) == (5, "worker_not_started")
 
 
+async def test_the_next_one_is_waited_for_and_a_stop_waits_for_none(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("BACK_OFF_S_MIN", "BACK_OFF_S_MAX"):
+        monkeypatch.setattr(slots, name, 3600.0)
+    (await place.up(1)).ends(3)
+    await until(lambda: place.slot.restarts == 1)
+    await turns()
+    assert (len(place.hired), place.slot.pid, place.slot.memory_bytes) == (1, None, 0)
+    place.slot.stop()
+    await asyncio.wait_for(asyncio.shield(place.keeping), 30)
+    assert len(place.hired) == 1
+
+
+async def test_who_is_stopped_in_the_moment_of_its_replacement_is_not_replaced(place: Place) -> None:
+    first = await place.up(1)
+    place.slot.replace("asked")
+    place.slot.stop()
+    await turns()
+    first.ends()
+    await asyncio.wait_for(asyncio.shield(place.keeping), 30)
+    assert len(place.hired) == 1
+
+
 async def test_an_end_after_it_served_is_no_failure_to_start(place: Place) -> None:
     (await place.up(1)).ends(3)
     await place.up(2)
@@ -297,7 +327,7 @@ async def test_a_planned_successor_serves_before_the_other_one_drains(place: Pla
     assert second.asks[-1] == "hold"
     place.slot.stop()
     second.ends()
-    await asyncio.sleep(0)
+    await turns()
     assert not place.keeping.done(), "the one that drains is waited for"
     first.ends()
     await asyncio.wait_for(asyncio.shield(place.keeping), 30)

@@ -46,7 +46,9 @@ async def test_an_empty_place_serves_nobody_and_answers_nothing() -> None:
 
 async def test_there_is_a_place_for_each_worker() -> None:
     with socket.socket() as listening:
-        assert [slot.number for slot in Supervisor(SETTINGS, listening).slots] == [0, 1]
+        supervisor = Supervisor(SETTINGS, listening)
+        assert [slot.number for slot in supervisor.slots] == [0, 1]
+        assert [slot._knowledge for slot in supervisor.slots] == [supervisor.knowledge] * 2
 
 
 async def test_what_one_worker_holds_is_told_to_all_others() -> None:
