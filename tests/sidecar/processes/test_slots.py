@@ -348,6 +348,8 @@ async def test_a_successor_that_does_not_come_up_leaves_the_other_one_where_it_i
     place.slot.replace("asked")
     await place.up(3)
     assert place.slot.replacements["asked"] == 1
+    first.ends()
+    await until(lambda: not place.slot._retiring)
 
 
 async def test_who_grows_while_its_successor_starts_gets_no_second_one(place: Place) -> None:
