@@ -30,6 +30,15 @@ def test_a_socket_that_was_kept_is_taken(written: str) -> None:
         assert not taken.getblocking()
 
 
+def test_one_that_does_not_listen_yet_listens_and_where_there_is_none_one_is_opened() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        for kept in (["", os.dup(bound.fileno())], None):
+            with taken_or_opened(kept, "127.0.0.1:0") as taken:
+                assert taken.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
+                assert (taken.getsockname() == bound.getsockname()) is (kept is not None)
+
+
 def test_for_another_address_another_socket_is_opened_and_the_kept_one_closed() -> None:
     with socket.create_server(("127.0.0.1", 0)) as kept:
         descriptor = os.dup(kept.fileno())
