@@ -77,14 +77,19 @@ def refusal(method: str, status: int, request: Headers, response: Headers, *, by
     """
     if status != 200 and (status < 200 or status in {204, 205, 206} or 300 <= status < 400):
         return Reason.STATUS
-    content_type = response.get("Content-Type")
-    if content_type is None or media_type(content_type) not in DOCUMENT_TYPES:
+    types = response.getall("Content-Type", ())
+    # Of several that differ browsers take the last that they understand: what is written for one would be read as another.
+    if (
+        not types
+        or types.count(content_type := types[0]) != len(types)
+        or media_type(content_type) not in DOCUMENT_TYPES
+    ):
         return Reason.CONTENT_TYPE
     if method not in {"GET", "POST", "HEAD"}:
         return Reason.METHOD
     if _says_no_transform(response):
         return Reason.NO_TRANSFORM
-    if response.get("Content-Disposition", "").lstrip().lower().startswith("attachment"):
+    if any(said.lstrip().lower().startswith("attachment") for said in response.getall("Content-Disposition", ())):
         return Reason.ATTACHMENT
     if is_partial(request):
         return Reason.PARTIAL

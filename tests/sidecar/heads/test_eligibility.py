@@ -35,6 +35,19 @@ def test_anything_not_html(content_type: str) -> None:
     assert refused({}) is Reason.CONTENT_TYPE
 
 
+@pytest.mark.parametrize(
+    ("types", "expected"),
+    [
+        (["text/html", "text/plain"], Reason.CONTENT_TYPE),
+        (["text/html; charset=utf-8", "text/html; charset=iso-2022-jp"], Reason.CONTENT_TYPE),
+        (["text/html", "text/html"], None),
+    ],
+)
+def test_what_has_two_types_is_none_that_is_known(types: list[str], expected: Reason | None) -> None:
+    response = CIMultiDict([("Content-Type", one) for one in types])
+    assert eligibility.refusal("GET", 200, CIMultiDict(), response, bytes_max=1000) is expected
+
+
 def test_head_is_judged_like_its_get() -> None:
     assert refused(HTML, method="HEAD") is Reason.METHOD
     assert refused({"Content-Type": "image/png"}, method="HEAD") is Reason.CONTENT_TYPE
@@ -50,6 +63,8 @@ def test_no_transform() -> None:
 def test_content_disposition_attachment() -> None:
     assert refused({**HTML, "Content-Disposition": 'Attachment; filename="a.html"'}) is Reason.ATTACHMENT
     assert refused({**HTML, "Content-Disposition": "inline"}) is None
+    twice = CIMultiDict([*HTML.items(), ("Content-Disposition", "inline"), ("content-disposition", "attachment")])
+    assert eligibility.refusal("GET", 200, CIMultiDict(), twice, bytes_max=1000) is Reason.ATTACHMENT
 
 
 @pytest.mark.parametrize("name", ["HX-Request", "turbo-frame", "RSC", "x-nextjs-data"])
