@@ -184,6 +184,16 @@ async def test_a_successor_whose_worker_fails_gives_up_at_once(lived: Callable[.
     assert (await one.end(), one.staff.asked, one.said()) == (3, ["start", ("stop", 0.0)], b"")
 
 
+async def test_a_successor_that_is_told_to_stop_has_not_failed(
+    lived: Callable[..., Lived], capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = lived(successor=True)
+    one.door.send(STOP)
+    one.door.shutdown(socket.SHUT_WR)
+    assert (await one.end(), one.staff.asked, one.said()) == (0, ["start", ("stop", UNREADY_S)], b"")
+    assert "door_gone" not in capsys.readouterr().out, "who has said what it wants may go"
+
+
 async def test_who_is_followed_by_another_lets_go_of_operators_and_says_nothing(lived: Callable[..., Lived]) -> None:
     one = lived()
     one.staff.up.set()
