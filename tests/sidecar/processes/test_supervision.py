@@ -199,9 +199,8 @@ async def test_who_is_followed_by_another_lets_go_of_operators_and_says_nothing(
     one.staff.up.set()
     await until(lambda: one.listens)
     one.staff.ended.clear()
-    one.door.send(LEAVE)
+    one.door.send(LEAVE + STOP)
     await until(lambda: len(one.staff.asked) == 2)
-    one.door.send(STOP)
     one.staff.ended.set()
     assert (await one.end(), one.staff.asked[1], one.staff.listeners_at_stop) == (0, ("stop", 0.0), 0)
 
