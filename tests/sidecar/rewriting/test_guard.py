@@ -293,6 +293,15 @@ def test_on_trial_a_quarter_is_enough_and_the_stay_doubles() -> None:
     assert (edge.held, edge.announced[-1].mutations[0].left_s) == ([("m", 2, Why.REFUSED)], 4 * STAY_S)
 
 
+def test_what_it_was_fine_on_before_its_stay_is_no_excuse_on_trial() -> None:
+    edge = Edge()
+    fine_elsewhere(edge, PATHS_MAX)
+    edge.found(Why.KILLED)
+    edge.now = STAY_S
+    fault(edge, Why.SLOW, "a/odd")
+    assert edge.held == [("m", 2, Why.SLOW)]
+
+
 def test_pages_under_way_do_not_lengthen_the_stay() -> None:
     edge = Edge()
     for _ in range(3):
