@@ -64,6 +64,10 @@ def test_all_keys_verify_and_the_first_one_signs() -> None:
     assert read(cookie(OTHER)) is Refusal.FORGED
 
 
+def test_one_that_is_right_counts_whatever_stands_behind_it() -> None:
+    assert read(cookie(), "lm_state=x", "lm_state=%%%") == STATE
+
+
 def test_one_that_is_right_counts_whatever_stands_before_it() -> None:
     assert read(f"lm_state=x; {cookie(OTHER)}", cookie()) == STATE
     assert read("lm_state=x; lm_state=x; lm_state=x; lm_state=x", cookie()) is Refusal.MALFORMED
