@@ -67,6 +67,7 @@ class Crowd:
     async def _come(self) -> None:
         while not self._over:
             await self._visit(1)
+            await asyncio.sleep(PAUSE_S)
 
     async def _keep(self) -> None:
         while not self._over:
