@@ -41,10 +41,6 @@ CANCEL_AGAIN_S = 0.2
 REFUSED_S = 5.0
 """A refused table is read again after this, or when something is announced: it may be large."""
 
-PIECE_BYTES = 64 * 1024
-PIECE_REST_S = 0.002
-"""A large table is read in pieces, where visitors have one already: in one go, 5 MB keep the event loop busy for 10 to 16 ms."""
-
 _log = structlog.get_logger("sidecar.tables.feed")
 
 
@@ -223,22 +219,21 @@ class Feed:
             return
         if not self._receiver.wants(_version(announced)):
             return
-        if not await self._read(announced):
+        if not await self._read(announced.decode("utf-8", "replace")[:32]):
             self._refused = announced
             self._refused_at = time.monotonic()
 
-    async def _read(self, version: bytes) -> bool:
+    async def _read(self, announced: str) -> bool:
         """Read and offer the table; false if it was refused."""
-        bytes_max, announced = limits.TABLE_BYTES_MAX, version.decode("utf-8", "replace")[:32]
+        bytes_max = limits.TABLE_BYTES_MAX
         try:
             length = await _number(self._redis.strlen(self._keys.table))
             if length > bytes_max:
                 self._receiver.refuse("too_large", f"{length:,} bytes; at most {bytes_max:,}", announced)
                 return False
-            serves = self._receiver.report().digest is not None
-            sealed = await self._in_pieces(version) if serves and length > PIECE_BYTES else None
-            if sealed is None:
-                sealed = await self._part(0, bytes_max)
+            # It may have been replaced by a larger one since: never more than the bound and a byte.
+            sealed = await self._redis.getrange(self._keys.table, 0, bytes_max)
+            assert isinstance(sealed, bytes)  # the client was told not to decode
         except ResponseError as error:
             self._receiver.refuse("malformed", str(error), announced)
             return False
@@ -246,25 +241,6 @@ class Feed:
             self._receiver.refuse("malformed", "a version is announced and there is no table", announced)
             return False
         return await self._receiver.offer(sealed, announced)
-
-    async def _in_pieces(self, version: bytes) -> bytes | None:
-        """The table, with rests between its pieces; None where another one took its place meanwhile."""
-        pieces: list[bytes] = []
-        at, end = 0, limits.TABLE_BYTES_MAX
-        while at <= end:
-            pieces.append(await self._part(at, min(at + PIECE_BYTES - 1, end)))
-            if len(pieces[-1]) < PIECE_BYTES:
-                break
-            at += PIECE_BYTES
-            await asyncio.sleep(PIECE_REST_S)
-        # Whoever writes a table writes its version with it.
-        return b"".join(pieces) if await self._redis.get(self._keys.table_version) == version else None
-
-    async def _part(self, first: int, last: int) -> bytes:
-        """Bytes of the table. What is there may be larger than it was: never more than the bound and a byte is asked for."""
-        part = await self._redis.getrange(self._keys.table, first, last)
-        assert isinstance(part, bytes)  # the client was told not to decode
-        return part
 
     async def _tell(self) -> None:
         """Write our entry of the fleet if it changed or is due."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.testing import capture_logs
 
-from sidecar.tables.feed import PIECE_BYTES, Feed, Report
+from sidecar.tables.feed import Feed, Report
 from tests.sidecar.publisher import Publisher
 from tests.sidecar.waiting import until
 
@@ -20,7 +20,6 @@ class Receiver:
         self.offered: list[bytes] = []
         self.refused: list[tuple[str, str]] = []
         self.bug: Exception | None = None
-        self.digest: str | None = None
 
     def wants(self, version: int | None) -> bool:
         self.asked.append(version)
@@ -36,7 +35,7 @@ class Receiver:
         self.refused.append((reason, announced))
 
     def report(self) -> Report:
-        return Report("sidecar-1", None, self.digest, "none", "", 1)
+        return Report("sidecar-1", None, None, "none", "", 1)
 
 
 @pytest.fixture
@@ -65,40 +64,6 @@ async def test_a_refused_table_is_not_read_at_every_poll(feed: tuple[Feed, Recei
     known = len(receiver.offered)
     await publisher.redis.publish(publisher.keys.tables, 1)
     await until(lambda: len(receiver.offered) == known + 1)
-
-
-@pytest.mark.parametrize("beyond", [-1, 0, 1])
-@pytest.mark.parametrize("serves", [False, True])
-async def test_a_table_of_many_pieces_is_read_whole(
-    feed: tuple[Feed, Receiver], publisher: Publisher, beyond: int, serves: bool
-) -> None:
-    followed, receiver = feed
-    receiver.digest = "d" if serves else None
-    large = random.Random(1).randbytes(3 * PIECE_BYTES + beyond)
-    await publisher.publish(1, large)
-    followed.start()
-    await until(lambda: len(receiver.offered) > 0)
-    assert receiver.offered[0] == large
-
-
-async def test_no_table_is_put_together_of_two(
-    feed: tuple[Feed, Receiver], publisher: Publisher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    followed, receiver = feed
-    receiver.digest, part = "d", followed._part
-    tables = [bytes([number]) * 4 * PIECE_BYTES for number in (1, 2)]
-
-    async def replaced_after_the_first(first: int, last: int) -> bytes:
-        found = await part(first, last)
-        if last == PIECE_BYTES - 1:
-            await publisher.publish(2, tables[1])
-        return found
-
-    monkeypatch.setattr(followed, "_part", replaced_after_the_first)
-    await publisher.publish(1, tables[0])
-    followed.start()
-    await until(lambda: len(receiver.offered) > 1)
-    assert set(receiver.offered) == {tables[1]}
 
 
 async def test_an_announced_table_that_is_not_there_is_refused(
