@@ -11,6 +11,7 @@ from control_plane.settings import ControlPlaneSettings
 from control_plane.store.postgres import PostgresStore
 from service.keys import Keys
 from tests.control_plane.plane import CHAIN, Plane, running, settings_of
+from tests.control_plane.store.outages import Wire
 
 
 @pytest.fixture
@@ -44,3 +45,12 @@ async def store(database_url: str) -> AsyncIterator[PostgresStore]:
     await opened.open()
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def wire(database_url: str) -> AsyncIterator[Wire]:
+    """The way to the database, which a test can cut and mend."""
+    made = Wire(database_url)
+    await made.mend()
+    yield made
+    await made.cut()

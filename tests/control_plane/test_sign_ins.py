@@ -34,14 +34,6 @@ def of(one: Instance) -> SignIns:
 
 
 @pytest.fixture
-async def wire(database_url: str) -> AsyncIterator[Wire]:
-    made = Wire(database_url)
-    await made.mend()
-    yield made
-    await made.cut()
-
-
-@pytest.fixture
 async def reading(wire: Wire, tmp_path: Path) -> AsyncIterator[Instance]:
     """An instance that can only read, until the wire is mended."""
     async with instance(wire.url, tmp_path / "one", lease=Elsewhere()) as one:

@@ -22,14 +22,6 @@ ANOTHER = b"beta:8081 (7)"
 
 
 @pytest.fixture
-async def wire(database_url: str) -> AsyncIterator[Wire]:
-    made = Wire(database_url)
-    await made.mend()
-    yield made
-    await made.cut()
-
-
-@pytest.fixture
 def settings(settings: ControlPlaneSettings, wire: Wire) -> ControlPlaneSettings:
     """An instance whose wire to the database can be cut."""
     return msgspec.structs.replace(settings, database_url=wire.url)

@@ -9,14 +9,6 @@ from tests.control_plane.store.outages import Instance, Wire, instance
 
 
 @pytest.fixture
-async def wire(database_url: str) -> AsyncIterator[Wire]:
-    made = Wire(database_url)
-    await made.mend()
-    yield made
-    await made.cut()
-
-
-@pytest.fixture
 async def one(wire: Wire, tmp_path: Path) -> AsyncIterator[Instance]:
     async with instance(wire.url, tmp_path / "one") as made:
         yield made

@@ -1,7 +1,6 @@
 """What was acknowledged while the database was away survives a mirror that is damaged, or gone, before the database is back."""
 
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,14 +18,6 @@ from tests.control_plane.store.outages import NOW, Instance, Wire, chain_is_soun
 from tests.servers import empty_database
 
 OURS = Installation("ours", 1, NOW)
-
-
-@pytest.fixture
-async def wire(database_url: str) -> AsyncIterator[Wire]:
-    made = Wire(database_url)
-    await made.mend()
-    yield made
-    await made.cut()
 
 
 def damage(file: Path) -> None:
