@@ -38,7 +38,8 @@ from rules.compiler import compile_table
 from rules.context import Context
 from rules.decision import decide
 from rules.model import RulesFile, decode_rules
-from rules.table import UNCHECKED, DecisionTable, seal, unseal
+from rules.sealing import seal, unseal
+from rules.table import UNCHECKED, DecisionTable
 from service.engine import engine
 
 SIZES = (100, 1_000, 10_000, 100_000)

@@ -21,7 +21,8 @@ import psutil
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
 
-from rules.table import DecisionTable, key_id, seal
+from rules.sealing import key_id, seal
+from rules.table import DecisionTable
 
 PROXY_CPU = 0
 LOAD_CPU = 1

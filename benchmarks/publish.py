@@ -41,7 +41,7 @@ from benchmarks.processes import LOAD_CPU, Running, pinned, sidecar, started, st
 from layout_mutation.embedded.valkey import EmbeddedValkey
 from rules.compiler import compile_table
 from rules.model import RulesFile, decode_rules
-from rules.table import key_id, seal
+from rules.sealing import key_id, seal
 from service.engine import engine
 from service.keys import Keys
 

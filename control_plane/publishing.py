@@ -41,7 +41,8 @@ from rules.compiler import compile_table
 from rules.errors import RulesError, TableError
 from rules.limits import TABLE_BYTES_MAX
 from rules.model import RulesFile
-from rules.table import UNCHECKED, DecisionTable, engine_of, unseal
+from rules.sealing import engine_of, unseal
+from rules.table import UNCHECKED, DecisionTable
 
 CHECK_INTERVAL_S = 1.0  # how soon an emptied Redis is noticed, unless the settings of the installation say otherwise
 BACKOFF_S_MAX = 5.0

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rules import previews
 from rules.previews import Preview
-from rules.table import DecisionTable, key_id, seal, unseal
+from rules.sealing import key_id, seal, unseal
+from rules.table import DecisionTable
 
 
 class Signer:

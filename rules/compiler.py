@@ -8,7 +8,7 @@ from datetime import datetime
 
 from rules.model import LayoutMutation, RulesFile
 from rules.rows import company_of, compile_row
-from rules.table import UNCHECKED, DecisionTable, compiled
+from rules.table import UNCHECKED, DecisionTable, Stamp, compiled
 
 
 def compile_table(rules_file: RulesFile, *, version: int, now: datetime, engine: str = UNCHECKED) -> DecisionTable:
@@ -16,7 +16,7 @@ def compile_table(rules_file: RulesFile, *, version: int, now: datetime, engine:
 
     `engine` names this program in tables that are signed, for those who trust the signature and are the same.
     """
-    return compiled(rules_file, version=version, created_at=now, engine=engine)
+    return compiled(rules_file, Stamp(version, now, engine))
 
 
 def check_mutation(mutation: LayoutMutation, rules_file: RulesFile) -> None:

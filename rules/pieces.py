@@ -2,51 +2,31 @@
 
 MessagePack says how long a text is, and not how long a map is: who wants the last of 10,000 mutations walks over all of them,
 in one go. So whoever writes a file also says how long each mutation is.
-Counterparts: `rules.table` has both in its body, `rules.written` reads the mutations. Never: a mutation decoded for its length.
+
+A file has a digest of each *stretch* of mutations, so that what is in two files need not be digested twice, nor read.
+Counterparts: `rules.sealing` signs the digests, `rules.written` reads the mutations. Never: a mutation decoded for its length.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
 from itertools import accumulate
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Raw
 
 from rules import limits
-from rules.model import (
-    SCHEMA_VERSION,
-    DeclaredAttribute,
-    Experiment,
-    LayoutMutation,
-    Module,
-    RulesFile,
-    SavedGroup,
-    SchemaVersion,
-    Segment,
-    Toggle,
-)
+from rules.model import LayoutMutation, RulesFile
+
+Pause = Callable[[], None]
+"""Called between the pieces of a long task, for whoever wants to let others have their turn."""
+
+STRETCH = 100
+"""Mutations of a stretch; the last has those that are left. A part of how tables are signed: another number is another format."""
 
 _NAME = msgspec.msgpack.encode("mutations")
 _EMPTY = msgspec.msgpack.encode([])
+_FILE = msgspec.msgpack.Decoder(RulesFile)
 _MUTATION: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(LayoutMutation)
-
-
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """A rules file whose mutations are still bytes."""
-
-    schema_version: SchemaVersion = SCHEMA_VERSION
-    mutations: Annotated[list[Raw], Meta(max_length=limits.ENTRIES_MAX)] = []
-    experiments: Annotated[list[Experiment], Meta(max_length=limits.ENTRIES_MAX)] = []
-    modules: Annotated[list[Module], Meta(max_length=limits.ENTRIES_MAX)] = []
-    segments: Annotated[list[Segment], Meta(max_length=limits.ENTRIES_MAX)] = []
-    attributes: Annotated[list[DeclaredAttribute], Meta(max_length=limits.ATTRIBUTES_DECLARED_MAX)] = []
-    saved_groups: Annotated[list[SavedGroup], Meta(max_length=limits.ENTRIES_MAX)] = []
-    toggles: Annotated[list[Toggle], Meta(max_length=limits.ENTRIES_MAX)] = []
-
-    def others(self) -> RulesFile:
-        """All but the mutations."""
-        fields = {name: getattr(self, name) for name in RulesFile.__struct_fields__ if name != "mutations"}
-        return RulesFile(**fields)
 
 
 def mutation_of(written: bytes) -> LayoutMutation:
@@ -66,6 +46,7 @@ class Pieces(Sequence[bytes]):
         self._lengths = lengths
         self._starts = [0, *accumulate(lengths)]
         self._rest: RulesFile | None = None
+        self._digests: tuple[bytes, ...] = ()
 
     def __len__(self) -> int:
         return len(self._lengths)
@@ -74,15 +55,38 @@ class Pieces(Sequence[bytes]):
         """The bytes of the mutation at a place from 0."""
         return bytes(self._mutations[self._starts[place] : self._starts[place + 1]])
 
-    def stretch(self, first: int, end: int) -> tuple[Sequence[int], bytes]:
-        """The mutations from one place to before another: equal for equal ones."""
-        end = min(end, len(self._lengths))
-        return self._lengths[first:end], bytes(self._mutations[self._starts[first] : self._starts[end]])
+    def stretch(self, number: int) -> range:
+        """The places of a stretch; none beyond the last."""
+        return range(number * STRETCH, min((number + 1) * STRETCH, len(self)))
+
+    def bytes_of(self, places: range) -> bytes:
+        """The mutations of a stretch."""
+        return bytes(self._mutations[self._starts[places.start] : self._starts[places.stop]]) if places else b""
+
+    def lengths_of(self, places: range) -> Sequence[int]:
+        """In bytes, of the mutations of a stretch."""
+        return self._lengths[places.start : places.stop]
+
+    def digests(self, pause: Pause = lambda: None, before: "Pieces | None" = None) -> tuple[bytes, ...]:
+        """SHA-256 of `others`, then of each stretch. Found once; what is the same bytes in `before` is known from there."""
+        if not self._digests:
+            known = () if before is None else before.digests()
+            self._digests = tuple(self._digested(pause, before, known))
+        return self._digests
+
+    def _digested(self, pause: Pause, before: "Pieces | None", known: Sequence[bytes]) -> Iterator[bytes]:
+        yield sha256(self.others).digest()
+        number = 0
+        while places := self.stretch(number):
+            pause()
+            content, number = self.bytes_of(places), number + 1
+            is_known = before is not None and before.bytes_of(before.stretch(number - 1)) == content
+            yield known[number] if is_known else sha256(content).digest()
 
     def rest(self) -> RulesFile:
         """What mutations may refer to, and what switches them off. Raises msgspec.MsgspecError and ValueError."""
         if self._rest is None:
-            self._rest = msgspec.msgpack.decode(self.others, type=_File).others()
+            self._rest = msgspec.structs.replace(_FILE.decode(self.others), mutations=[])
         return self._rest
 
     def whole(self) -> RulesFile:
@@ -113,12 +117,15 @@ def taken_apart(rules: memoryview, lengths: Sequence[int]) -> Pieces:
     return Pieces(others, rules[start:end], lengths[1:])
 
 
-def walked(rules: Raw) -> Pieces:
-    """The same of a file whose lengths nobody has written down. Raises msgspec.MsgspecError."""
-    file = msgspec.msgpack.decode(rules, type=_File)
-    mutations = [bytes(one) for one in file.mutations]
-    others = msgspec.msgpack.encode(file.others())
-    return Pieces(others, memoryview(b"".join(mutations)), [*map(len, mutations)])
+def of(rules: RulesFile) -> Pieces:
+    """A rules file in pieces."""
+    encoded, lengths = written(rules)
+    return taken_apart(memoryview(encoded), lengths)
+
+
+def digest_of(rules: Pieces) -> str:
+    """SHA-256 of the digests one after the other, 64 hexadecimal digits: equal for equal files."""
+    return sha256(b"".join(rules.digests())).hexdigest()
 
 
 def _header(count: int) -> bytes:

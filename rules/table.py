@@ -1,64 +1,25 @@
-"""DecisionTable: immutable, content-addressed, signed. Bytes <-> table.
+"""DecisionTable: the rules of one version, immutable and content-addressed.
 
-The body is msgpack: format, version, time, who has checked it, and the rules themselves as authors wrote them; nothing
-compiled is sent. `seal` puts a signature round the body, `unseal` checks it before a byte is decoded. A table is compiled
-whole when it is loaded, with every check there is, unless a trusted signer says that this very engine has done that: then
+A table is compiled whole, with every check there is, unless a trusted signer says that this very engine has done that: then
 each row is compiled at its first use (`rules.written`).
-Never: a key, a file or a socket; signing and verifying are functions handed in, and so is the engine's name.
+Counterparts: `rules.sealing` reads and writes tables, `rules.decision` asks them. Never: a key, a file or a socket.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from hashlib import sha256, sha512
-from typing import Protocol
 
 import msgspec
-from msgspec import Raw
 
-from rules import limits, pieces
+from rules import pieces
 from rules.decision import Outcome
-from rules.errors import RulesError, TableError
 from rules.model import RulesFile
 from rules.page_index import PageIndex
-from rules.pieces import Pieces
+from rules.pieces import Pause, Pieces
 from rules.rows import Company, Row, company_of, compile_rows
-from rules.written import LeftOut, Look, Pause, Written, WrittenRows, read
+from rules.written import LeftOut, Look, Written, WrittenRows, read
 
-FORMAT = 4
-"""What is written. Read are also 1 (without engine and order), 2 (without attributes, saved groups and toggles) and 3 (without
-lengths: such a table is walked over in one go)."""
 UNCHECKED = ""
 """The name of no engine: loading compiles whole."""
-_FORMATS = (1, 2, 3, FORMAT)
-_DOMAIN = b"layout-mutation decision table\x00"
-"""Goes before what was signed up to format 3, so that a signature made for something else is never valid here."""
-_HASHED_DOMAIN = b"layout-mutation decision table by its SHA-512\x00"
-"""The same where the body's digest is signed in its place."""
-_HASHED_BYTES = 256 * 1024
-"""Of a body, hashed in one go: less than a millisecond's work."""
-
-
-class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    format: int
-    version: int
-    created_at: datetime
-    rules: Raw
-    """From format 4 on a string of bytes, which is skipped without a look at it; before that the file itself."""
-    engine: str = UNCHECKED
-    """Whose checks the rules have passed."""
-    order: list[int] = []
-    """Places of the mutations in the rules, highest precedence first."""
-    lengths: list[int] = []
-    """In bytes: of what goes before the mutations in the rules, and of each of them (`rules.pieces`)."""
-
-
-class _Sealed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    key_id: str
-    signature: bytes
-    hashed: bool = False
-    """Whether the body's SHA-512 is signed, which can be found bit by bit, and not the body itself."""
-    body: memoryview
-    """A part of the sealed bytes, which are large: nobody copies them in one go."""
 
 
 class Stamp(msgspec.Struct, frozen=True):
@@ -68,6 +29,20 @@ class Stamp(msgspec.Struct, frozen=True):
     created_at: datetime
     engine: str
     """Whose checks it has passed; UNCHECKED where nobody may rely on that."""
+
+
+class Head(Stamp, frozen=True, kw_only=True):
+    """What a sealed table says before its rules."""
+
+    order: list[int]
+    """Places of the mutations in the rules, highest precedence first."""
+    lengths: list[int]
+    """In bytes: of what goes before the mutations in the rules, and of each of them (`rules.pieces`)."""
+
+    @property
+    def stamp(self) -> Stamp:
+        """Which table it is."""
+        return Stamp(self.version, self.created_at, self.engine)
 
 
 class _Page(msgspec.Struct, frozen=True):
@@ -87,16 +62,22 @@ def _page_of(rows: Sequence[Row | Outcome]) -> _Page:
 
 
 def _ranks_of(order: Sequence[int]) -> list[int]:
-    ranks = [0] * len(order)
-    for rank, place in enumerate(order):
-        ranks[place] = rank
+    """The rank of each place; ValueError where `order` does not name each of them once."""
+    ranks = [-1] * len(order)
+    try:
+        for rank, place in enumerate(order):
+            ranks[place] = rank
+    except IndexError:
+        pass
+    if -1 in ranks or min(order, default=0) < 0:
+        raise ValueError("the order does not name each mutation once")
     return ranks
 
 
 class DecisionTable:
-    """Rules of one version, ready to decide; never changed once made. `compiled`, `from_bytes` and `unseal` make one."""
+    """Rules of one version, ready to decide; never changed once made. `compiled` and `compiled_late` make one."""
 
-    def __init__(  # noqa: PLR0913 - each is a part that only a loader makes
+    def __init__(
         self,
         *,
         stamp: Stamp,
@@ -106,10 +87,9 @@ class DecisionTable:
         order: Sequence[int],
         index: PageIndex,
         of_visits: Iterable[int],
-        encoded: bytes | memoryview | None = None,
-        digest: str | None = None,
         written: Written | None = None,
     ) -> None:
+        self.stamp = stamp
         self.version = stamp.version
         self.created_at = stamp.created_at
         self.engine = stamp.engine
@@ -130,8 +110,7 @@ class DecisionTable:
         self._pages: dict[tuple[int, ...], _Page] = {}
         """Places of the rules of a page, by rank -> what is known of them."""
         self._last: tuple[str, str, _Page] | None = None
-        self._encoded = encoded
-        self._digest = digest
+        self._digest: str | None = None
         self.written = written
         """What the next table may take over."""
         self._versions = None if written is None else written.roster.versions
@@ -142,13 +121,26 @@ class DecisionTable:
         return len(self._order)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, DecisionTable) and self.to_bytes() == other.to_bytes()
+        return isinstance(other, DecisionTable) and self.stamp == other.stamp and self.digest == other.digest
 
     def __hash__(self) -> int:
         return hash(self.digest)
 
     def __repr__(self) -> str:
         return f"<DecisionTable version={self.version} digest={self.digest[:12]} mutations={self.size}>"
+
+    @property
+    def order(self) -> list[int]:
+        """Places of the mutations in the rules, highest precedence first."""
+        if self.written is not None:
+            return [*self._order]
+        places = {mutation.id: place for place, mutation in enumerate(self.rules.mutations)}
+        return [places[row.mutation.id] for row in self.rows]
+
+    @property
+    def pieces(self) -> Pieces | None:
+        """The rules as they are written, where the rows are compiled from that."""
+        return self._rules if isinstance(self._rules, Pieces) else None
 
     @property
     def rules(self) -> RulesFile:
@@ -206,228 +198,54 @@ class DecisionTable:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the rules, 64 hexadecimal digits: equal for equal rules, whatever version, time and engine say."""
+        """`pieces.digest_of` the rules: equal for equal rules, whatever version, time and engine say."""
         if self._digest is None:
-            self._digest = sha256(msgspec.msgpack.encode(self.rules)).hexdigest()
+            found = self._rules if isinstance(self._rules, Pieces) else pieces.of(self._rules)
+            self._digest = pieces.digest_of(found)
         return self._digest
 
-    def to_bytes(self) -> bytes:
-        """The body, unsigned."""
-        if self._encoded is None:
-            self._encoded = self._body()
-        return bytes(self._encoded)
 
-    def _body(self) -> bytes:
-        rules = self.rules
-        places = {mutation.id: place for place, mutation in enumerate(rules.mutations)}
-        encoded, lengths = pieces.written(rules)
-        body = _Body(
-            format=FORMAT,
-            version=self.version,
-            created_at=self.created_at,
-            rules=Raw(msgspec.msgpack.encode(encoded)),
-            engine=self.engine,
-            order=[places[row.mutation.id] for row in self.rows],
-            lengths=lengths,
-        )
-        return msgspec.msgpack.encode(body)
-
-    @staticmethod
-    def from_bytes(body: bytes) -> "DecisionTable":
-        """A table from its body, compiled whole: nobody has signed it. Raises TableError, and nothing else."""
-        return _loaded(memoryview(body), _Load(UNCHECKED, _nobody, _at_once))
-
-
-def compiled(
-    rules: RulesFile, *, version: int, created_at: datetime, engine: str, encoded: memoryview | None = None
-) -> DecisionTable:
-    """A table of these rules, with every check there is; raises RulesError. `encoded` is its body, if it came from one."""
+def compiled(rules: RulesFile, stamp: Stamp) -> DecisionTable:
+    """A table of these rules, with every check there is; raises RulesError."""
     company = company_of(rules)
     rows = compile_rows(rules, company)
     return DecisionTable(
-        stamp=Stamp(version, created_at, engine),
+        stamp=stamp,
         rules=rules,
         company=company,
         rows=rows,
         order=range(len(rows)),
         index=PageIndex((row.mutation.site, row.mutation.page_slug) for row in rows),
         of_visits=range(len(rows)),
-        encoded=encoded,
     )
 
 
-def key_id(public_key: bytes) -> str:
-    """Which key signed: the first 16 hexadecimal digits of SHA-256 of the raw 32-byte Ed25519 public key."""
-    return sha256(public_key).hexdigest()[:16]
+class Load(msgspec.Struct, frozen=True):
+    """How a table is loaded: what `rules.sealing.unseal` is given."""
 
-
-def seal(table: DecisionTable, *, key_id: str, sign: Callable[[bytes], bytes]) -> bytes:
-    """What is published and kept on disk: the body, the id of the key and the signature over both.
-
-    For tables that this program has compiled: who signs vouches for the engine that the table names.
-    """
-    unsigned = _Sealed(key_id=key_id, signature=b"", hashed=True, body=memoryview(table.to_bytes()))
-    return msgspec.msgpack.encode(msgspec.structs.replace(unsigned, signature=sign(_signed(unsigned, _at_once))))
-
-
-class _Hash(Protocol):
-    def update(self, data: memoryview, /) -> None: ...
-
-    def digest(self) -> bytes: ...
-
-    def hexdigest(self) -> str: ...
-
-
-def _nobody(_: Outcome) -> None:
-    """Nobody listens."""
-
-
-def _at_once() -> None:
-    """Nobody else waits."""
-
-
-class _Load(msgspec.Struct, frozen=True):
-    """How a table is loaded."""
-
-    engine: str
-    left_out: LeftOut
-    pause: Pause
+    engine: str = UNCHECKED
+    left_out: LeftOut = lambda _: None
+    pause: Pause = lambda: None
     look: Look | None = None
     before: DecisionTable | None = None
 
 
-def unseal(
-    sealed: bytes,
-    *,
-    verify: Callable[[str, bytes, bytes], bool],
-    engine: str = UNCHECKED,
-    left_out: LeftOut = _nobody,
-    pause: Pause = _at_once,
-    look: Look | None = None,
-    before: DecisionTable | None = None,
-) -> DecisionTable:
-    """The table in a sealed one; `verify(key_id, signature, message)`. Raises TableError, and nothing else.
-
-    `engine` names who is asking: a table that has passed this engine's checks is compiled row by row, as visits need
-    them, and `left_out` hears of a row that then can't be used. Without a name the table is compiled whole. `pause` is
-    called again and again while the first kind is loaded. `before` is a table that was loaded earlier: what is the same
-    bytes in both is taken over from it, and it is neither changed nor kept. `look` is shown the rules, in pieces, but for what
-    `before` has too.
-    """
-    envelope = _envelope_of(sealed)
-    if not verify(envelope.key_id, envelope.signature, _signed(envelope, pause)):
-        raise TableError("bad_signature", f"no trusted key signed this table (it names key {envelope.key_id[:16]!r})")
-    pause()
-    return _loaded(envelope.body, _Load(engine, left_out, pause, look, before))
-
-
-def engine_of(sealed: bytes) -> str:
-    """Whose checks a sealed table says it has passed, whoever signed it; raises TableError."""
-    return _body_of(_envelope_of(sealed).body).engine
-
-
-def _signed(envelope: _Sealed, pause: Pause) -> bytes:
-    key_id, body = envelope.key_id.encode("utf-8", "surrogatepass"), envelope.body
-    if not envelope.hashed:
-        return b"".join((_DOMAIN, key_id, b"\x00", body))
-    return b"".join((_HASHED_DOMAIN, key_id, b"\x00", _hashed(sha512(), body, pause).digest()))
-
-
-def _hashed(found: _Hash, data: memoryview, pause: Pause) -> _Hash:
-    for start in range(0, len(data), _HASHED_BYTES):
-        pause()
-        found.update(data[start : start + _HASHED_BYTES])
-    return found
-
-
-def _envelope_of(sealed: bytes) -> _Sealed:
-    _check_size(sealed)
-    try:
-        return msgspec.msgpack.decode(sealed, type=_Sealed)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise TableError("malformed", f"not a sealed table: {error}") from None
-
-
-def _loaded(encoded: memoryview, load: _Load) -> DecisionTable:
-    """A table from its body; compiled whole, unless this engine has checked it. Raises TableError."""
-    _check_size(encoded)
-    body = _body_of(encoded)
-    load.pause()
-    try:
-        rules, found = _rules_of(body)
-        load.pause()
-        if load.engine != UNCHECKED and body.engine == load.engine:
-            return _checked(body, rules, found, encoded, load)
-        if load.look is not None:
-            load.look(bytes(rules))
-        whole = found.whole()
-        return compiled(whole, version=body.version, created_at=body.created_at, engine=body.engine, encoded=encoded)
-    except RulesError as error:
-        raise TableError("invalid_rules", str(error)) from None
-    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-        raise TableError("malformed", str(error)) from None
-
-
-def _rules_of(body: _Body) -> tuple[memoryview, Pieces]:
-    """The rules of a body as a file in MessagePack, and in pieces. Raises msgspec.MsgspecError and ValueError."""
-    if body.format < FORMAT:
-        return memoryview(body.rules), pieces.walked(body.rules)
-    rules = msgspec.msgpack.decode(body.rules, type=memoryview)
-    return rules, pieces.taken_apart(rules, body.lengths)
-
-
-def _checked(body: _Body, rules: memoryview, found: Pieces, encoded: memoryview, load: _Load) -> DecisionTable:
+def compiled_late(rules: Pieces, head: Head, load: Load) -> DecisionTable:
     """A table whose rows are compiled at their first use. Raises RulesError, msgspec.MsgspecError and ValueError."""
-    if sorted(body.order) != [*range(len(found))]:
+    if len(head.order) != len(rules):
         raise ValueError("the order does not name each mutation once")
-    before = load.before if load.before is not None and load.before.engine == body.engine else None
-    digest = _hashed(sha256(), rules, load.pause).hexdigest()
-    load.pause()
+    before = load.before if load.before is not None and load.before.engine == head.engine else None
     written = read(
-        found, load.left_out, pause=load.pause, look=load.look, before=None if before is None else before.written
+        rules, load.left_out, pause=load.pause, look=load.look, before=None if before is None else before.written
     )
     load.pause()
     return DecisionTable(
-        stamp=Stamp(body.version, body.created_at, body.engine),
-        rules=found,
+        stamp=head.stamp,
+        rules=rules,
         company=written.company,
         rows=written.rows,
-        order=body.order,
+        order=head.order,
         index=written.index,
         of_visits=written.roster.reading_visits,
-        encoded=encoded,
-        digest=digest,
         written=written,
     )
-
-
-def _check_size(data: bytes | memoryview) -> None:
-    if len(data) > limits.TABLE_BYTES_MAX:
-        raise TableError("too_large", f"{len(data):,} bytes; at most {limits.TABLE_BYTES_MAX:,}")
-
-
-def _body_of(encoded: memoryview) -> _Body:
-    try:
-        body = msgspec.msgpack.decode(encoded, type=_Body)
-    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-        _check_format(encoded)
-        raise TableError("malformed", str(error)) from None
-    if body.format not in _FORMATS:
-        raise _unknown(body.format)
-    return body
-
-
-def _check_format(encoded: memoryview) -> None:
-    """What can't be read may be of a later format: that is the better word for it. Raises TableError then, or nothing."""
-    try:
-        found = msgspec.msgpack.decode(encoded, type=dict[str, Raw]).get("format")
-        number = FORMAT if found is None else msgspec.msgpack.decode(found)
-    except (msgspec.MsgspecError, RecursionError, ValueError):
-        return
-    if number not in _FORMATS:
-        raise _unknown(number)
-
-
-def _unknown(number: object) -> TableError:
-    known = " and ".join(map(str, _FORMATS))
-    return TableError("unknown_format", f"format {number!r}; this version reads {known}")

@@ -8,22 +8,21 @@ Never: an exception for any bytes; what can't be used after all is left out, and
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import compress
+from operator import is_not
 
 import msgspec
 from msgspec import Struct
 
 from rules.decision import Outcome
 from rules.page_index import PageIndex
-from rules.pieces import Pieces, mutation_of
+from rules.pieces import Pause, Pieces, mutation_of
 from rules.reasons import Reason
 from rules.remembering import mentions_visits
 from rules.rows import Company, Row, company_of, compile_row
 
 LeftOut = Callable[[Outcome], None]
 """Told of a mutation that is left out, and why."""
-
-Pause = Callable[[], None]
-"""Called between the pieces of a long task, for whoever wants to let others have their turn."""
 
 PAUSE_EVERY = 100
 """Mutations between two pauses of a load: less than a millisecond's work."""
@@ -67,27 +66,56 @@ class Roster(Struct, frozen=True):
     reading_visits: set[int]
     """Places of those that may read what is remembered of visits; nearly always none."""
 
+    def enter(self, place: int, entry: Entry) -> None:
+        """What is at a place from now on; one place after another, none left out at the end."""
+        if place == len(self.entries):
+            self.entries.append(entry)
+        else:
+            self.forget(place, self.entries[place])
+            self.entries[place] = entry
+        self.places[entry.id] = place
+        self.versions[entry.id] = entry.version
+
+    def forget(self, place: int, entry: Entry) -> None:
+        """What was at a place, unless it has another by now."""
+        if self.places.get(entry.id) == place:
+            del self.places[entry.id], self.versions[entry.id]
+
 
 def roster_of(pieces: Pieces, pause: Pause, look: Look | None = None, before: Roster | None = None) -> Roster:
     """The roster of a file; only what `before` does not have is read. Raises msgspec.MsgspecError."""
-    found = Roster(pieces, [], {}, {}, set())
-    for first in range(0, len(pieces), PAUSE_EVERY):
+    found = Roster(pieces, [], {}, {}, set()) if before is None else _copied(before, pieces)
+    for places in _fresh(pieces, None if before is None else before.pieces):
         pause()
-        lengths, stretch = pieces.stretch(first, first + PAUSE_EVERY)
-        places = range(first, first + len(lengths))
-        if before is not None and (lengths, stretch) == before.pieces.stretch(first, first + PAUSE_EVERY):
-            entries = before.entries[first : first + len(lengths)]
-            found.reading_visits.update(before.reading_visits.intersection(places))
-        else:
-            entries = [_like(pieces[place], before) for place in places]
-            if look is not None:
-                look(stretch)
-            if mentions_visits(stretch):
-                found.reading_visits.update(place for place in places if mentions_visits(pieces[place]))
-        found.entries.extend(entries)
-        found.places.update({entry.id: first + number for number, entry in enumerate(entries)})
-        found.versions.update({entry.id: entry.version for entry in entries})
+        stretch = pieces.bytes_of(places)
+        if look is not None:
+            look(stretch)
+        found.reading_visits.difference_update(places)
+        if mentions_visits(stretch):
+            found.reading_visits.update(place for place in places if mentions_visits(pieces[place]))
+        for place in places:
+            found.enter(place, _like(pieces[place], before))
+    if before is not None:
+        for place, entry in enumerate(before.entries[len(pieces) :], start=len(pieces)):
+            found.forget(place, entry)
     return found
+
+
+def _copied(before: Roster, pieces: Pieces) -> Roster:
+    """The roster before, for a file that may be shorter: what is left over is still to be forgotten."""
+    size = len(pieces)
+    reading = {place for place in before.reading_visits if place < size}
+    return Roster(pieces, before.entries[:size], before.places.copy(), before.versions.copy(), reading)
+
+
+def _fresh(pieces: Pieces, before: Pieces | None) -> Iterator[range]:
+    """The places of the stretches that the file before does not have there, byte for byte."""
+    known = () if before is None else before.digests()
+    for number, digest in enumerate(pieces.digests()[1:]):
+        places = pieces.stretch(number)
+        is_known = known[number + 1 : number + 2] == (digest,)
+        if before is None or not is_known or before.lengths_of(places) != pieces.lengths_of(places):
+            yield places
 
 
 def _like(written: bytes, before: Roster | None) -> Entry:
@@ -168,8 +196,10 @@ def _taken_over(before: Written, now: Roster, pause: Pause) -> Iterator[tuple[in
 
 
 def _has_same_addresses(before: Roster, now: Roster) -> bool:
-    pairs = zip(before.entries, now.entries, strict=False)
-    return len(before.entries) == len(now.entries) and all(a is b or a.address == b.address for a, b in pairs)
+    if len(before.entries) != len(now.entries):
+        return False
+    others = compress(zip(before.entries, now.entries, strict=True), map(is_not, before.entries, now.entries))
+    return all(a.address == b.address for a, b in others)
 
 
 def _addresses(roster: Roster, pause: Pause) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """Which engine this is: a name for the very code that checks rules, and for the libraries that it asks.
 
 Counterpart: the control plane writes the name into the tables that it signs, and a sidecar of the same name need not run
-all checks again before the first visit (`rules.table.unseal`). It is computed, so nobody has to remember to raise it.
+all checks again before the first visit (`rules.sealing.unseal`). It is computed, so nobody has to remember to raise it.
 Never: a name for what can't be read whole; then tables are compiled whole too, which is slower and as good.
 """
 

@@ -19,7 +19,7 @@ class Keys(msgspec.Struct, frozen=True):
 
     @property
     def table(self) -> str:
-        """String: the sealed decision table (see `rules.table.seal`)."""
+        """String: the sealed decision table (see `rules.sealing.seal`)."""
         return f"{{lm:{self.environment}}}:table"
 
     @property

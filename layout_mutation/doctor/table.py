@@ -10,7 +10,7 @@ import redis
 
 from layout_mutation.doctor.checks import Asked, Check
 from rules.errors import TableError
-from rules.table import unseal
+from rules.sealing import unseal
 from service.keys import Keys
 from sidecar.tables.tables import verifier
 

@@ -24,6 +24,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from rules import limits
 from service.keys import Keys
+from sidecar.tables.reading import Large
 
 POLL_JITTER = 0.2
 """A poll comes after 0.8 to 1.2 intervals, so that a fleet that started together does not ask together."""
@@ -79,7 +80,7 @@ class Receiver(Protocol):
     def wants(self, version: int | None) -> bool:
         """Whether a table announced with this version (None: no number) should be read."""
 
-    async def offer(self, sealed: bytes, announced: str) -> bool:
+    async def offer(self, sealed: bytearray, announced: str) -> bool:
         """Take the table; whether it is in force now."""
 
     def refuse(self, reason: str, detail: str, announced: str) -> None:
@@ -113,6 +114,7 @@ class Feed:
             retry=Retry(NoBackoff(), 0),  # the loops below try again, with their own pauses
             decode_responses=False,
         )
+        self._large = Large(url, timeout_s=REDIS_TIMEOUT_S)
         self._keys = keys
         self._receiver = receiver
         self._poll_s = poll_s
@@ -232,8 +234,7 @@ class Feed:
                 self._receiver.refuse("too_large", f"{length:,} bytes; at most {bytes_max:,}", announced)
                 return False
             # It may have been replaced by a larger one since: never more than the bound and a byte.
-            sealed = await self._redis.getrange(self._keys.table, 0, bytes_max)
-            assert isinstance(sealed, bytes)  # the client was told not to decode
+            sealed = await self._large.read(self._keys.table, bytes_max + 1)
         except ResponseError as error:
             self._receiver.refuse("malformed", str(error), announced)
             return False

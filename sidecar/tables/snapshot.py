@@ -31,7 +31,7 @@ def read(folder: Path, bytes_max: int) -> bytes | None:
         return None
 
 
-def write(folder: Path, sealed: bytes, pause: Callable[[], None] = lambda: None) -> None:
+def write(folder: Path, sealed: bytes | bytearray, pause: Callable[[], None] = lambda: None) -> None:
     """Replace the snapshot, durably and whole. Raises OSError; the old snapshot is then still there.
 
     `pause` is called between pieces of a large table, for whoever wants to let others have their turn.
@@ -56,7 +56,7 @@ def write(folder: Path, sealed: bytes, pause: Callable[[], None] = lambda: None)
     _sync_folder(folder)
 
 
-def _is_same(file: Path, sealed: bytes, pause: Callable[[], None]) -> bool:
+def _is_same(file: Path, sealed: bytes | bytearray, pause: Callable[[], None]) -> bool:
     """Another worker has often written it already; reading is cheaper than fsync."""
     try:
         if file.stat().st_size != len(sealed):

@@ -25,8 +25,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from rules import limits
 from rules.decision import Outcome
 from rules.errors import TableError
-from rules.table import UNCHECKED, DecisionTable, key_id, unseal
-from rules.written import Pause
+from rules.pieces import Pause
+from rules.sealing import key_id, unseal
+from rules.table import UNCHECKED, DecisionTable
 from service import user_agents
 from service.keys import Keys
 from sidecar.tables import snapshot
@@ -188,7 +189,7 @@ class Tables:
             self._refusal = None  # what was refused is not offered any more
         return current is not None and version == current.version and self._source == "snapshot"
 
-    async def offer(self, sealed: bytes, announced: str) -> bool:
+    async def offer(self, sealed: bytes | bytearray, announced: str) -> bool:
         """Take a sealed table from Redis; whether it is the one in force now."""
         try:
             table = await asyncio.to_thread(self._open, sealed, Unhurried())
@@ -240,7 +241,7 @@ class Tables:
 
     # ---- taking a table
 
-    def _open(self, sealed: bytes, pause: Pause) -> DecisionTable:
+    def _open(self, sealed: bytes | bytearray, pause: Pause) -> DecisionTable:
         """Verify, decode and index; in a thread, for a large table takes its time. Raises TableError."""
         with beside_visitors():
             table = unseal(
@@ -304,7 +305,7 @@ class Tables:
             fix = "pages pass unchanged until Redis has a table"
             _log.warning("snapshot_refused", reason=reason, detail=detail, folder=str(folder), meanwhile=fix)
 
-    async def _save(self, sealed: bytes) -> None:
+    async def _save(self, sealed: bytes | bytearray) -> None:
         if self._snapshot_dir is None:
             return
         try:

@@ -3,7 +3,7 @@
 Two threads of one Python take turns of 5 ms each, and a visitor's request needs several. So the loading thread gives up its
 turn by itself after half a millisecond, and sleeps four times as long: 10,000 mutations take 0.3 s in place of 0.06, and a
 visitor waits for a piece of it, not for the whole. What C does in one piece can't be divided: of 10,000 mutations 2 to 5 ms.
-Counterparts: `rules.table.unseal` calls `pause` between its pieces, `tables` decides when to hurry.
+Counterparts: `rules.sealing.unseal` calls `pause` between its pieces, `tables` decides when to hurry.
 Never: a rest while nobody is served.
 """
 

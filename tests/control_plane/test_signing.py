@@ -26,7 +26,7 @@ def test_what_is_sealed_can_be_unsealed_with_the_same_key_only() -> None:
 
 def test_a_signature_under_another_keys_name_is_refused() -> None:
     signer = Signer(KEY)
-    from rules.table import seal
+    from rules.sealing import seal
 
     forged = seal(TABLE, key_id=signer.key_id, sign=Ed25519PrivateKey.generate().sign)
     with pytest.raises(TableError) as caught:

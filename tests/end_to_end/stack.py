@@ -29,7 +29,7 @@ from layout_mutation.embedded.valkey import EmbeddedValkey
 from layout_mutation.processes import ChildProcess, Program
 from rules.compiler import compile_table
 from rules.model import decode_rules
-from rules.table import key_id, seal
+from rules.sealing import key_id, seal
 from tests.end_to_end.visitor import Line
 
 ROOT = Path(__file__).parents[2]

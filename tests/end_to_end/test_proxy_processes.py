@@ -19,7 +19,8 @@ import psutil
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from rules.table import DecisionTable, key_id, seal
+from rules.sealing import key_id, seal
+from rules.table import DecisionTable
 from sidecar.tables import snapshot
 from tests.end_to_end.stack import inherited
 from tests.sidecar.wire import Answer, Conversation, answering, client, headline, html, origin, response, table

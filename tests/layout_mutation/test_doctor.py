@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rules import limits
 from rules.compiler import compile_table
 from rules.model import RulesFile
-from rules.table import key_id, seal
+from rules.sealing import key_id, seal
 from service.clock import now
 from service.keys import Keys
 from tests.end_to_end.site import Site, head, page, response

@@ -20,8 +20,9 @@ from rules.decision import decide
 from rules.errors import RulesError
 from rules.model import decode_rules
 from rules.previews import Preview, Refusal, opened, seal, taken, with_draft
-from rules.table import DecisionTable, key_id, unseal
-from rules.table import seal as seal_table
+from rules.sealing import key_id, unseal
+from rules.sealing import seal as seal_table
+from rules.table import DecisionTable
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)

@@ -13,8 +13,9 @@ from rules.decision import decide
 from rules.errors import RulesError
 from rules.reasons import Reason
 from rules.remembering import Memory, assigned, attributes_of, is_news, recalled, remember
+from rules.sealing import key_id, seal, unseal
 from rules.state import NOTHING_YET, State, encoded
-from rules.table import DecisionTable, key_id, seal, unseal
+from rules.table import DecisionTable
 from tests.rules.making import NOW, experiment, removing, rules_file, table, variant, visit
 
 BUYING = {

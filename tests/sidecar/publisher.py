@@ -9,9 +9,11 @@ from redis.asyncio import Redis
 
 from rules.compiler import compile_table
 from rules.model import decode_rules
-from rules.table import UNCHECKED, DecisionTable, key_id, seal
+from rules.sealing import key_id, seal
+from rules.table import UNCHECKED, DecisionTable
 from service.keys import Keys
 from sidecar.tables.tables import Tables
+from tests.rules.resealing import envelope_of, signed, with_rules
 from tests.sidecar.waiting import until
 
 MADE = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -39,6 +41,10 @@ class Publisher:
     def seal(self, table: DecisionTable) -> bytes:
         """The same with this publisher's signature."""
         return seal(table, key_id=key_id(self.public_key), sign=self._signing.sign)
+
+    def damaged(self, sealed: bytes, old: bytes, new: bytes) -> bytes:
+        """A table of ours whose rules have other bytes of the same length: its signer had a bug."""
+        return signed(with_rules(sealed, envelope_of(sealed)["rules"].replace(old, new)), self._signing.sign)
 
     async def publish(self, version: int, sealed: bytes | None = None, *, announce: bool = True) -> None:
         """Put a table there; without `announce` its message is lost."""

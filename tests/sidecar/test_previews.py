@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rules import previews
 from rules.previews import Preview, seal
-from rules.table import DecisionTable, key_id
+from rules.sealing import key_id
+from rules.table import DecisionTable
 from sidecar.rewriting.quarantine import Held, HeldMutation, Why
 from tests.sidecar.one_headline import LOOKING, PAGE, counted, variant, weighing
 from tests.sidecar.wire import (

@@ -1,7 +1,6 @@
 """What taking a table costs: never the event loop, and nothing twice where this very engine has checked it."""
 
 import asyncio
-from typing import cast
 
 import pytest
 from structlog.testing import capture_logs
@@ -11,19 +10,10 @@ from rules.context import Context
 from rules.decision import decide
 from rules.model import decode_rules
 from rules.reasons import Reason
-from rules.table import DecisionTable
 from tests.sidecar.publisher import MADE, Follow, Publisher, following, rules_json, version
 from tests.sidecar.waiting import until
 
 ENGINE = "this engine"
-
-
-class Damaged:
-    """A table whose signer had a bug."""
-
-    def to_bytes(self) -> bytes:
-        table = compile_table(decode_rules(rules_json(2)), version=1, now=MADE, engine=ENGINE)
-        return table.to_bytes().replace(b"\xa8selector\xa2h1", b"\xa8selector\xa2h[")
 
 
 @pytest.mark.parametrize("engine", ["", ENGINE], ids=["compiled whole", "compiled late"])
@@ -57,7 +47,8 @@ async def test_a_rule_that_fails_at_its_first_use_is_left_out_with_one_line(
 ) -> None:
     tables = await following(follow(engine=ENGINE))
     with capture_logs() as lines:
-        await publisher.publish(1, publisher.seal(cast(DecisionTable, Damaged())))
+        sealed = publisher.sealed(1, 2, engine=ENGINE)
+        await publisher.publish(1, publisher.damaged(sealed, b"\xa8selector\xa2h1", b"\xa8selector\xa2h["))
         await until(lambda: version(tables) == 1)
         assert tables.current is not None
         for _ in range(2):

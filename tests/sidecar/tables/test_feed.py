@@ -17,7 +17,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self.asked: list[int | None] = []
-        self.offered: list[bytes] = []
+        self.offered: list[bytearray] = []
         self.refused: list[tuple[str, str]] = []
         self.bug: Exception | None = None
 
@@ -27,7 +27,7 @@ class Receiver:
             raise self.bug
         return version != 0
 
-    async def offer(self, sealed: bytes, announced: str) -> bool:
+    async def offer(self, sealed: bytearray, announced: str) -> bool:
         self.offered.append(sealed)
         return False
 
