@@ -16,11 +16,8 @@ from rules.table import DecisionTable
 from tests.rules.making import NOW, removing, rules_file, table, visit
 from tests.rules.resealing import (
     altered,
-    body_of_format_4,
     envelope_of,
     in_envelope,
-    in_format_4,
-    message_of_format_4,
     with_head,
 )
 
@@ -250,55 +247,9 @@ def test_precedence_is_the_new_tables_own() -> None:
 
 def test_who_has_checked_can_be_asked_before() -> None:
     assert engine_of(sealed(removing("m"))) == ENGINE
-    assert engine_of(in_format_4(before_this_one(removing("m"), engine="another"))) == "another"
     with pytest.raises(TableError, match="malformed"):
         engine_of(b"noise")
 
 
 def test_a_key_is_named_by_its_hash() -> None:
     assert key_id(bytes(32)) == "66687aadf862bd77"
-
-
-# ---- the format before
-
-
-def before_this_one(*mutations: dict[str, Any], engine: str = ENGINE) -> dict[str, Any]:
-    return body_of_format_4(compile_table(rules_file(*mutations), version=1, now=NOW, engine=engine))
-
-
-def test_tables_of_the_format_before_are_compiled_as_they_are_used() -> None:
-    present = compile_table(rules_file(removing("b"), removing("a")), version=1, now=NOW, engine=ENGINE)
-    found = unseal(in_format_4(body_of_format_4(present)), verify=trusting, engine=ENGINE)
-    assert (found.engine, found.size, found.digest, found.rules) == (ENGINE, 2, present.digest, present.rules)
-    assert candidates(found, "/") == ["a", "b"]
-    data, looked = seal(present, key_id="k", sign=lambda _: b"s"), list[bytes]()
-    following = unseal(data, verify=trusting, engine=ENGINE, look=looked.append, before=found)
-    assert looked == []
-    assert following.candidates("shop.example", "/")[0] is found.candidates("shop.example", "/")[0]
-
-
-def test_the_signature_of_the_format_before_is_over_the_digest_of_all() -> None:
-    body, seen = before_this_one(removing("m")), list[bytes]()
-
-    def verify(_: str, __: bytes, message: bytes) -> bool:
-        seen.append(message)
-        return True
-
-    assert unseal(in_format_4(body), verify=verify).size == 1
-    assert seen == [message_of_format_4(body)]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"format": 5}, {"surprise": 1}, {"rules": b"\x80"}, {"lengths": [1]}, {"digests": [b""]}, {"order": "all"}],
-)
-def test_what_is_no_table_of_the_format_before_is_malformed(change: dict[str, Any]) -> None:
-    assert reason(in_format_4({**before_this_one(removing("m")), **change})) == "malformed"
-
-
-def test_a_signature_over_something_else_than_its_digest_is_none_of_the_format_before() -> None:
-    encoded = msgspec.msgpack.encode(before_this_one(removing("m")))
-    for hashed in ({}, {"hashed": False}):
-        assert (
-            reason(msgspec.msgpack.encode({"key_id": "k", "signature": b"s", "body": encoded, **hashed})) == "malformed"
-        )
