@@ -24,7 +24,7 @@ _INTERIM_DROPPED = HOP_BY_HOP | {b"content-length"}
 SLICE_BYTES = 256 * 1024
 """How much is given to a connection at once."""
 WAITING_BYTES_MAX = 64 * 1024
-"""Above this much that the visitor has not taken yet, the rest waits."""
+"""Above this much that the visitor has not taken yet, the rest waits, and a 1xx is left out."""
 COPIED_BYTES_MAX = 32 * 1024
 """What is longer is not copied behind its head: uvloop sends both in one call, and a copy of 100 KB is a tenth of the sending."""
 
@@ -77,9 +77,16 @@ class Visitor:
         self._keep_alive = False
 
     def inform(self, message: RawResponseMessage) -> None:
-        """Pass on a 1xx response; HTTP/1.0 does not know any (RFC 9110 15.2)."""
+        """Pass on a 1xx response; HTTP/1.0 does not know any (RFC 9110 15.2).
+
+        A visitor who does not take them has those left out that would have more than WAITING_BYTES_MAX wait: nobody could wait
+        for a visitor here without blaming the origin for the time, and the answer itself says all that counts.
+        """
         fields = without(message.raw_headers, _INTERIM_DROPPED)
-        self._interim(serialise(_status_line(message.code, _reason(message.reason)), fields))
+        head = serialise(_status_line(message.code, _reason(message.reason)), fields)
+        transport = self._request.transport
+        if transport is not None and transport.get_write_buffer_size() + len(head) <= WAITING_BYTES_MAX:
+            self._interim(head)
 
     def invite(self) -> None:
         """Tell a visitor who waits for it to send the body."""

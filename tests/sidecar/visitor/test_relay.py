@@ -237,6 +237,50 @@ async def test_interim_responses_go_on() -> None:
         assert (await visitor.answer()).body == b"x"
 
 
+async def test_interim_responses_do_not_pile_up_for_a_visitor_who_takes_none() -> None:
+    """An origin may send 64 of half a megabyte: what waits is bounded, and the answer comes after whatever was sent."""
+    early = b"HTTP/1.1 103 Early Hints\r\n" + b"".join(b"X: %s\r\n" % (b"x" * 7_000) for _ in range(60)) + b"\r\n"
+    first = b"HTTP/1.1 103 Early Hints\r\nLink: </first.css>\r\n\r\n"
+    all_sent = asyncio.Event()
+
+    async def script(conversation: Conversation) -> None:
+        await conversation.head()
+        await conversation.send(first)
+        for _ in range(60):
+            await conversation.send(early)
+        await conversation.send(response(b"the answer"))
+        all_sent.set()
+
+    async with origin(script) as site, serving(site.url) as sidecar:
+        loop = asyncio.get_running_loop()
+        with socket.socket() as receiver:
+            receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            receiver.setblocking(False)
+            await loop.sock_connect(receiver, ("127.0.0.1", sidecar.port))
+            await loop.sock_sendall(receiver, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            await asyncio.wait_for(all_sent.wait(), 60)
+            received = bytearray()
+            async with asyncio.timeout(60):
+                while piece := await loop.sock_recv(receiver, 1 << 20):
+                    received += piece
+    assert received.startswith(first)
+    assert received.endswith(b"\r\n\r\nthe answer")
+    assert len(received) < 60 * len(early) // 2
+
+
+async def test_interim_responses_of_usual_size_all_go_on() -> None:
+    early = [b"HTTP/1.1 103 Early Hints\r\nLink: </%d.css>\r\n\r\n" % number for number in range(60)]
+    async with (
+        origin(answering(b"".join(early) + response(b"x"))) as site,
+        serving(site.url) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        assert (await visitor.get("/")).get(b"Link") == b"</0.css>"
+        for number in range(1, 60):
+            assert (await visitor.answer()).get(b"Link") == b"</%d.css>" % number
+        assert (await visitor.answer()).body == b"x"
+
+
 @pytest.mark.parametrize(
     "head",
     [b"Content-Length: 100\r\n\r\nhalf", b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"],
