@@ -71,10 +71,14 @@ def _accepts(sources: Sequence[str], nonce: str | None) -> bool:
 
 def governing_directive(policy: str, names: Sequence[str]) -> Directive | None:
     """The first of the directives called `names` that the policy has."""
+    lowered = policy.lower()
+    if not any(name in lowered for name in names):
+        return None
     directives: dict[str, Directive] = {}
     for part in _DIRECTIVE.finditer(policy):
-        words = list(_WORD.finditer(policy, *part.span()))
-        if words:  # of two directives of one name the first counts
-            name = words[0][0].lower()
-            directives.setdefault(name, Directive(name, words[1:], words[-1].end()))
+        first = _WORD.search(policy, *part.span())
+        name = first[0].lower() if first else ""
+        if name in names and name not in directives:  # of two directives of one name the first counts
+            words = list(_WORD.finditer(policy, *part.span()))
+            directives[name] = Directive(name, words[1:], words[-1].end())
     return next((directives[name] for name in names if name in directives), None)

@@ -16,11 +16,25 @@ from sidecar.heads.headers import Field
 
 _ENFORCED = b"content-security-policy"
 _POLICY_FIELDS = frozenset({_ENFORCED, b"content-security-policy-report-only"})
+_SEPARATORS = b",; \t\n\f\r"
+
+POLICIES_MAX = 32
+PARTS_MAX = 2_000
+"""Policies of one head, and the directives and sources of all: real ones are one or two, of some 500 parts at most. Each is looked
+at several times, on the event loop: 64 KB of commas took 400 ms."""
 
 
 def has_policy(fields: Iterable[Field]) -> bool:
     """Whether any policy governs the page by its head."""
     return any(name.lower() in _POLICY_FIELDS for name, _ in fields)
+
+
+def is_too_long(fields: Iterable[Field]) -> bool:
+    """Whether the policies are more than POLICIES_MAX or have more than PARTS_MAX parts: reading them would keep others waiting."""
+    values = [value for name, value in fields if name.lower() in _POLICY_FIELDS]
+    if sum(value.count(b",") + 1 for value in values) > POLICIES_MAX:
+        return True
+    return sum(len(value) - len(value.translate(None, _SEPARATORS)) for value in values) > PARTS_MAX
 
 
 def style_nonce(fields: Iterable[Field]) -> str | None:

@@ -60,6 +60,11 @@ class Pages:
         self, exchange: Exchange, origin: OriginResponse, decision: Decision, fields: list[Field]
     ) -> Page | Reason:
         """The page as it is to be, or why it passes. `fields` are the origin's, end to end."""
+        if content_security.is_too_long(fields):
+            self._telemetry.refused(
+                Reason.TOO_LARGE, "its policies are too many, or have too many parts", exchange.path
+            )
+            return Reason.TOO_LARGE
         content = await self._content(exchange, origin)
         if isinstance(content, Reason):
             return content

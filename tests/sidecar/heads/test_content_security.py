@@ -3,7 +3,16 @@
 import pytest
 
 from rules.html import Script
-from sidecar.heads.content_security import allowing_script, allowing_styles, has_policy, script_for, style_nonce
+from sidecar.heads.content_security import (
+    PARTS_MAX,
+    POLICIES_MAX,
+    allowing_script,
+    allowing_styles,
+    has_policy,
+    is_too_long,
+    script_for,
+    style_nonce,
+)
 
 NAME = b"Content-Security-Policy"
 
@@ -70,6 +79,22 @@ def test_every_policy_of_every_field_has_its_say() -> None:
 
 def test_other_bytes_of_a_policy_stay() -> None:
     assert allowed(b"\xff ; style-src\ta ;;x\xa0") == b"\xff ; style-src\ta 'sha256-HASH=' ;;x\xa0"
+
+
+@pytest.mark.parametrize("part", [b";", b"a ", b"a\t", b"'none' ", b"a; "])
+def test_how_many_parts_the_policies_of_a_head_may_have(part: bytes) -> None:
+    longest = b"style-src " + b"https://some.host.example " * (PARTS_MAX - 1)
+    assert not is_too_long([(NAME, longest), (b"X", part * PARTS_MAX)])
+    assert not is_too_long([(NAME, b"x" * 64_000)])
+    assert is_too_long([(NAME, longest), (b"content-security-policy-report-only", part)])
+    assert is_too_long([(NAME, part * (PARTS_MAX + 1))])
+
+
+def test_how_many_policies_a_head_may_have() -> None:
+    several = [(NAME, b"default-src 'self'" + b", default-src 'self'" * (POLICIES_MAX // 2 - 1))] * 2
+    assert not is_too_long(several)
+    assert is_too_long([*several, (b"content-security-policy-report-only", b"")])
+    assert is_too_long([(NAME, b"," * POLICIES_MAX)])
 
 
 REPORTS = b"Content-Security-Policy-Report-Only"

@@ -304,6 +304,14 @@ def test_a_304_says_nothing_about_content_and_no_policy() -> None:
     ]
 
 
+@pytest.mark.parametrize("part", [",", ";", "a "])
+async def test_a_page_whose_policy_would_take_long_to_read_passes(part: str) -> None:
+    policy = (part * 60_000)[:60_000].strip()
+    answer = await fetched(html(PAGE, f"Content-Security-Policy: style-src 'self'{policy}"))
+    assert (answer.verdict, answer.body) == (b"passed; reason=too_large", PAGE)
+    assert answer.get(b"Content-Security-Policy") == f"style-src 'self'{policy}".encode()
+
+
 async def test_the_policy_lets_the_browser_script_in_where_a_page_calls_it() -> None:
     def policies(answer: Answer) -> list[bytes]:
         return answer.all(b"Content-Security-Policy")
