@@ -93,7 +93,8 @@ class SidecarSettings(CacheSettings, frozen=True, kw_only=True):
         bool,
         Meta(
             description="Whether a proxy of yours stands in front and sets X-Forwarded-For and -Proto: their scheme and "
-            "visitor address are then believed. Never switch this on where visitors connect directly"
+            "visitor address are then believed, and what else it says of a visitor goes on to the origin (X-Real-IP, a CDN's "
+            "own, …), which is removed otherwise. Never switch this on where visitors connect directly"
         ),
     ] = False
     local_mode: Annotated[

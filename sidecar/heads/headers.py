@@ -55,6 +55,46 @@ AFTER_AN_EDIT_WRONG = frozenset(
 )
 """What describes the origin's bytes and is untrue of others."""
 
+_CLAIMED_PREFIX = b"x-forwarded-"
+_CLAIMED = frozenset(
+    {
+        b"cf-connecting-ip",
+        b"cf-connecting-ipv6",
+        b"cf-pseudo-ipv4",
+        b"client-ip",
+        b"fastly-client-ip",
+        b"fly-client-ip",
+        b"forwarded-for",
+        b"front-end-https",
+        b"proxy-client-ip",
+        b"true-client-ip",
+        b"wl-proxy-client-ip",
+        b"x-appengine-user-ip",
+        b"x-azure-clientip",
+        b"x-azure-socketip",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-envoy-external-address",
+        b"x-forwarded",
+        b"x-host",
+        b"x-http-host-override",
+        b"x-original-for",
+        b"x-original-forwarded-for",
+        b"x-original-host",
+        b"x-original-url",
+        b"x-originating-ip",
+        b"x-proxyuser-ip",
+        b"x-real-ip",
+        b"x-remote-addr",
+        b"x-remote-ip",
+        b"x-rewrite-url",
+        b"x-scheme",
+        b"x-url-scheme",
+    }
+)
+"""What proxies and CDNs write of a visitor and of what was asked, and origins believe: of a stranger it is a claim. With the prefix
+this is all of it: a field that is not here passes (ADR 0083)."""
+
 ACCEPT_ENCODING_CHARACTERS_MAX = 512
 """So much of it is read, and remembered: ten times what browsers say. A visitor decides how long it is."""
 
@@ -109,7 +149,8 @@ def to_origin(
     """A request's end-to-end fields as the origin gets them.
 
     `dropped` are further names in lower case (those that Connection names, and conditions that must not reach the
-    origin); `forwarding` None adds no forwarding fields. Framing and Expect are the caller's to add.
+    origin); `forwarding` None adds no forwarding fields. What a proxy in front would say of the visitor goes on only from a
+    trusted one. Framing and Expect are the caller's to add.
     """
     result: list[Field] = [(b"Host", host)]
     believed = forwarding is not None and forwarding.trusted
@@ -121,6 +162,8 @@ def to_origin(
             continue
         if name in _FORWARDING and not (believed and name in {b"x-forwarded-proto", b"x-forwarded-host"}):
             continue
+        if not believed and _is_claimed(name):
+            continue
         result.append(field)
     if accept_encoding is not None:
         result.append((b"Accept-Encoding", accept_encoding))
@@ -131,7 +174,12 @@ def to_origin(
 
 def _is_ours(name: bytes) -> bool:
     """Whether a request field of that name is for here, or for here to say."""
-    return name in _REQUEST_DROPPED or name in _FORWARDING or name.startswith(OWN_PREFIX)
+    return name in _REQUEST_DROPPED or name in _FORWARDING or name.startswith(OWN_PREFIX) or _is_claimed(name)
+
+
+def _is_claimed(name: bytes) -> bool:
+    """Whether a request field of that name is a trusted proxy's to write."""
+    return name in _CLAIMED or name.startswith(_CLAIMED_PREFIX)
 
 
 def _forwarding_fields(fields: Fields, forwarding: Forwarding) -> Iterable[Field]:

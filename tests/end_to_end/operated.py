@@ -93,7 +93,8 @@ async def site_says(conversation: Conversation) -> None:
         head = await conversation.head()
         own = b"yes" if b"x-layout-mutation" in head.lower() else b"no"
         fields = b"Content-Type: text/html\r\nX-Saw-Own-Fields: %s\r\nCache-Control: max-age=60\r\n" % own
-        forwarded = [line for line in head.split(b"\r\n") if line.lower().startswith(b"x-forwarded-for:")]
+        told = (b"x-forwarded-for:", b"x-real-ip:")
+        forwarded = [line for line in head.split(b"\r\n") if line.lower().startswith(told)]
         fields += b"".join(b"X-Saw-%s\r\n" % line for line in forwarded)
         await conversation.send(b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s" % (fields, len(PAGE), PAGE))
 

@@ -29,6 +29,7 @@ VISITOR = (
     "X-Layout-Mutation-Explain: 1",
     "X-Layout-Mutation-Force: price=lower",
     "X-Forwarded-For: 203.0.113.9",
+    "X-Real-IP: 203.0.113.9",
 )
 
 
@@ -177,6 +178,7 @@ async def test_what_a_visitor_sends_of_ours_never_arrives(front: tuple[Front, Op
     assert answer.get(b"X-Layout-Mutation-Explain") is None
     assert answer.get(b"X-Saw-Own-Fields") == b"no"
     assert b"203.0.113.9" not in (answer.get(b"X-Saw-X-Forwarded-For") or b"")
+    assert answer.get(b"X-Saw-X-Real-IP") == b"127.0.0.1"
 
 
 async def test_a_module_is_switched_off_for_everybody_and_on_again(front: tuple[Front, Operated]) -> None:

@@ -58,10 +58,53 @@ def test_a_stranger_does_not_get_by_with_another_spelling() -> None:
     """CGI and WSGI know no difference between `-` and `_`: what one may not say, the other may not either."""
     given = [
         (name, b"1")
-        for name in (b"X_Forwarded_For", b"x-forwarded_proto", b"X_Layout_Mutation_Token", b"Transfer_Encoding")
+        for name in (
+            b"X_Forwarded_For",
+            b"x-forwarded_proto",
+            b"X_Layout_Mutation_Token",
+            b"Transfer_Encoding",
+            b"X_Real-IP",
+            b"X_Forwarded_Port",
+        )
     ]
-    kept = [(b"X_Other", b"1"), (b"X_Forwarded_Port", b"1")]
+    kept = [(b"X_Other", b"1"), (b"X_Reality", b"1")]
+    trusted = Forwarding(address="::1", scheme="https", host=b"h", trusted=True)
     assert to_origin([*given, *kept], None)[1:] == kept
+    assert to_origin([*given, *kept], trusted)[1:3] == kept
+
+
+CLAIMS = [
+    (b"X-Real-IP", b"10.0.0.1"),
+    (b"x-forwarded-port", b"443"),
+    (b"X-Forwarded-Server", b"a"),
+    (b"X-Forwarded-Prefix", b"/admin"),
+    (b"X-Forwarded-Client-Cert", b"Subject=admin"),
+    (b"X-Forwarded", b"for=10.0.0.1"),
+    (b"X-Client-IP", b"10.0.0.1"),
+    (b"TRUE-CLIENT-IP", b"10.0.0.1"),
+    (b"CF-Connecting-IP", b"10.0.0.1"),
+    (b"Fastly-Client-IP", b"10.0.0.1"),
+    (b"X-Original-URL", b"/admin"),
+]
+
+
+def test_what_only_a_proxy_could_say_goes_no_further_from_a_stranger() -> None:
+    """An origin that believes X-Real-IP has no other way to know who wrote it."""
+    others = [(b"X-Forward", b"1"), (b"CF-IPCountry", b"DE"), (b"Via", b"1.1 a"), (b"X-Request-Id", b"1")]
+    given = [field for pair in zip(CLAIMS, [*others, *[(b"A", b"b")] * 7], strict=True) for field in pair]
+    assert [name for name, _ in to_origin(given)[1:]][:11] == [
+        b"X-Forward",
+        b"CF-IPCountry",
+        b"Via",
+        b"X-Request-Id",
+        *[b"A"] * 7,
+    ]
+    assert to_origin(CLAIMS, None) == [(b"Host", b"h")]
+
+
+def test_what_a_trusted_proxy_says_goes_on_as_it_came() -> None:
+    trusted = Forwarding(address="::1", scheme="https", host=b"h", trusted=True)
+    assert to_origin(CLAIMS, trusted)[1 : 1 + len(CLAIMS)] == CLAIMS
 
 
 def test_forwarding_fields_from_a_trusted_proxy() -> None:
