@@ -233,8 +233,8 @@ class Proxy:
     async def _changed(self, exchange: Exchange, origin: OriginResponse) -> Page | Reason:
         """The response as the table wants it, or why it passes. Nothing has left for the visitor yet."""
         request = exchange.request
-        if origin.status == 304 and exchange.conditions.revalidates:
-            return self._confirmed(exchange, origin)
+        if origin.status == 304 and exchange.conditions.confirms is not None:
+            return self._confirmed(exchange, origin, exchange.conditions.confirms)
         refused = self._refused(exchange, origin)
         if refused is not None and not (refused is Reason.METHOD and request.method == "HEAD"):
             if not self._switch.off:
@@ -298,16 +298,16 @@ class Proxy:
         self._remembering.settle(exchange, decision, secure=self._questions.scheme(exchange.request) == "https")
         return decision
 
-    def _confirmed(self, exchange: Exchange, origin: OriginResponse) -> Page:
+    def _confirmed(self, exchange: Exchange, origin: OriginResponse, etag: str) -> Page:
         table = exchange.table
-        own = validators.read(validators.confirmed(exchange.conditions.revalidates, origin.headers.get("ETag")))
+        own = validators.read(etag)
         assert table is not None
         assert own is not None
         decision = self._decided(exchange, table, own.layout_id)
         exchange.sets_unit, exchange.state_cookie = False, None
         if decision.redirect is not None:  # it began while the origin was asked
             return self._redirected(exchange, origin, decision.redirect)
-        return self._pages.revalidated(exchange, origin, self._end_to_end(exchange, origin), len(decision.groups))
+        return self._pages.revalidated(origin, self._end_to_end(exchange, origin), etag, len(decision.groups))
 
     def _redirected(self, exchange: Exchange, origin: OriginResponse, redirect: Redirect) -> Page:
         """Another address in place of the page, whose body is not even read. A browser that keeps one keeps it for ever,

@@ -10,7 +10,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import islice
 
@@ -130,8 +130,8 @@ class Conditions(Struct, frozen=True):
     dropped: frozenset[bytes] = frozenset()
     """Names of fields, lower case, that don't go on as they came."""
     added: tuple[Field, ...] = ()
-    revalidates: dict[str, str] = {}
-    """The origin's ETag -> our own one, which a 304 for it confirms."""
+    confirms: str | None = None
+    """Our own ETag, which a 304 of the origin confirms."""
 
 
 UNCHANGED = Conditions()
@@ -151,9 +151,10 @@ def adapt(
 
     `decide` gives the decision for a layout id; it is None where everybody's answer passes untouched for certain. Where
     somebody's might not, the origin's own validators and Range go: a shared cache could ask with them for all its
-    visitors. Of ours those stay (as the origin's) whose page would be rewritten just the same today; none if this visit
-    gets no rewritten pages (`rewrites` false), or is owed the page itself: `owes_page` says so for a layout id. Tags beyond
-    the bounds confirm nothing: fewer conditions only mean more whole answers.
+    visitors. Of ours the first one stays (as the origin's) whose page would be rewritten just the same today; none if this
+    visit gets no rewritten pages (`rewrites` false), or is owed the page itself: `owes_page` says so for a layout id. Only
+    one, since a 304 need not say which of several it means, and nobody could say it for the origin (RFC 9111 4.3.4). Fewer
+    conditions only mean more whole answers, which may still be a 304 of ours.
     """
     tags = entity_tags(", ".join(headers.getall("If-None-Match", ())))
     own = [derived for tag in tags if (derived := read(tag)) is not None][:OWN_TAGS_MAX]
@@ -164,29 +165,21 @@ def adapt(
         added.append((b"If-Match", restored.encode("utf-8", "surrogateescape")))
     if read(headers.get("If-Range", "")) is not None:
         dropped |= _PART
-    revalidates: dict[str, str] = {}
+    confirms: str | None = None
+    kept: list[str] = []
     owed = decide is not None and any(owes_page(layout) for layout in {None, *(tag.layout_id for tag in own)})
     if decide is not None and (owed or _may_change(decide(None))):
         dropped |= _CACHED | _PART
-        held = [tag for tag in own if rewrites and not owed and still_names(tag, decide(tag.layout_id).key)]
-        revalidates = {tag.origin: tag.text for tag in held if tag.origin is not None}
-        kept = list(revalidates)
+        may = rewrites and not owed
+        held = next((tag for tag in own if may and still_names(tag, decide(tag.layout_id).key)), None)
+        if held is not None and held.origin is not None:
+            confirms, kept = held.text, [held.origin]
     elif own:
         dropped |= _CACHED
         kept = [tag for tag in tags if read(tag) is None]
-    else:
-        kept = []
     if kept:
         added.append((b"If-None-Match", ", ".join(kept).encode("utf-8", "surrogateescape")))
-    return Conditions(frozenset(dropped), tuple(added), revalidates)
-
-
-def confirmed(revalidates: Mapping[str, str], etag: str | None) -> str:
-    """Which of our ETags a 304 of the origin confirms; `etag` is the one it names, if it does."""
-    for origin, own in revalidates.items():
-        if etag is not None and origin.removeprefix("W/") == etag.removeprefix("W/"):
-            return own
-    return next(iter(revalidates.values()))
+    return Conditions(frozenset(dropped), tuple(added), confirms)
 
 
 def _may_change(decision: Decision) -> bool:

@@ -84,9 +84,8 @@ class Pages:
             fields = content_security.allowing_script(fields, script)
         return await self._dressed(exchange, origin, key, fields, answer)
 
-    def revalidated(self, exchange: Exchange, origin: OriginResponse, fields: list[Field], mutations: int) -> Page:
-        """Our own 304, for the page of ours whose origin's validator the origin has just confirmed."""
-        etag = validators.confirmed(exchange.conditions.revalidates, origin.headers.get("ETag"))
+    def revalidated(self, origin: OriginResponse, fields: list[Field], etag: str, mutations: int) -> Page:
+        """Our own 304, for the page of ours by that ETag, whose origin's validator the origin has just confirmed."""
         fields = without_content(self._varying(headers.after_edit(fields), was_coded=False))
         return Page(304, origin.reason, [*fields, (b"ETag", etag.encode("utf-8", "surrogateescape"))], b"", mutations)
 

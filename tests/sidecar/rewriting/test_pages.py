@@ -273,6 +273,29 @@ async def test_our_etag_is_answered_with_our_own_304() -> None:
         assert (second.verdict or b"").startswith(b"applied")
 
 
+async def test_a_304_that_does_not_say_what_it_means_confirms_no_other_page() -> None:
+    """An origin that leaves out the ETag of its 304 has the second of two pages that a cache keeps."""
+
+    async def script(conversation: Conversation) -> None:
+        for version in (b"v1", b"v2"):
+            await conversation.head()
+            await conversation.send(html(PAGE + version, f'ETag: "{version.decode()}"'))
+        head = await conversation.head()
+        unchanged = b"HTTP/1.1 304 Not Modified\r\n\r\n"
+        await conversation.send(unchanged if b'"v2"' in head else html(PAGE + b"v2", 'ETag: "v2"'))
+
+    async with (
+        origin(script) as site,
+        serving(site.url, tables=table(headline())) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        first, second = [(await visitor.get("/")).get(b"ETag") or b"" for _ in range(2)]
+        asked = await visitor.get("/", f"If-None-Match: {first.decode()}, {second.decode()}")
+    assert first != second
+    assert (asked.status, asked.get(b"ETag")) == (304, second)
+    assert b'If-None-Match: "v1"\r\n' in site.heads[2]
+
+
 async def test_an_origin_304_cannot_revive_another_variant() -> None:
     async with (
         origin(answering(html(PAGE, ETAG))) as site,
