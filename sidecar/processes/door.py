@@ -3,13 +3,15 @@
 A generation is a supervisor with its workers, a process of its own. SIGHUP starts another one, from the program and the
 settings as they are now; only when all its workers serve is the present one told to leave. One that does not come up
 changes nothing. A supervisor that dies is followed by another, and whoever connects meanwhile waits in the kernel's queue. One
-that stands still is replaced like one that is told to leave: its workers serve until another generation's do.
+that stands still is replaced like one that is told to leave: its workers serve until another generation's do. One that hangs
+while it comes up in the place of one that died is killed, and followed by another.
 Counterpart: `supervision`, at the other end of the wire. Never: a setting, a visitor or an event loop; what it does not do
 can't go wrong, and need not be upgraded.
 """
 
 import contextlib
 import json
+import math
 import os
 import selectors
 import signal
@@ -34,6 +36,9 @@ SUCCESSION_S_MAX = 120.0
 """A generation that has not come up by then does not come up."""
 SILENCE_S_MAX = 10.0
 """A generation that says nothing for so long stands still. Nobody waits for it: its workers serve meanwhile."""
+STARTING_S_MAX = 30.0
+"""One that comes up where nobody serves, and has said nothing for so long, hangs; each one after it gets twice as long, up to
+SUCCESSION_S_MAX, as a machine may be slow."""
 AWAY_S = 1.0
 """So much later than it wanted this process wakes up only where it stood still itself, which says nothing of others."""
 SETTLED_S = 10.0
@@ -280,7 +285,8 @@ class Door:
         self._failures = 0 if settled else self._failures + 1
         delay_s = min(BACK_OFF_S_MAX, BACK_OFF_S_MIN * 2.0 ** min(self._failures, 16))
         self._log.error("supervisor_ended", code=code, restart_in_s=delay_s)
-        self._lost_by["ended"] += 1
+        if not generation.is_hung:  # else it counts already
+            self._lost_by["ended"] += 1
         self._start_at = time.monotonic() + delay_s
 
     def _end_where_nobody_is_left(self, code: int = 0) -> None:
@@ -294,8 +300,17 @@ class Door:
         times = [] if self._start_at is None else [self._start_at]
         if self._next is not None:
             times.append(self._next.started + SUCCESSION_S_MAX)
-        times += [one.heard + SILENCE_S_MAX for one in self._all() if one.ready]
-        return max(0.0, min(times) - time.monotonic()) if times else None
+        times += [one.heard + self._silence_s_max(one) for one in self._all()]
+        first = min(times, default=math.inf)
+        return max(0.0, first - time.monotonic()) if first < math.inf else None
+
+    def _silence_s_max(self, generation: Generation) -> float:
+        """For how long this one may say nothing."""
+        if generation.ready or self._stopping:
+            return SILENCE_S_MAX
+        if generation is self._present and self._served:
+            return min(SUCCESSION_S_MAX, STARTING_S_MAX * 2.0 ** min(self._failures, 16))
+        return math.inf  # a first start is for who started it to judge, and a successor has its own time
 
     def _look_at_the_clock(self) -> None:
         now = time.monotonic()
@@ -306,13 +321,18 @@ class Door:
         if self._next is not None and now >= self._next.started + SUCCESSION_S_MAX:
             self._next.kill()
         for generation in self._all():
-            if generation.ready and now >= generation.heard + SILENCE_S_MAX:
+            if now >= generation.heard + self._silence_s_max(generation):
                 self._is_silent(generation, now)
 
     def _is_silent(self, generation: Generation, now: float) -> None:
-        """A generation stands still: another one takes its place, and if that does not come up, it is tried again as late."""
+        """A generation stands still: another one takes its place, and if that does not come up, it is tried again as late.
+
+        One that serves nobody need not be waited for: it is killed, and followed like one that ended by itself.
+        """
         waited_s, generation.heard = round(now - generation.heard, 1), now
-        if generation is not self._present or self._stopping:
+        if generation is not self._present or self._stopping or not generation.ready:
+            self._lost_by["hung"] += generation is self._present and not self._stopping and not generation.is_hung
+            generation.is_hung = True
             self._log.error("supervisor_hung", pid=generation.pid, silent_s=waited_s, fix="it is killed")
             generation.kill()
             return

@@ -267,6 +267,58 @@ def test_one_that_ends_by_itself_is_followed_by_another_later_and_later(opened: 
     assert one.door._code is None
 
 
+def test_one_that_hangs_while_it_comes_up_is_followed_by_another_with_more_patience(
+    opened: Callable[..., Opened], capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, patience, waits = opened(), [], []
+    one.end(one.up(), -signal.SIGKILL)
+    for _ in range(4):
+        one.door._start_at = time.monotonic()
+        one.door._look_at_the_clock()
+        hanging, coming = one.launched[-1], one.door._present
+        assert coming is not None
+        patience.append(round(one.door._patience_s() or 0))
+        coming.heard -= patience[-1] + 1
+        assert one.door._patience_s() == 0.0
+        one.door._look_at_the_clock()
+        assert hanging.killed == 1
+        one.end(hanging, -signal.SIGKILL)
+        waits.append(round(one.door._patience_s() or 0, 1))
+    assert (patience, waits) == ([60, 120, 120, 120], [0.4, 0.8, 1.6, 3.2])
+    assert (len(one.door._kept), one.door._code) == (1, None), "who connects waits meanwhile"
+    assert one.door._lost_by == {"ended": 1, "hung": 4}
+    assert capsys.readouterr().out.count("supervisor_hung") == 4
+    one.door._start_at = time.monotonic()
+    one.door._look_at_the_clock()
+    assert (one.up().killed, len(one.door._all())) == (0, 1)
+
+
+def test_one_that_comes_up_slowly_and_says_so_is_waited_for(opened: Callable[..., Opened]) -> None:
+    """Some of its workers may serve already."""
+    one = opened()
+    one.end(one.up(), 3)
+    one.door._start_at = time.monotonic()
+    one.door._look_at_the_clock()
+    assert one.door._present is not None
+    one.door._present.started -= 1_000
+    one.door._present.heard -= 50
+    one.launched[-1].wire.send(BEAT)
+    one.turn()
+    assert one.launched[-1].killed == 0
+    assert round(one.door._patience_s() or 0) == 60
+
+
+def test_one_that_hangs_while_it_comes_up_does_not_hold_up_a_stop(opened: Callable[..., Opened]) -> None:
+    one = opened()
+    one.door._obey(signal.SIGTERM)
+    assert one.door._present is not None
+    one.door._present.heard -= door.SILENCE_S_MAX + 1
+    one.door._look_at_the_clock()
+    assert one.launched[0].killed == 1
+    one.end(one.launched[0], -signal.SIGKILL)
+    assert one.door._code == 0
+
+
 @pytest.mark.parametrize(("code", "said"), [(1, 1), (2, 2), (3, 3), (0, 3), (-signal.SIGKILL, 3)])
 def test_where_none_has_served_yet_its_end_is_the_end_of_all(
     opened: Callable[..., Opened], code: int, said: int
@@ -415,4 +467,4 @@ def test_it_runs_until_a_signal_has_ended_everything() -> None:
 
 def test_times_are_what_the_documents_say() -> None:
     """docs/adr/0053 and 0078."""
-    assert [door.SUCCESSION_S_MAX, door.SILENCE_S_MAX] == [120, 10]
+    assert [door.SUCCESSION_S_MAX, door.SILENCE_S_MAX, door.STARTING_S_MAX] == [120, 10, 30]
