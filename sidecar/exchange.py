@@ -41,6 +41,7 @@ class Exchange:
         "decision",
         "edited_head",
         "explanation",
+        "forgets_unit",
         "own_table",
         "page",
         "prefix",
@@ -90,6 +91,8 @@ class Exchange:
         """The answer depended on the visitor."""
         self.sets_unit = False
         """The visitor gets a unit id: an experiment asked for one."""
+        self.forgets_unit = False
+        """The visitor brings a unit id without the consent to keep one: the browser is told to forget it."""
         self.edited_head = False
         """The answer to a HEAD whose GET would be rewritten: it must not describe the origin's bytes."""
         self.counts = request.method in {"GET", "HEAD"}
@@ -113,8 +116,13 @@ class Exchange:
 
     def untouched(self) -> None:
         """Forget what a decision means for the response: it is the origin's."""
-        self.private = self.sets_unit = self.edited_head = False
+        self.private = self.sets_unit = self.forgets_unit = self.edited_head = False
         self.state_cookie = None
+
+    @property
+    def sets_cookie(self) -> bool:
+        """Whether the browser is told to keep or forget something."""
+        return self.sets_unit or self.forgets_unit or self.state_cookie is not None
 
     @property
     def path(self) -> str:

@@ -304,7 +304,7 @@ class Proxy:
         assert table is not None
         assert own is not None
         decision = self._decided(exchange, table, own.layout_id)
-        exchange.sets_unit, exchange.state_cookie = False, None
+        exchange.sets_unit, exchange.forgets_unit, exchange.state_cookie = False, False, None
         if decision.redirect is not None:  # it began while the origin was asked
             return self._redirected(exchange, origin, decision.redirect)
         return self._pages.revalidated(origin, self._end_to_end(exchange, origin), etag, len(decision.groups))
@@ -338,9 +338,7 @@ class Proxy:
             fields = caching.not_stored(fields)
         elif exchange.private:
             fields = self._kept_apart(exchange, fields, reason)
-        if exchange.sets_unit and exchange.visit is not None and (unit := exchange.visit.new_unit) is not None:
-            secure, days = exchange.visit.scheme == "https", self._settings.unit_days
-            cookie = visit.unit_cookie(unit, secure=secure, days=days)
+        if (cookie := self._unit_cookie(exchange)) is not None:
             fields.append((b"Set-Cookie", cookie))
         if exchange.state_cookie is not None:
             fields.append((b"Set-Cookie", exchange.state_cookie))
@@ -352,6 +350,17 @@ class Proxy:
         fields.append((_HEADER, value))
         return fields
 
+    def _unit_cookie(self, exchange: Exchange) -> bytes | None:
+        """What the browser is told of its unit id."""
+        if exchange.visit is None:
+            return None
+        secure = exchange.visit.scheme == "https"
+        if exchange.forgets_unit:
+            return visit.unit_cookie("", secure=secure, days=0)
+        if exchange.sets_unit and (unit := exchange.visit.new_unit) is not None:
+            return visit.unit_cookie(unit, secure=secure, days=self._settings.unit_days)
+        return None
+
     def _kept_apart(self, exchange: Exchange, fields: list[Field], reason: Reason) -> list[Field]:
         """The fields of a response that depended on the visitor: for one alone, or for all of a variant, where what makes
         the visitor's variant is all that it depended on."""
@@ -359,7 +368,7 @@ class Proxy:
         if self._variants is None or decision is None or table is None or reason not in _DETERMINED:
             return caching.for_one_visitor(fields)
         recollection, rollout = exchange.recollection, self._settings.rollout
-        if exchange.sets_unit or exchange.state_cookie is not None or (recollection is not None and recollection.adds):
+        if exchange.sets_cookie or (recollection is not None and recollection.adds):
             return caching.for_one_visitor(fields)
         if rollout < 1 and decision.applies:
             return caching.for_one_visitor(fields)

@@ -6,7 +6,8 @@ whose answer is 2xx HTML), and with a redirect in its place, but never with a 30
 keeps (RFC 9111 section 4.3.4).
 Counterparts: `rules.remembering` says what a page adds, `state_cookie` signs, `proxy` asks in this order: `owes_page`,
 `recalled`, `settle`.
-Never: anything remembered, or read of what was, without a key or without the visitor's consent.
+Never: anything remembered, or read of what was, without a key or without the visitor's consent. Where that is missing, what
+a browser still has, the unit id too, is removed by the same rules.
 """
 
 from collections.abc import Callable
@@ -70,17 +71,29 @@ class Remembering:
 
     def settle(self, exchange: Exchange, decision: Decision, *, secure: bool) -> None:
         """After the decision: what the browser must be told, and what that means for shared caches."""
+        whole = exchange.counts and exchange.request.method == "GET"
+        if whole and self._has_unit_without_consent(exchange):
+            exchange.forgets_unit = exchange.private = True
         found = exchange.recollection
         if found is None:
             return
-        if exchange.counts and exchange.request.method == "GET":
+        if whole:
             exchange.state_cookie = self._told(found, decision, secure=secure)
         exchange.private = exchange.private or found.adds or exchange.state_cookie is not None
 
     def owes_page(self, exchange: Exchange, decision: Decision) -> bool:
         """Whether the browser would be told something: then it is to get the page, whatever it holds of it."""
+        if self._has_unit_without_consent(exchange):
+            return True
         found = exchange.recollection
         return found is not None and self._told(found, decision, secure=False) is not None
+
+    def _has_unit_without_consent(self, exchange: Exchange) -> bool:
+        """Whether the browser has a unit id that it should not keep."""
+        headers = exchange.request.headers
+        if self._settings.rollout == 0 or consents(self._settings, headers):
+            return False
+        return visit.has_cookie(headers, visit.UNIT_COOKIE)
 
     def _begun(self, exchange: Exchange, memory: Memory, context: Context) -> Recollection:
         headers = exchange.request.headers

@@ -63,7 +63,8 @@ so a session may end up to {stale} minutes early; else once a day. Two pages tha
 
 **Consent and age.** What is kept in a browser is `lm_state` and the unit id `lm_uid`. With `SIDECAR_PRIVACY_SIGNALS` a visit with
 `Sec-GPC: 1` (`gpc`), `DNT: 1` (`dnt`) or either (`both`) counts as one without consent, whatever the consent cookie says: neither is
-read or set, it is in no experiment by `lm_uid`, and nothing is counted for it. Pages whose rules read either are private to shared
+read or set, it is in no experiment by `lm_uid`, and nothing is counted for it. What a browser still has of either, as after a consent that
+was withdrawn, it is told to forget, with the next whole page of HTML that rules are asked about; that response is private. Pages whose rules read either are private to shared
 caches for everybody, so no cache needs to know the signal. Units of `SIDECAR_UNITS` and cookies of `SIDECAR_COOKIES` are the site's own and
 not touched by it. A browser keeps its `lm_uid` for `SIDECAR_UNIT_DAYS`, and gets a new one when the day that the id names is longer ago;
 an id without a day lasts as long as the browser keeps it.

@@ -116,7 +116,7 @@ def in_rollout(share: float, visit: Visit) -> bool:
 
 
 def unit_cookie(unit: str, *, secure: bool, days: int) -> bytes:
-    """The Set-Cookie value that gives the visitor a unit id for so many days."""
+    """The Set-Cookie value that gives the visitor a unit id for so many days; an empty one for none has it forgotten."""
     text = f"{UNIT_COOKIE}={unit}; Max-Age={days * DAY_S}; Path=/; HttpOnly; SameSite=Lax"
     return (text + "; Secure" if secure else text).encode()
 

@@ -176,7 +176,7 @@ class Pages:
             fields.append((b"ETag", etag.encode("utf-8", "surrogateescape")))
             if_none_match = exchange.request.headers.getall("If-None-Match", ())
             # With a cookie the page goes out whole: a cache may merge a 304 into what it keeps for all (RFC 9111 4.3.4).
-            fresh = exchange.toggles is None and exchange.state_cookie is None and not exchange.sets_unit
+            fresh = exchange.toggles is None and not exchange.sets_cookie
             if if_none_match and fresh and validators.names(", ".join(if_none_match), etag):
                 return Page(304, b"Not Modified", without_content(fields), b"", mutations)
         if answer.style_hashes:
