@@ -8,8 +8,9 @@ connection that is left open.
 
 import asyncio
 import socket
-import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from redis import ConnectionPool
@@ -17,45 +18,70 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 READ_S_MAX = 30.0
-"""For one value, however slowly it comes."""
+"""For one value, from the connection's beginning to the last byte, however slowly they come."""
 HEADER_BYTES_MAX = 512
-INTERRUPT_S = 0.1
-"""A thread that nobody waits for any more is told so this often: it may be connecting, where it can't be told."""
 
 
 class Large:
     """Values of one Redis. `timeout_s` is for each connection and each read. Raises ValueError for an unusable URL."""
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
-        self._pool = ConnectionPool.from_url(
-            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, protocol=2
-        )
+        pool = ConnectionPool.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, protocol=2)
+        # Not by the pool itself: it counts the connections that it has made, and gives no more than a hundred.
+        self._connection: Callable[[], Any] = partial(pool.connection_class, **pool.connection_kwargs)
 
     async def read(self, key: str, bytes_max: int) -> bytearray:
         """The value, or as much of it; empty if there is none. Raises RedisError, OSError and TimeoutError."""
-        connection: Any = self._pool.make_connection()  # which the library leaves untyped
-        reading = asyncio.create_task(asyncio.to_thread(_read, connection, key, bytes_max))
-        reading.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # also if nobody waits any more
+        reading = _Reading(self._connection())
+        thread = asyncio.create_task(asyncio.to_thread(reading.read, key, bytes_max))
+        thread.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # also if nobody waits any more
+        whole = asyncio.timeout(READ_S_MAX)
         try:
-            return await asyncio.shield(reading)
+            async with whole:
+                return await asyncio.shield(thread)
+        except TimeoutError as error:
+            raise TimeoutError(f"not read whole after {READ_S_MAX:g} s") if whole.expired() else error from None
         finally:
-            while not reading.done():
-                _interrupt(connection)
-                await asyncio.wait({reading}, timeout=INTERRUPT_S)
+            reading.leave()
+            if not thread.done():
+                await asyncio.wait({thread})
 
 
-def _read(connection: Any, key: str, bytes_max: int) -> bytearray:
-    try:
-        connection.connect()
-        connection.send_command("GETRANGE", key, 0, bytes_max - 1)
-        return _bulk_string(connection._sock, bytes_max)  # noqa: SLF001 - there is no other way to it
-    finally:
-        connection.disconnect()
+class _Reading:
+    """One value by one connection of the client library, which leaves its type open."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._left = False
+        connection.redis_connect_func = self._greet
+
+    def read(self, key: str, bytes_max: int) -> bytearray:
+        """In a thread. Raises RedisError and OSError."""
+        connection = self._connection
+        try:
+            connection.connect()
+            connection.send_command("GETRANGE", key, 0, bytes_max - 1)
+            return _bulk_string(connection._sock, bytes_max)  # noqa: SLF001 - there is no other way to it
+        finally:
+            connection.disconnect()
+
+    def leave(self) -> None:
+        """The thread ends soon: it hears that nothing more comes, or finds that nobody waits once it is connected."""
+        self._left = True
+        source = self._connection._sock  # noqa: SLF001
+        if source is not None:
+            with suppress(OSError):
+                source.shutdown(socket.SHUT_RDWR)
+
+    def _greet(self, connection: Any) -> None:
+        """Called with a socket that `leave` can see from now on, and did not before."""
+        if self._left:
+            raise RedisConnectionError("nobody waits any more")
+        connection.on_connect()
 
 
 def _bulk_string(source: socket.socket, bytes_max: int) -> bytearray:
     """What RESP answers with: `$`, a length, a line's end, and so many bytes; the line's end behind them is left."""
-    deadline = time.monotonic() + READ_S_MAX
     header = b""
     while not header.endswith(b"\r\n"):
         received = source.recv(1)
@@ -73,14 +99,5 @@ def _bulk_string(source: socket.socket, bytes_max: int) -> bytearray:
         count = source.recv_into(left)
         if not count:
             raise RedisConnectionError("closed amid an answer")
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not read whole after {READ_S_MAX:g} s")
         left = left[count:]
     return value
-
-
-def _interrupt(connection: Any) -> None:
-    """Whoever waits for this socket hears that nothing more comes."""
-    with suppress(OSError):
-        if connection._sock is not None:  # noqa: SLF001
-            connection._sock.shutdown(socket.SHUT_RDWR)  # noqa: SLF001

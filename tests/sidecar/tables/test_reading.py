@@ -21,10 +21,10 @@ Answer = Callable[[socket.socket], None]
 
 
 @contextmanager
-def answering(answer: Answer) -> Iterator[str]:
+def answering(answer: Answer, greets: bytes = b"+OK\r\n") -> Iterator[str]:
     """The URL of a server that welcomes a client and then answers its question in its own way."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        thread = threading.Thread(target=_serve, args=(server, answer), daemon=True)
+        thread = threading.Thread(target=_serve, args=(server, answer, greets), daemon=True)
         thread.start()
         yield f"redis://127.0.0.1:{server.getsockname()[1]}/0"
         with suppress(OSError):
@@ -33,13 +33,13 @@ def answering(answer: Answer) -> Iterator[str]:
         assert not thread.is_alive()
 
 
-def _serve(server: socket.socket, answer: Answer) -> None:
+def _serve(server: socket.socket, answer: Answer, greets: bytes) -> None:
     with suppress(OSError), closing(server.accept()[0]) as client:
         client.settimeout(5)
         while b"GETRANGE" not in (asked := client.recv(65_536)):
             if not asked:
                 return
-            client.sendall(b"+OK\r\n" * asked.count(b"*"))
+            client.sendall(greets * asked.count(b"*"))
         answer(client)
 
 
@@ -72,6 +72,13 @@ async def test_a_value_is_read_as_it_is(redis_url: str) -> None:
             assert connected == []
         finally:
             client.delete(KEY)
+
+
+async def test_values_are_read_for_as_long_as_a_worker_lives(redis_url: str) -> None:
+    """The library's pool makes a hundred connections and then no more."""
+    large = Large(redis_url, timeout_s=5)
+    for _ in range(102):
+        assert await large.read(KEY, 10) == b""
 
 
 async def test_a_value_is_read_over_tls(redis_url: str, tmp_path: Path) -> None:
@@ -173,8 +180,19 @@ async def test_a_value_that_drips_has_an_end(monkeypatch: pytest.MonkeyPatch) ->
                 client.sendall(b"x")
 
     monkeypatch.setattr("sidecar.tables.reading.READ_S_MAX", 0.05)
-    with pytest.raises(TimeoutError, match="not read whole"):
+    with pytest.raises(TimeoutError, match=r"not read whole after 0\.05 s"):
         await read(drips, bytes_max=1_000_000_000)
+
+
+@pytest.mark.parametrize("greets", [b"", b"+OK\r\n"], ids=["the greeting", "the length"])
+async def test_what_comes_before_a_value_has_the_same_end(greets: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def falls_silent(client: socket.socket) -> None:
+        client.sendall(b"$1")
+        assert client.recv(1) == b""
+
+    monkeypatch.setattr("sidecar.tables.reading.READ_S_MAX", 0.2)
+    with answering(falls_silent, greets) as url, pytest.raises(TimeoutError, match="not read whole"):
+        await Large(url, timeout_s=60).read(KEY, 100)
 
 
 async def test_who_is_cancelled_leaves_no_thread_behind() -> None:
@@ -193,3 +211,27 @@ async def test_who_is_cancelled_leaves_no_thread_behind() -> None:
         with pytest.raises(asyncio.CancelledError):
             await reading
         assert await asyncio.to_thread(left.wait, 5)
+
+
+async def test_who_is_cancelled_while_it_connects_asks_for_nothing(tmp_path: Path) -> None:
+    """Twice, as an end does that takes too long: the thread is left behind, and goes no further than it must."""
+    context, waited = Authority(tmp_path).server("127.0.0.1"), threading.Event()
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+
+        def ask() -> bytes:
+            with closing(server.accept()[0]) as client:
+                begun.set()
+                assert waited.wait(5)
+                with context.wrap_socket(client, server_side=True) as secured:
+                    secured.settimeout(5)
+                    return secured.recv(100)
+
+        begun, url = threading.Event(), f"rediss://127.0.0.1:{server.getsockname()[1]}?ssl_cert_reqs=none"
+        asked = asyncio.create_task(asyncio.to_thread(ask))
+        reading = asyncio.create_task(Large(url, timeout_s=60).read(KEY, 100))
+        assert await asyncio.to_thread(begun.wait, 5)
+        while not reading.done():
+            reading.cancel()
+            await asyncio.wait({reading}, timeout=0.01)
+        waited.set()
+        assert await asked == b""
