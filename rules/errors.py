@@ -27,9 +27,13 @@ def _in_one_line(text: str) -> str:
 
 
 class TableError(ValueError):
-    """A sealed decision table is refused whole. `reason` is one of a closed list, and what a sidecar reports as NACK."""
+    """A sealed decision table is refused whole. `reason` is one of a closed list, and what a sidecar reports as NACK.
+
+    `detail` is one line of bounded length, as in `RulesError`.
+    """
 
     def __init__(self, reason: str, detail: str) -> None:
+        detail = _in_one_line(detail)
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail

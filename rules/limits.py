@@ -206,3 +206,6 @@ GAP_BYTES_MAX = 4096
 
 TABLE_BYTES_MAX = 64 * 1024 * 1024
 """A sealed decision table: the limits of a rules file, and room for a format to grow."""
+
+TABLE_HEAD_BYTES_MAX = 2 * 1024 * 1024
+"""The head of a sealed table: twice that of `ENTRIES_MAX` mutations. It is copied and hashed before anybody knows who signed it."""

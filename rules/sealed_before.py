@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from rules import pieces
+from rules.envelope import Fields
 from rules.errors import TableError
 from rules.pieces import Pause, Pieces
 from rules.table import Head
@@ -25,13 +26,6 @@ _HASHED_BYTES = 256 * 1024
 """Of a body, hashed in one go: less than a millisecond's work."""
 
 
-class _Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    key_id: str
-    signature: bytes
-    hashed: Literal[True]
-    body: memoryview
-
-
 class _Body(Head, frozen=True, kw_only=True, forbid_unknown_fields=True):
     format: Literal[4]
     rules: memoryview
@@ -39,16 +33,19 @@ class _Body(Head, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def opened(sealed: bytes | bytearray, verify: Verify, pause: Pause) -> tuple[Head, Pieces]:
     """What is in a table that a trusted key has signed. Raises TableError, msgspec.MsgspecError and ValueError."""
-    envelope = msgspec.msgpack.decode(sealed, type=_Envelope)
+    fields = Fields(sealed, 4)
+    name, signature = fields.text("key_id"), fields.short("signature")
+    fields.true("hashed")
+    signed = fields.long("body")
+    fields.end()
     hashed = sha512()
-    for start in range(0, len(envelope.body), _HASHED_BYTES):
+    for start in range(0, len(signed), _HASHED_BYTES):
         pause()
-        hashed.update(envelope.body[start : start + _HASHED_BYTES])
-    name = envelope.key_id.encode("utf-8", "surrogatepass")
-    if not verify(envelope.key_id, envelope.signature, b"".join((_DOMAIN, name, b"\x00", hashed.digest()))):
-        raise not_signed(envelope.key_id)
+        hashed.update(signed[start : start + _HASHED_BYTES])
+    if not verify(name, signature, b"".join((_DOMAIN, name.encode(), b"\x00", hashed.digest()))):
+        raise not_signed(name)
     pause()
-    body = msgspec.msgpack.decode(envelope.body, type=_Body)
+    body = msgspec.msgpack.decode(signed, type=_Body)
     return body, pieces.taken_apart(body.rules, body.lengths)
 
 

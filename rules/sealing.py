@@ -3,9 +3,10 @@
 A sealed table has a *head* and the rules in MessagePack as authors wrote them; nothing compiled is sent. The head says which
 table it is, who has checked it, how long each mutation is, and the SHA-256 of each stretch of the rules (`rules.pieces`). The
 signature is over the head. So whoever has the table before need not digest again what is the same bytes in both.
-Counterparts: `rules.sealed_before` reads the format before this one, `control_plane.signing` signs, `sidecar.tables` verifies.
+Counterparts: `rules.envelope` reads the outside and `rules.sealed_before` the format before this one, `control_plane.signing`
+signs, `sidecar.tables` verifies.
 Never: a key, a file or a socket; signing and verifying are functions handed in, and so is the engine's name. A byte that is
-decoded before it was checked against signature or digest, but for the envelope's own.
+decoded before it was checked against signature or digest.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from rules import limits, pieces, sealed_before
+from rules import envelope, limits, pieces, sealed_before
 from rules.errors import RulesError, TableError
 from rules.pieces import Pause, Pieces
 from rules.sealed_before import Verify
@@ -34,19 +35,14 @@ class _Head(Head, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`Pieces.digests` of the rules."""
 
 
-class _Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """What is written; `rules.envelope` reads it."""
+
     format: int = FORMAT
     key_id: str
     signature: bytes
     head: memoryview
     rules: memoryview
-    """A part of the sealed bytes, which are large: nobody copies them in one go."""
-
-
-class _Numbered(msgspec.Struct, frozen=True):
-    """Anything that may be a sealed table."""
-
-    format: int = sealed_before.FORMAT
 
 
 def key_id(public_key: bytes) -> str:
@@ -126,18 +122,24 @@ def _opened(sealed: bytes | bytearray, verify: Verify, load: Load) -> tuple[Head
     """What is in a table that a trusted key has signed. Raises TableError, msgspec.MsgspecError and ValueError."""
     if len(sealed) > limits.TABLE_BYTES_MAX:
         raise TableError("too_large", f"{len(sealed):,} bytes; at most {limits.TABLE_BYTES_MAX:,}")
-    number = msgspec.msgpack.decode(sealed, type=_Numbered).format
+    number = envelope.format_of(sealed, sealed_before.FORMAT)
     if number == sealed_before.FORMAT:
         return sealed_before.opened(sealed, verify, load.pause)
     if number != FORMAT:
         known = f"{sealed_before.FORMAT} and {FORMAT}"
         raise TableError("unknown_format", f"format {number}; this version reads {known}")
-    envelope = msgspec.msgpack.decode(sealed, type=_Envelope)
-    if not verify(envelope.key_id, envelope.signature, _message(envelope.key_id, envelope.head)):
-        raise sealed_before.not_signed(envelope.key_id)
+    fields = envelope.Fields(sealed, 5)
+    fields.number("format")
+    name, signature = fields.text("key_id"), fields.short("signature")
+    signed, written = fields.long("head"), fields.long("rules")
+    fields.end()
+    if len(signed) > limits.TABLE_HEAD_BYTES_MAX:
+        raise TableError("too_large", f"{len(signed):,} bytes of a head; at most {limits.TABLE_HEAD_BYTES_MAX:,}")
+    if not verify(name, signature, _message(name, signed)):
+        raise sealed_before.not_signed(name)
     load.pause()
-    head = msgspec.msgpack.decode(envelope.head, type=_Head)
-    rules = pieces.taken_apart(envelope.rules, head.lengths)
+    head = msgspec.msgpack.decode(signed, type=_Head)
+    rules = pieces.taken_apart(written, head.lengths)
     if head.digests != [*rules.digests(load.pause, None if load.before is None else load.before.pieces)]:
         raise TableError("bad_signature", "its rules are not those whose digests were signed")
     return head, rules
@@ -145,4 +147,4 @@ def _opened(sealed: bytes | bytearray, verify: Verify, load: Load) -> tuple[Head
 
 def _message(key_id: str, head: memoryview) -> bytes:
     """What is signed."""
-    return b"".join((_DOMAIN, key_id.encode("utf-8", "surrogatepass"), b"\x00", head))
+    return b"".join((_DOMAIN, key_id.encode(), b"\x00", head))

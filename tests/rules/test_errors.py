@@ -23,3 +23,10 @@ def test_a_rule_that_is_wrong_is_one_line_of_bounded_length() -> None:
     assert error.problem.endswith("the end")
     assert len(error.problem) <= limits.PROBLEM_CHARACTERS_MAX
     assert RulesError(error.problem, error.path).args == error.args
+
+
+def test_a_table_that_is_wrong_is_one_line_of_bounded_length() -> None:
+    """Whoever owns Redis may have a decoder quote what is megabytes long, and each offence is remembered."""
+    error = TableError("malformed", "a\nb" + "x" * 1_000_000)
+    assert error.detail.startswith("a\\u000ab")
+    assert len(error.detail) <= limits.PROBLEM_CHARACTERS_MAX
