@@ -13,16 +13,19 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from rules import limits
 from service.keys import Keys
 
 TIMEOUT_S = 2.0  # connect, and each command: a publisher waits no longer for an answer
 FLEET_ENTRIES_MAX = 10_000
+VERSION_DIGITS_MAX = 18  # as sidecars read them
+VERSION_BYTES_MAX = 32  # of what stands where a version should; more is nobody's, and is not read
 HEAD_BYTES = 256  # key id and signature of a sealed table need about 120
 
 # SET both and PUBLISH in one step, unless what is there is at least as new. ARGV[3] is a version that was judged void.
 _OFFER = """
-local there = redis.call('GET', KEYS[2])
-local number = there and tonumber(there)
+local there = redis.call('GETRANGE', KEYS[2], 0, tonumber(ARGV[5]) - 1)
+local number = tonumber(there)
 if number and number >= tonumber(ARGV[1]) and there ~= ARGV[3] and redis.call('EXISTS', KEYS[1]) == 1 then
     return there
 end
@@ -54,11 +57,10 @@ class Seen(Struct, frozen=True):
     @property
     def number(self) -> int | None:
         """The version as a number, None if it is none."""
-        return (
-            int(self.version)
-            if self.version is not None and self.version.isascii() and self.version.isdecimal()
-            else None
-        )
+        text = self.version
+        if text is None or len(text) > VERSION_DIGITS_MAX or not text.isascii() or not text.isdecimal():
+            return None
+        return int(text)
 
 
 class Exchange:
@@ -83,20 +85,29 @@ class Exchange:
 
     async def seen(self) -> Seen:
         """What is there, without the bytes."""
-        version = await self.command("GET", self._keys.table_version)
+        version = bytes(await self.command("GETRANGE", self._keys.table_version, 0, VERSION_BYTES_MAX - 1))
         size = await self.command("STRLEN", self._keys.table)
         head = await self.command("GETRANGE", self._keys.table, 0, HEAD_BYTES - 1)
-        return Seen(None if version is None else version.decode("utf-8", "replace"), int(size), bytes(head))
+        return Seen(version.decode("utf-8", "replace") if version else None, int(size), bytes(head))
 
     async def table(self) -> bytes:
-        """The sealed table that is there, empty if there is none."""
-        return bytes(await self.command("GET", self._keys.table) or b"")
+        """The sealed table that is there, empty if there is none; at most one byte more than a table may have."""
+        return bytes(await self.command("GETRANGE", self._keys.table, 0, limits.TABLE_BYTES_MAX))
 
     async def offer(self, version: int, sealed: bytes, *, over: str | None = None) -> str:
         """Publish unless there is something at least as new; `over` is a version to disregard. The version there now."""
         keys = self._keys
         now = await self.command(
-            "EVAL", _OFFER, 2, keys.table, keys.table_version, version, sealed, over or "", keys.tables
+            "EVAL",
+            _OFFER,
+            2,
+            keys.table,
+            keys.table_version,
+            version,
+            sealed,
+            over or "",
+            keys.tables,
+            VERSION_BYTES_MAX,
         )
         return bytes(now).decode("utf-8", "replace")
 

@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 import structlog
@@ -41,6 +41,9 @@ HEARTBEAT_S = 10.0
 CANCEL_AGAIN_S = 0.2
 REFUSED_S = 5.0
 """A refused table is read again after this, or when something is announced: it may be large."""
+
+ANNOUNCED_BYTES_MAX = 32
+"""Read of an announcement: a number has 18 digits at most."""
 
 _log = structlog.get_logger("sidecar.tables.feed")
 
@@ -205,7 +208,7 @@ class Feed:
             try:
                 await self._look()
             except ResponseError as error:
-                self._receiver.refuse("unreadable", str(error), "")
+                self._receiver.refuse("unreadable", _said(error), "")
             self.heard_at = time.monotonic()
             if self.connected is not True:
                 self.connected = True
@@ -213,15 +216,15 @@ class Feed:
             await self._tell()
 
     async def _look(self) -> None:
-        announced = await self._redis.get(self._keys.table_version)
-        if not isinstance(announced, bytes):
+        announced: Any = await self._redis.getrange(self._keys.table_version, 0, ANNOUNCED_BYTES_MAX - 1)
+        if not announced:
             self._receiver.wants(0)
             return
         if announced == self._refused and time.monotonic() - self._refused_at < REFUSED_S:
             return
         if not self._receiver.wants(_version(announced)):
             return
-        if not await self._read(announced.decode("utf-8", "replace")[:32]):
+        if not await self._read(announced.decode("utf-8", "replace")):
             self._refused = announced
             self._refused_at = time.monotonic()
 
@@ -236,7 +239,7 @@ class Feed:
             # It may have been replaced by a larger one since: never more than the bound and a byte.
             sealed = await self._large.read(self._keys.table, bytes_max + 1)
         except ResponseError as error:
-            self._receiver.refuse("malformed", str(error), announced)
+            self._receiver.refuse("malformed", _said(error), announced)
             return False
         if not sealed:
             self._receiver.refuse("malformed", "a version is announced and there is no table", announced)
@@ -266,6 +269,11 @@ class Feed:
 def _version(announced: bytes) -> int | None:
     """A decimal version, None if it is none. Bounded: int() is quadratic in digits."""
     return int(announced) if announced.isdigit() and len(announced) <= 18 else None
+
+
+def _said(error: ResponseError) -> str:
+    """What Redis says of an error: its words are anybody's who owns it, and are kept."""
+    return str(error)[: limits.PROBLEM_CHARACTERS_MAX]
 
 
 async def _number(answer: "Awaitable[int] | int") -> int:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from control_plane.exchange import Exchange, ExchangeError, Seen
+from control_plane.exchange import VERSION_BYTES_MAX, Exchange, ExchangeError, Seen
 from service.keys import Keys
 
 
@@ -57,6 +57,25 @@ async def test_a_redis_that_is_away_is_said_to_be_without_its_password(keys: Key
     assert "hidden" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "x", "-1", "1.5", "\u0661"])
+async def test_what_others_put_there_is_read_to_a_bound(
+    exchange: Exchange, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rules.limits.TABLE_BYTES_MAX", 1_000)
+    await redis.set(keys.table, bytes(2_000))
+    await redis.set(keys.table_version, b"9" * 10_000)
+    seen = await exchange.seen()
+    assert (seen.version, seen.number, seen.size) == ("9" * VERSION_BYTES_MAX, None, 2_000)
+    assert await exchange.table() == bytes(1_001)
+    assert await exchange.offer(1, b"one", over=seen.version) == "1"
+
+
+async def test_a_short_version_is_judged_as_it_stands_there(exchange: Exchange, redis: Redis, keys: Keys) -> None:
+    """What is void is what was seen, and nothing that only begins like it."""
+    await redis.set(keys.table, b"theirs")
+    await redis.set(keys.table_version, b"12")
+    assert await exchange.offer(1, b"one", over="1") == "12"
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1.5", "\u0661", "9" * 19, "9" * 5_000])
 def test_what_is_no_version_is_none(text: str) -> None:
     assert Seen(text, 0, b"").number is None

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.testing import capture_logs
 
+from rules.limits import PROBLEM_CHARACTERS_MAX
+from service.keys import Keys
 from sidecar.tables.feed import Feed, Report
 from tests.sidecar.publisher import Publisher
 from tests.sidecar.waiting import until
@@ -19,6 +21,7 @@ class Receiver:
         self.asked: list[int | None] = []
         self.offered: list[bytearray] = []
         self.refused: list[tuple[str, str]] = []
+        self.details: list[str] = []
         self.bug: Exception | None = None
 
     def wants(self, version: int | None) -> bool:
@@ -33,6 +36,7 @@ class Receiver:
 
     def refuse(self, reason: str, detail: str, announced: str) -> None:
         self.refused.append((reason, announced))
+        self.details.append(detail)
 
     def report(self) -> Report:
         return Report("sidecar-1", None, None, "none", "", 1)
@@ -73,6 +77,48 @@ async def test_an_announced_table_that_is_not_there_is_refused(
     await publisher.redis.set(publisher.keys.table_version, 4)
     followed.start()
     await until(lambda: ("malformed", "4") in receiver.refused)
+
+
+async def sent_by(publisher: Publisher) -> int:
+    """Bytes that this Redis has sent."""
+    return int((await publisher.redis.info("stats"))["total_net_output_bytes"])
+
+
+async def test_an_announcement_of_any_length_is_not_read_whole(
+    feed: tuple[Feed, Receiver], publisher: Publisher
+) -> None:
+    followed, receiver = feed
+    await publisher.redis.set(publisher.keys.table_version, b"7" * 10_000_000)
+    sent = await sent_by(publisher)
+    followed.start()
+    await until(lambda: len(receiver.refused) > 0)
+    assert receiver.asked[0] is None
+    assert receiver.refused[0] == ("malformed", "7" * 32)
+    assert await sent_by(publisher) - sent < 1_000_000
+
+
+async def test_what_redis_says_of_an_error_has_a_bound(redis_environment: str) -> None:
+    """Each distinct one is remembered, and told to the fleet."""
+    said, served = b"-ERR " + b"x" * 50_000 + b"\r\n", set[asyncio.StreamWriter]()
+
+    async def serve(source: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
+        served.add(answers)
+        while asked := await source.read(65_536):
+            answers.write(said if b"GETRANGE" in asked else b"+OK\r\n" * asked.count(b"*"))
+        answers.close()
+        await answers.wait_closed()
+        served.remove(answers)
+
+    server, receiver = await asyncio.start_server(serve, "127.0.0.1", 0), Receiver()
+    url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0?protocol=2"
+    feed = Feed(url, Keys(redis_environment), receiver, poll_s=0.02, entropy=random.Random(1), now=lambda: "now")
+    feed.start()
+    await until(lambda: len(receiver.refused) > 0)
+    await feed.close()
+    await until(lambda: not served)
+    server.close()
+    assert receiver.refused[0][0] == "unreadable"
+    assert max(map(len, receiver.details)) <= PROBLEM_CHARACTERS_MAX
 
 
 async def test_a_bug_in_the_receiver_does_not_end_the_loop(feed: tuple[Feed, Receiver], publisher: Publisher) -> None:
