@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from rules.decision import Outcome
+from rules.errors import RulesError
 from rules.page_index import PageIndex
 from rules.pieces import Pause, Pieces, mutation_of
 from rules.reasons import Reason
@@ -83,7 +84,7 @@ class Roster(Struct, frozen=True):
 
 
 def roster_of(pieces: Pieces, pause: Pause, look: Look | None = None, before: Roster | None = None) -> Roster:
-    """The roster of a file; only what `before` does not have is read. Raises msgspec.MsgspecError."""
+    """The roster of a file; only what `before` does not have is read. Raises RulesError and msgspec.MsgspecError."""
     found = Roster(pieces, [], {}, {}, set()) if before is None else _copied(before, pieces)
     for places in _fresh(pieces, None if before is None else before.pieces):
         pause()
@@ -98,6 +99,9 @@ def roster_of(pieces: Pieces, pause: Pause, look: Look | None = None, before: Ro
     if before is not None:
         for place, entry in enumerate(before.entries[len(pieces) :], start=len(pieces)):
             found.forget(place, entry)
+    if len(found.places) != len(found.entries):
+        twice = next(place for place, entry in enumerate(found.entries) if found.places.get(entry.id) != place)
+        raise RulesError(f"the id {found.entries[twice].id!r} is used twice", f"$.mutations[{twice}].id")
     return found
 
 

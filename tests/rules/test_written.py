@@ -3,9 +3,11 @@
 from typing import Any
 
 import msgspec
+import pytest
 
 from rules.decision import Outcome
-from rules.pieces import Pieces, mutation_of, taken_apart, written
+from rules.errors import RulesError
+from rules.pieces import Pieces, mutation_of, of, taken_apart, written
 from rules.reasons import Reason
 from rules.rows import Row, company_of
 from rules.written import PAUSE_EVERY, Entry, Written, WrittenRows, entry_of, read
@@ -125,3 +127,16 @@ def test_who_reads_visits_is_known_of_what_is_taken_over_too() -> None:
     assert loaded(in_pieces(*MANY, of_visits), first).roster.reading_visits == {len(MANY)}
     assert loaded(in_pieces(of_visits, *MANY), first).roster.reading_visits == {0}
     assert loaded(in_pieces(*MANY), first).roster.reading_visits == set()
+
+
+@pytest.mark.parametrize("twice", [5, 150, 202])
+def test_an_id_that_is_used_twice_is_refused_whatever_was_before(twice: int) -> None:
+    """A signer with a bug: what one of them is would be forgotten with the other."""
+    file = rules_file(*MANY)
+    doubled = [*file.mutations]
+    doubled[twice] = msgspec.structs.replace(doubled[twice], id="m-001")
+    pieces = of(msgspec.structs.replace(file, mutations=doubled))
+    longer, one_less = loaded(in_pieces(*MANY, removing("one"))), loaded(in_pieces(*MANY[:twice], *MANY[twice + 1 :]))
+    for before in (None, loaded(in_pieces(*MANY)), longer, one_less):
+        with pytest.raises(RulesError, match=r"\$.mutations\[\d+\].id: the id 'm-001' is used twice"):
+            loaded(pieces, before)
