@@ -80,7 +80,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     if config.getoption("--soak") is None:
         items[:] = [item for item in items if item.get_closest_marker("soak") is None]
-    items.sort(key=lambda item: next((at for at, folder in enumerate(SLOW) if folder in item.path.parents), len(SLOW)))
+    turns = {path: _turn(path) for path in {item.path for item in items}}
+    items.sort(key=lambda item: turns[item.path])
+
+
+def _turn(path: Path) -> int:
+    """Which of `SLOW` a file is in, or the number after the last."""
+    return next((at for at, folder in enumerate(SLOW) if folder in path.parents), len(SLOW))
 
 
 def pytest_collection_finish() -> None:
