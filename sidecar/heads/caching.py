@@ -162,7 +162,7 @@ def _number(text: bytes) -> int:
 
 
 def _expires_s(told: dict[bytes, bytes]) -> int:
-    """Expires as seconds after Date; 0 where one of them is missing or no date."""
+    """Expires as seconds after Date, less than 0 before it; 0 where one of them is missing or no date."""
     return _between(told.get(b"date", b""), told.get(b"expires", b""))
 
 
@@ -170,8 +170,8 @@ def _expires_s(told: dict[bytes, bytes]) -> int:
 def _between(date: bytes, expires: bytes) -> int:
     try:
         first, last = (parsedate_to_datetime(text.decode("ascii")) for text in (date, expires))
-        return max(0, min(int((last - first).total_seconds()), _SECONDS_MAX))
-    except (ValueError, TypeError, OverflowError, UnicodeDecodeError):
+        return min(int((last - first).total_seconds()), _SECONDS_MAX)
+    except (ValueError, TypeError, OverflowError):
         return 0
 
 

@@ -105,8 +105,37 @@ def test_a_page_decided_by_its_query_is_not_the_same_for_others(reads: set[str],
 
 
 def test_what_an_operator_shaped_is_stored_nowhere() -> None:
-    given = [(b"Cache-Control", b"public"), (b"ETag", b'"a"'), (b"Expires", b"x"), (b"Content-Type", b"text/html")]
+    validators = [(b"ETag", b'"a"'), (b"Last-Modified", b"x")]
+    given = [(b"Cache-Control", b"public"), *validators, (b"Expires", b"x"), (b"Content-Type", b"text/html")]
     assert caching.not_stored(given) == [(b"Content-Type", b"text/html"), (b"Cache-Control", b"no-store")]
+
+
+def test_a_redirect_keeps_what_is_true_of_the_site_and_nothing_of_the_page() -> None:
+    page = [
+        (name, b"x")
+        for name in (b"AGE", b"Expires", b"Link", b"LOCATION", b"No-Vary-Search", b"Pragma", b"Refresh", b"ETag")
+    ]
+    coded = [(b"content-language", b"de"), (b"CONTENT-TYPE", b"text/html"), (b"Last-Modified", b"x")]
+    site = [(b"Set-Cookie", b"a=b"), (b"Vary", b"Cookie"), (b"Strict-Transport-Security", b"max-age=9")]
+    told = caching.redirecting([*page, *coded, *cache_control(b"max-age=60"), *site], "/new", b"no-cache")
+    assert told == [*site, (b"Location", b"/new"), *cache_control(b"no-cache")]
+
+
+@pytest.mark.parametrize(
+    ("field", "closed"),
+    [
+        ((b"Cache-Control", b"max-age=60, no-cache"), True),
+        ((b"PRAGMA", b"No-Cache"), True),
+        ((b"CDN-Cache-Control", b"max-age=9, private"), True),
+        ((b"VARY", b"Cookie, *"), True),
+        ((b"Vary", b"Cookie"), False),
+        ((b"Accept", b"*"), False),
+        ((b"X-Note", b"private, no-store"), False),
+        ((b"Cache-Control", b"max-age=60"), False),
+    ],
+)
+def test_a_page_that_some_cache_may_not_keep_is_closed(field: Field, *, closed: bool) -> None:
+    assert caching.is_closed([field]) is closed
 
 
 DATE = (b"Date", b"Fri, 27 Nov 2026 08:00:00 GMT")
@@ -137,12 +166,24 @@ DATE = (b"Date", b"Fri, 27 Nov 2026 08:00:00 GMT")
         ([DATE, (b"Expires", b"Fri, 27 Nov 2026 08:01:00 GMT")], 60),
         ([DATE, (b"Expires", b"Fri, 27 Nov 2026 07:00:00 GMT")], 0),
         ([DATE, (b"Expires", b"0")], 0),
+        ([DATE, (b"Expires", b"Fri, 31 Dec 9999 23:59:59 GMT")], 2**31),
+        ([DATE, (b"Expires", b"Fri, 27 Nov 2026 08:01:00 -0000")], 0),
+        ([DATE, (b"Expires", b"Fri, 27 Nov 99999999999999999999 08:01:00 GMT")], 0),
+        ([DATE, (b"Expires", b"Fri, 27 Nov 2026 08:01:00 GMT \xe9")], 0),
+        # Python reads no number of more than 4,300 digits: such a one must not cost the page its rules.
+        (cache_control(b"max-age=" + b"9" * 5000), 0),
+        ([*cache_control(b"max-age=60"), (b"Age", b"0" * 5000)], 0),
+        ([*cache_control(b"max-age=60"), (b"Age", b" 20 ")], 40),
+        ([*cache_control(b"max-age=60"), (b"Accept", b"*")], 60),
+        ([*cache_control(b"max-age=60"), (b"pragma", b"x, NO-CACHE")], 0),
+        ([*cache_control(b"max-age=60"), (b"X-Note", b"no-store")], 60),
         ([(b"Expires", b"Fri, 27 Nov 2026 08:01:00 GMT")], 0),
         ([DATE, (b"Expires", b"Fri, 27 Nov 2026 08:01:00 GMT"), *cache_control(b"max-age=5")], 5),
         ([*cache_control(b"no-cache"), (b"Surrogate-Control", b"max-age=300")], 300),
         ([*cache_control(b"max-age=60"), (b"CDN-Cache-Control", b"no-store")], 0),
         ([*cache_control(b"max-age=60"), (b"CDN-Cache-Control", b"private, max-age=9")], 0),
         ([(b"surrogate-control", b"max-age=300, content=x"), (b"Surrogate-Control", b"S-MaxAge=20")], 20),
+        ([(b"Surrogate-Control", b'content="ESI/1.0", max-age=20')], 20),
         ([(b"Surrogate-Control", b"content=x"), *cache_control(b"max-age=60")], 0),
         ([*cache_control(b"private"), (b"CDN-Cache-Control", b"max-age=300")], 0),
         ([*cache_control(b"max-age=60"), (b"X-Accel-Expires", b"300")], 60),
@@ -159,7 +200,9 @@ def test_no_lifetime_where_a_targeted_field_closes(name: bytes, closed: bytes) -
     assert caching.shared_s(fields, b"Surrogate-Control") == 0
 
 
-@pytest.mark.parametrize(("value", "expected"), [(b"30", 30), (b"0", 0), (b"@1700000000", 0), (b"", 0), (b"off", 0)])
+@pytest.mark.parametrize(
+    ("value", "expected"), [(b"30", 30), (b" 30 ", 30), (b"0", 0), (b"@1700000000", 0), (b"", 0), (b"off", 0)]
+)
 def test_the_field_of_nginx_has_a_number(value: bytes, expected: int) -> None:
     fields = [(b"X-Accel-Expires", value), *cache_control(b"private")]
     assert caching.shared_s(fields, b"X-Accel-Expires") == expected
