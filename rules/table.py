@@ -7,8 +7,10 @@ Counterparts: `rules.sealing` reads and writes tables, `rules.decision` asks the
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from rules import pieces
 from rules.decision import Outcome
@@ -25,8 +27,9 @@ UNCHECKED = ""
 class Stamp(msgspec.Struct, frozen=True):
     """Which table it is."""
 
-    version: int
-    created_at: datetime
+    version: Annotated[int, Meta(ge=1, lt=10**18)]
+    """Whoever follows tables reads numbers of 18 digits: a larger one would be the last for ever."""
+    created_at: Annotated[datetime, Meta(tz=True)]
     engine: str
     """Whose checks it has passed; UNCHECKED where nobody may rely on that."""
 

@@ -208,6 +208,12 @@ def test_an_order_that_does_not_fit_is_refused(order: list[int]) -> None:
     assert unseal(data, verify=trusting).size == 2
 
 
+@pytest.mark.parametrize("said", [{"version": 0}, {"version": 10**18}, {"created_at": "0001-01-01T00:00:00"}])
+def test_a_version_or_time_that_nothing_could_follow_is_refused(said: dict[str, Any]) -> None:
+    """A signer with a bug: sidecars read versions of 18 digits, and a time without a zone is anybody's."""
+    assert reason(with_head(sealed(removing("m")), **said)) == "malformed"
+
+
 def test_what_mutations_refer_to_is_checked_when_it_is_loaded() -> None:
     modules = [{"id": "hero", "selector": "h1 > b"}]
     broken = altered(sealed(removing("m"), modules=modules), b"h1 > b", b"h1 > [")
