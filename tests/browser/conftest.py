@@ -1,19 +1,22 @@
 """A real Chromium, the control plane and the demo shop: what the browser tests look at, and where their pictures go.
 
-`SCREENSHOTS_DIR` names the folder for the pictures; without it they go to the test's own temporary folder.
+`SCREENSHOTS_DIR` names the folder for the pictures; without it none are taken but of what a test that failed was looking at,
+in its own temporary folder.
 """
 
 import asyncio
 import base64
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page, async_playwright
 from pytest_asyncio import fixture, is_async_test
 
 from control_plane import app as application
@@ -51,14 +54,40 @@ async def launched(missing: Callable[[str, str], str]) -> AsyncIterator[Browser]
         await browser.close()
 
 
+FAILED = pytest.StashKey[bool]()
+"""Whether a test has failed, for what is done at its end."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report: pytest.TestReport = yield
+    if report.when == "call":
+        item.stash[FAILED] = report.failed
+    return report
+
+
 @fixture(loop_scope="session")
-async def chromium(launched: Browser) -> AsyncIterator[Browser]:
+async def chromium(launched: Browser, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Browser]:
     """Chromium. Each context, and each page made without one, is a person of its own, and gone afterwards."""
     before = launched.contexts
     yield launched
-    for context in launched.contexts:
+    for person, context in enumerate(launched.contexts):
         if context not in before:
+            if request.node.stash.get(FAILED, False):
+                await _last_seen(context, _folder(tmp_path), person)
             await context.close()
+
+
+async def _last_seen(context: BrowserContext, folder: Path, person: int) -> None:
+    """A picture of each window of somebody; a window that can't be photographed any more hides nothing of the failure."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, page in enumerate(context.pages):
+        with suppress(Error):
+            await page.screenshot(path=folder / f"failed-{person}-{number}.png", full_page=True)
+
+
+def _folder(tmp_path: Path) -> Path:
+    return Path(os.environ.get("SCREENSHOTS_DIR") or tmp_path / "screenshots")
 
 
 EXPECTED = (
@@ -81,12 +110,30 @@ class Complaints:
             self.said.append(message.text)
 
 
+class Pictures:
+    """Where pictures go, if anybody wants them: to take one costs more than what is seen on it."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    @property
+    def wanted(self) -> bool:
+        return self._folder is not None
+
+    async def take(self, page: Page, name: str, **options: Any) -> None:
+        """`name` is without its ending; `options` are those of `Page.screenshot`."""
+        if self._folder is not None:
+            await page.screenshot(path=self._folder / f"{name}.png", **options)
+
+
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """The folder for screenshots."""
-    folder = Path(os.environ.get("SCREENSHOTS_DIR") or tmp_path / "screenshots")
+def pictures(tmp_path: Path) -> Pictures:
+    """Pictures, where `SCREENSHOTS_DIR` asks for them."""
+    if not os.environ.get("SCREENSHOTS_DIR"):
+        return Pictures(None)
+    folder = _folder(tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return Pictures(folder)
 
 
 @fixture(loop_scope="session")

@@ -1,33 +1,38 @@
 """The admin in a real browser, as a person goes through it; every page is photographed wide and narrow, light and dark."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Literal
 
 import pytest
 from playwright.async_api import Browser, Page, expect
 from pytest_asyncio import fixture
 
-from tests.browser.conftest import Complaints
+from tests.browser.conftest import Complaints, Pictures
 
 SIZES = {"1280": (1280, 900), "390": (390, 844)}
 SUMMER = "Summer is here, and so is the good tea"
 THEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
 
 
-async def photograph(page: Page, folder: Path, name: str) -> None:
+async def photograph(page: Page, pictures: Pictures, name: str) -> None:
     """The whole page at each size and in each theme; nothing may stick out sideways."""
     for size, (width, height) in SIZES.items():
         await page.set_viewport_size({"width": width, "height": height})
         wide = await page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, f"{name} is {wide} px wide at {width}"
-        tall = await page.evaluate("document.documentElement.scrollHeight")
-        await page.set_viewport_size({"width": width, "height": max(height, tall)})  # frames out of view aren't painted
-        for theme in THEMES:
-            await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-            await page.screenshot(path=folder / f"{name}-{size}-{theme}.png")
-    await page.emulate_media(color_scheme="light", reduced_motion="reduce")
+        if pictures.wanted:
+            await in_each_theme(page, pictures, f"{name}-{size}")
     await page.set_viewport_size({"width": 1280, "height": 900})
+
+
+async def in_each_theme(page: Page, pictures: Pictures, name: str) -> None:
+    """What does not fit the window too."""
+    size = await page.evaluate("[innerWidth, Math.max(innerHeight, document.documentElement.scrollHeight)]")
+    await page.set_viewport_size({"width": size[0], "height": size[1]})  # frames out of view aren't painted
+    for theme in THEMES:
+        await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        await pictures.take(page, f"{name}-{theme}")
+    await page.emulate_media(color_scheme="light", reduced_motion="reduce")
 
 
 @fixture(loop_scope="session")
@@ -40,7 +45,7 @@ async def page(chromium: Browser) -> AsyncIterator[Page]:
     assert complaints.said == []
 
 
-async def test_a_mutation_from_sign_in_to_roll_back(page: Page, sign_in_link: str, pictures: Path) -> None:
+async def test_a_mutation_from_sign_in_to_roll_back(page: Page, sign_in_link: str, pictures: Pictures) -> None:
     await page.goto(sign_in_link)
     await photograph(page, pictures, "01-sign-in")
     await page.get_by_role("button", name="Sign in").click()
@@ -56,7 +61,7 @@ async def test_a_mutation_from_sign_in_to_roll_back(page: Page, sign_in_link: st
     await photograph(page, pictures, "09-list")
 
 
-async def write_and_mend(page: Page, pictures: Path) -> None:
+async def write_and_mend(page: Page, pictures: Pictures) -> None:
     """Fill in the form with a mistake, find the message at its field, and mend it."""
     await page.get_by_label("Name", exact=True).fill("A warmer welcome on the front page")
     await page.get_by_label("Page", exact=True).fill("/")
@@ -75,7 +80,7 @@ async def write_and_mend(page: Page, pictures: Path) -> None:
     await selector.fill("h1")
 
 
-async def preview_and_save(page: Page, pictures: Path) -> None:
+async def preview_and_save(page: Page, pictures: Pictures) -> None:
     """Before and after of the real shop, with its styles and without its scripts."""
     await page.get_by_role("button", name="Preview").click()
     before, after = page.frame_locator("iframe").nth(0), page.frame_locator("iframe").nth(1)
@@ -85,23 +90,23 @@ async def preview_and_save(page: Page, pictures: Path) -> None:
     await expect(page.locator(".outcomes")).to_contain_text("Applied")
     await photograph(page, pictures, "05-preview")
     await page.get_by_label("Phone").check()
-    await page.screenshot(path=pictures / "05-preview-phone.png", full_page=True)
+    await pictures.take(page, "05-preview-phone", full_page=True)
     await page.get_by_role("button", name="Save", exact=True).click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("A warmer welcome on the front page")
     await photograph(page, pictures, "06-draft")
 
 
-async def switch_on(page: Page, pictures: Path) -> None:
+async def switch_on(page: Page, pictures: Pictures) -> None:
     """With the keyboard: the question begins in its first field."""
     await page.locator("summary", has_text="Off").click()
     await expect(page.get_by_label("Reason").first).to_be_focused()
     await page.keyboard.type("Summer begins")
-    await page.screenshot(path=pictures / "07-switch.png")
+    await pictures.take(page, "07-switch")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("status").first).to_contain_text("Switched on.")
 
 
-async def edit_and_roll_back(page: Page, pictures: Path) -> None:
+async def edit_and_roll_back(page: Page, pictures: Pictures) -> None:
     """A new version, what it changed, and the way back to the one before."""
     await page.get_by_role("link", name="Edit").click()
     await page.get_by_role("textbox", name="New content").fill(SUMMER.replace("Summer", "Autumn"))
@@ -118,7 +123,7 @@ async def edit_and_roll_back(page: Page, pictures: Path) -> None:
     await expect(page.locator(".said")).to_contain_text("Summer is here")
 
 
-async def test_each_type_has_its_fields_at_once(page: Page, sign_in_link: str, pictures: Path) -> None:
+async def test_each_type_has_its_fields_at_once(page: Page, sign_in_link: str, pictures: Pictures) -> None:
     await page.goto(sign_in_link)
     await page.get_by_role("button", name="Sign in").click()
     await page.get_by_role("link", name="New mutation").click()
@@ -132,7 +137,7 @@ async def test_each_type_has_its_fields_at_once(page: Page, sign_in_link: str, p
     await expect(page.get_by_role("textbox", name="Variations")).to_be_visible()
 
 
-async def test_only_fields_that_mean_something_are_shown(page: Page, sign_in_link: str, pictures: Path) -> None:
+async def test_only_fields_that_mean_something_are_shown(page: Page, sign_in_link: str, pictures: Pictures) -> None:
     await page.goto(sign_in_link)
     await page.get_by_role("button", name="Sign in").click()
     await page.get_by_role("link", name="New mutation").click()
@@ -198,7 +203,7 @@ async def test_the_list_filters_while_one_types(page: Page, sign_in_link: str) -
     await expect(page.get_by_role("heading", name="Nothing fits")).to_be_visible()
 
 
-async def test_two_people_at_one_mutation(page: Page, sign_in_link: str, pictures: Path) -> None:
+async def test_two_people_at_one_mutation(page: Page, sign_in_link: str, pictures: Pictures) -> None:
     await page.goto(sign_in_link)
     await page.get_by_role("button", name="Sign in").click()
     await page.get_by_role("link", name="New mutation").click()
@@ -219,7 +224,7 @@ async def test_two_people_at_one_mutation(page: Page, sign_in_link: str, picture
     await photograph(page, pictures, "11-conflict")
 
 
-async def test_a_toggle_is_written_and_lifted(page: Page, sign_in_link: str, pictures: Path) -> None:
+async def test_a_toggle_is_written_and_lifted(page: Page, sign_in_link: str, pictures: Pictures) -> None:
     await page.goto(sign_in_link)
     await page.get_by_role("button", name="Sign in").click()
     await page.get_by_role("link", name="Toggles").click()
@@ -239,7 +244,7 @@ async def test_a_toggle_is_written_and_lifted(page: Page, sign_in_link: str, pic
     await expect(page.locator("tbody tr")).to_contain_text("not in force")
 
 
-async def test_the_parts_of_a_trigger_are_offered(page: Page, sign_in_link: str, pictures: Path) -> None:
+async def test_the_parts_of_a_trigger_are_offered(page: Page, sign_in_link: str, pictures: Pictures) -> None:
     await page.goto(sign_in_link)
     await page.get_by_role("button", name="Sign in").click()
     await page.get_by_role("link", name="New mutation").click()

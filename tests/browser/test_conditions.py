@@ -12,6 +12,7 @@ from control_plane.services import SERVICES
 from control_plane.tokens import Actor, Role
 from rules.model import Counter, Derived, Journey, SavedGroup, Step
 from rules.targeting import Groups, shared_condition
+from tests.browser.conftest import Pictures
 from tests.browser.test_admin import page, photograph
 
 __all__ = ["page"]
@@ -55,7 +56,7 @@ def written(text: str) -> Any:
     return json.loads(text)
 
 
-async def test_rows_are_written_as_json_and_come_back(form: Page, pictures: Any) -> None:
+async def test_rows_are_written_as_json_and_come_back(form: Page, pictures: Pictures) -> None:
     box = form.get_by_label("Conditions", exact=True)
     await expect(form.get_by_text("No condition: everybody.")).to_be_visible()
     await add(form, "language", "is one of", "de, fr")

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -12,6 +11,7 @@ from yarl import URL
 from control_plane.admin.addresses import BACKUPS, CONFLICTS, DELETED, HISTORY, PREFIX, entry
 from control_plane.services import SERVICES, Services
 from control_plane.tokens import Role
+from tests.browser.conftest import Pictures
 from tests.browser.test_admin import photograph
 from tests.control_plane.admin.person import Person
 from tests.control_plane.admin.test_conflicts import wait_with
@@ -62,7 +62,7 @@ async def by_keyboard(page: Page, name: str) -> None:
 
 
 async def test_a_conflict_is_settled_and_undone_by_keyboard(
-    page: Page, base: str, services: Services, written: str, pictures: Path
+    page: Page, base: str, services: Services, written: str, pictures: Pictures
 ) -> None:
     await photograph_of(page, base + CONFLICTS, pictures, "20-no-conflicts")
     await wait_with(services, written, "Autumn is here, and so is the good tea")
@@ -87,7 +87,7 @@ async def test_a_conflict_is_settled_and_undone_by_keyboard(
 
 
 async def test_a_backup_is_made_tried_and_the_chain_verified(
-    page: Page, base: str, services: Services, pictures: Path
+    page: Page, base: str, services: Services, pictures: Pictures
 ) -> None:
     async with asyncio.timeout(60):
         while not await services.backups.all():  # the first one is made by itself
@@ -108,9 +108,9 @@ async def test_a_backup_is_made_tried_and_the_chain_verified(
     await expect(page.locator("#chain")).to_contain_text("sound")
 
 
-async def photograph_of(page: Page, address: str, folder: Path, name: str) -> None:
+async def photograph_of(page: Page, address: str, pictures: Pictures, name: str) -> None:
     await page.goto(address)
-    await photograph(page, folder, name)
+    await photograph(page, pictures, name)
 
 
 async def look_until_done(page: Page, outcome: str) -> None:

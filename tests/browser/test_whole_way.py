@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.conftest import Complaints
+from tests.browser.conftest import Complaints, Pictures
 from tests.layout_mutation.running_up import RunningUp
 
 UP = (sys.executable, "-m", "layout_mutation", "up")
@@ -42,13 +42,13 @@ async def seen(page: Page, address: str, headline: str) -> None:
 
 
 async def test_from_the_printed_link_to_the_shop_and_back(
-    chromium: Browser, everything: RunningUp, pictures: Path
+    chromium: Browser, everything: RunningUp, pictures: Pictures
 ) -> None:
     site = f"http://127.0.0.1:{everything.ports[0]}/"
     shop = await chromium.new_page(viewport={"width": 1280, "height": 900})
     await shop.goto(site)
     original = await shop.locator("h1").inner_text()
-    await shop.screenshot(path=pictures / "20-shop-before.png")
+    await pictures.take(shop, "20-shop-before")
 
     link = re.search(r"http://\S+/admin/layout-mutations/sign-in\?token=\S+", everything.text)
     assert link is not None, everything.text
@@ -57,7 +57,7 @@ async def test_from_the_printed_link_to_the_shop_and_back(
     await page.goto(link[0])
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.locator(".strip")).to_contain_text("run it")
-    await page.screenshot(path=pictures / "21-list-of-the-demo.png", full_page=True)
+    await pictures.take(page, "21-list-of-the-demo", full_page=True)
 
     await page.get_by_role("link", name="New mutation").click()
     await page.get_by_label("Name", exact=True).fill("A warm evening")
@@ -68,7 +68,7 @@ async def test_from_the_printed_link_to_the_shop_and_back(
     await page.get_by_label("Layer").select_option("micro")
     await page.get_by_role("button", name="Preview").click()
     await expect(page.frame_locator("iframe").nth(1).locator("h1")).to_have_text(HEADLINE)
-    await page.screenshot(path=pictures / "22-preview.png", full_page=True)
+    await pictures.take(page, "22-preview", full_page=True)
     await page.get_by_role("button", name="Save", exact=True).click()
     await expect(page.get_by_role("status").first).to_contain_text("draft")
     await shop.reload()
@@ -78,7 +78,7 @@ async def test_from_the_printed_link_to_the_shop_and_back(
     await page.get_by_role("button", name="Switch on").click()
     await expect(page.get_by_role("status").first).to_contain_text("Switched on.")
     await seen(shop, site, HEADLINE)
-    await shop.screenshot(path=pictures / "23-shop-switched-on.png")
+    await pictures.take(shop, "23-shop-switched-on")
 
     await page.get_by_role("link", name="Edit").click()
     await page.get_by_role("textbox", name="New content").fill(LATER)
@@ -90,7 +90,7 @@ async def test_from_the_printed_link_to_the_shop_and_back(
     await page.get_by_role("button", name="Roll back to version 2").click()
     await expect(page.get_by_role("status").first).to_contain_text("Rolled back")
     await seen(shop, site, HEADLINE)
-    await page.screenshot(path=pictures / "24-rolled-back.png", full_page=True)
+    await pictures.take(page, "24-rolled-back", full_page=True)
 
     await page.locator("summary", has_text="On").first.click()
     await page.get_by_role("button", name="Switch off").click()
