@@ -114,6 +114,9 @@ def test_our_tag_does_not_survive_the_last_rule() -> None:
 def test_a_write_on_condition_names_the_origins_tag() -> None:
     adapted = validators.adapt(CIMultiDict({"If-Match": derived('"a"')}), None)
     assert adapted.added == ((b"If-Match", b'"a"'),)
+    assert adapted.dropped == {b"if-match"}
+    mixed = CIMultiDict([("If-Match", f'"b", {derived(chr(34) + "a" + chr(34))}'), ("If-Match", derived(None))])
+    assert validators.adapt(mixed, None).added == ((b"If-Match", f'"b", "a", {derived(None)}'.encode()),)
 
 
 def test_a_part_of_a_rewritten_page_cannot_be_asked_for() -> None:
