@@ -7,7 +7,6 @@ Pure. Counterpart: `proxy`. Never: a condition that lets an origin's 304 bring a
 """
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Callable
@@ -96,7 +95,7 @@ def read(tag: str) -> DerivedTag | None:
     variant, layout, kind, opaque = parts
     try:
         decoded = base64.urlsafe_b64decode(layout + "=" * (-len(layout) % 4)).decode("utf-8", "surrogateescape")
-    except (binascii.Error, ValueError):
+    except ValueError:  # binascii.Error is one
         return None
     origin = None if kind == "n" else f'W/"{opaque}"' if kind == "w" else f'"{opaque}"'
     return DerivedTag(variant=variant, layout_id=decoded or None, origin=origin, text=match.group(0))

@@ -28,6 +28,29 @@ def test_what_is_for_everybody_is_never_taken_for_a_hop() -> None:
     assert headers.connection_names("Expires, content-range, Location") == frozenset()
 
 
+HOPS = ["Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade"]
+
+
+@pytest.mark.parametrize("name", HOPS)
+def test_what_is_for_one_connection_goes_no_further_either_way(name: str) -> None:
+    given = [(name.encode(), b"x"), (b"A", b"b")]
+    assert to_origin(given, None)[1:] == given[1:]
+    for dropped in ((), {b"c"}):
+        assert headers.to_client(given, dropped=dropped) == given[1:]
+
+
+@pytest.mark.parametrize("name", ["Host", "ACCEPT-ENCODING", "Expect", "content-length", "Content_Length"])
+def test_what_is_said_anew_to_the_origin_is_not_said_twice(name: str) -> None:
+    assert to_origin([(name.encode(), b"7"), (b"A", b"b")], None)[1:] == [(b"A", b"b")]
+
+
+@pytest.mark.parametrize(
+    "name", ["Authorization", "Content-Length", "Content-Type", "Cookie", "Vary", "Set-Cookie", "Content-Encoding"]
+)
+def test_no_connection_field_takes_away_what_a_message_means(name: str) -> None:
+    assert headers.connection_names(f"close, {name}") == {b"close"}
+
+
 def test_spelling_order_and_bytes_stay() -> None:
     given = [(b"x-ODD", b"\xe9"), (b"Cookie", b"a"), (b"Accept", b""), (b"Cookie", b"b")]
     assert to_origin(given, None)[1:] == given
@@ -186,6 +209,7 @@ def test_the_coding_that_the_client_prefers(accepted: str, came_as: str, expecte
 
 def test_after_an_edit_nothing_describes_the_old_bytes() -> None:
     names = [b"Content-Length", b"Accept-Ranges", b"Content-MD5", b"Digest", b"Last-Modified", b"ETag", b"Repr-Digest"]
+    names += [b"Content-Digest", b"want-digest"]
     assert headers.after_edit([*((name, b"x") for name in names), (b"Date", b"now")]) == [(b"Date", b"now")]
 
 

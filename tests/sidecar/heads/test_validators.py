@@ -51,7 +51,28 @@ def test_without_an_origin_tag_the_body_counts_and_nothing_can_be_revalidated() 
     assert other != derived(None)
 
 
-@pytest.mark.parametrize("tag", ['"abc"', 'W/"lm."', '"lm.a.b"', "lm.x", "", '"lm.a.b.n."', '"lm.a.b.q.c"'])
+@pytest.mark.parametrize("origin", ['"1.2.3.4"', 'W/"a..b"', '""', '"lm.0..s.a"'])
+@pytest.mark.parametrize("layout_id", ["caf\udce9", "ünï", None])
+def test_dots_in_the_origins_tag_and_odd_layouts_come_back(origin: str, layout_id: str | None) -> None:
+    tag = validators.read(derived(origin, layout_id=layout_id))
+    assert tag is not None
+    assert (tag.origin, tag.layout_id) == (origin, layout_id)
+    assert validators.still_names(tag, "k1")
+
+
+@pytest.mark.parametrize("origin", ["abc", "W/abc", '"a"b"', "w/'a'"])
+def test_a_tag_of_the_origins_that_is_none_is_as_good_as_none(origin: str) -> None:
+    """Servers without the quotes are common. What cannot be asked for again must not cost the page its rules."""
+    assert derived(origin) == derived(None)
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        *('"abc"', 'W/"lm."', '"lm.a.b"', "lm.x", "", '"lm.a.b.n."', '"lm.a.b.q.c"'),
+        *('"lm.a..q.c"', '"xx.0123456789abcdef..s.a"', '"lm.a.ü.s.a"', '"lm.a.b.s.a"', 'W/"0123456789abcdef..s.a"'),
+    ],
+)
 def test_other_tags_are_not_ours(tag: str) -> None:
     assert validators.read(tag) is None
 
