@@ -26,7 +26,7 @@ CODINGS_MAX = 2
 PARTIAL_FIELDS = ("HX-Request", "Turbo-Frame", "RSC", "X-Nextjs-Data", "X-PJAX", "X-Inertia", "X-Up-Target")
 """Request fields of client libraries that ask for a piece of a page."""
 
-_DOCUMENT_DESTINATIONS = frozenset({"document", "iframe", "frame", "embed", "object"})
+_DOCUMENT_DESTINATIONS = frozenset({"document", "iframe", "frame", "fencedframe", "embed", "object"})
 _STATIC_SUFFIXES = frozenset(
     {
         "avif",
@@ -113,8 +113,8 @@ def may_be_document(method: str, request: Headers, path: str) -> bool:
     destination = request.get("Sec-Fetch-Dest")
     if destination is not None and destination != "empty":
         return destination in _DOCUMENT_DESTINATIONS
-    accept = request.get("Accept", "*/*")
-    if "text/html" in accept:
+    accept = ", ".join(request.getall("Accept", ("*/*",))).lower()
+    if "text/html" in accept or "text/*" in accept:
         return True
     return "*/*" in accept and not _has_static_suffix(path)
 

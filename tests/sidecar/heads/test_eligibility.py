@@ -16,12 +16,12 @@ def refused(
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "Text/HTML;charset=UTF-8"])
-@pytest.mark.parametrize("status", [200, 404, 500])
+@pytest.mark.parametrize("status", [200, 203, 400, 404, 500])
 def test_pages_of_any_outcome_are_eligible(content_type: str, status: int) -> None:
     assert refused({"content-type": content_type}, status=status) is None
 
 
-@pytest.mark.parametrize("status", [100, 101, 204, 205, 206, 301, 302, 304])
+@pytest.mark.parametrize("status", [100, 101, 199, 204, 205, 206, 300, 301, 302, 304, 399])
 def test_status_without_a_page_of_its_own(status: int) -> None:
     assert refused(HTML, status=status) is Reason.STATUS
 
@@ -57,17 +57,23 @@ def test_head_is_judged_like_its_get() -> None:
 
 def test_no_transform() -> None:
     assert refused({**HTML, "Cache-Control": "public, No-Transform"}) is Reason.NO_TRANSFORM
+    assert refused({**HTML, "Cache-Control": "public,no-transform = 1"}) is Reason.NO_TRANSFORM
     assert refused({**HTML, "Cache-Control": "public, max-age=3"}) is None
+    twice = CIMultiDict([*HTML.items(), ("Cache-Control", "public"), ("cache-control", "no-transform")])
+    assert eligibility.refusal("GET", 200, CIMultiDict(), twice, bytes_max=1000) is Reason.NO_TRANSFORM
 
 
 def test_content_disposition_attachment() -> None:
     assert refused({**HTML, "Content-Disposition": 'Attachment; filename="a.html"'}) is Reason.ATTACHMENT
+    assert refused({**HTML, "Content-Disposition": "\tATTACHMENT"}) is Reason.ATTACHMENT
     assert refused({**HTML, "Content-Disposition": "inline"}) is None
     twice = CIMultiDict([*HTML.items(), ("Content-Disposition", "inline"), ("content-disposition", "attachment")])
     assert eligibility.refusal("GET", 200, CIMultiDict(), twice, bytes_max=1000) is Reason.ATTACHMENT
 
 
-@pytest.mark.parametrize("name", ["HX-Request", "turbo-frame", "RSC", "x-nextjs-data"])
+@pytest.mark.parametrize(
+    "name", ["HX-Request", "turbo-frame", "RSC", "x-nextjs-data", "X-PJAX", "x-inertia", "X-Up-Target"]
+)
 def test_partials(name: str) -> None:
     assert refused(HTML, request={name: "1"}) is Reason.PARTIAL
 
@@ -82,6 +88,13 @@ def test_content_codings() -> None:
 def test_a_page_that_says_it_is_too_large() -> None:
     assert refused({**HTML, "Content-Length": "1001"}) is Reason.TOO_LARGE
     assert refused({**HTML, "Content-Length": "1000"}) is None
+    assert eligibility.declared_length(CIMultiDict({"Content-Length": "²"})) == 0
+
+
+def test_two_codings_are_named_in_the_order_in_which_they_were_applied() -> None:
+    given = CIMultiDict([("Content-Encoding", "identity, GZIP "), ("content-encoding", "br")])
+    assert eligibility.coding_of(given) == "gzip, br"
+    assert eligibility.coding_of(CIMultiDict({"Content-Encoding": "x-gzip"})) == "x-gzip"
 
 
 def test_unknown_charsets() -> None:
@@ -91,6 +104,8 @@ def test_unknown_charsets() -> None:
 
 def test_charset() -> None:
     assert eligibility.charset_of("text/html") is None
+    assert eligibility.charset_of("text/html; charset=") is None
+    assert eligibility.charset_of("text/html; charset = 'UTF-8' ; charset=x") == "utf-8"
     assert eligibility.charset_of('text/html; x=y; Charset="ISO-8859-1"') == "iso-8859-1"
 
 
@@ -102,7 +117,15 @@ def test_charset() -> None:
         ({}, "/page?x=a.css", True),
         ({"Accept": "*/*"}, "/style.CSS?v=1", False),
         ({"Accept": "image/avif,image/webp"}, "/page", False),
-        ({"Sec-Fetch-Dest": "document"}, "/a.css", True),
+        ({"Accept": "Text/HTML"}, "/page.css", True),
+        ({"Accept": "text/*"}, "/page.css", True),
+        ({"Accept": "*/*"}, "/styles.css/", True),
+        ({"Accept": "*/*"}, "/.css", True),
+        ({"Accept": "*/*"}, "/css", True),
+        *(
+            ({"Sec-Fetch-Dest": name, "Accept": "image/png"}, "/a.css", True)
+            for name in ("document", "iframe", "frame", "fencedframe", "embed", "object")
+        ),
         ({"Sec-Fetch-Dest": "image", "Accept": "*/*"}, "/", False),
         ({"Sec-Fetch-Dest": "empty", "Accept": "*/*"}, "/page", True),
         ({"HX-Request": "true", "Accept": "text/html"}, "/", False),
@@ -110,4 +133,10 @@ def test_charset() -> None:
 )
 def test_what_may_be_a_document(fields: dict[str, str], path: str, expected: bool) -> None:
     assert eligibility.may_be_document("GET", CIMultiDict(fields), path) is expected
+    assert eligibility.may_be_document("HEAD", CIMultiDict(fields), path) is expected
     assert not eligibility.may_be_document("POST", CIMultiDict(fields), path)
+
+
+def test_a_field_in_two_lines_asks_for_what_both_say() -> None:
+    asked = CIMultiDict([("Accept", "image/avif"), ("accept", "text/html")])
+    assert eligibility.may_be_document("GET", asked, "/page")

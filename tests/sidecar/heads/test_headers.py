@@ -28,6 +28,12 @@ def test_what_is_for_everybody_is_never_taken_for_a_hop() -> None:
     assert headers.connection_names("Expires, content-range, Location") == frozenset()
 
 
+def test_the_first_of_a_name_in_any_spelling() -> None:
+    fields = [(b"A", b"1"), (b"X-Id", b"2"), (b"x-id", b"3")]
+    assert headers.first(fields, b"x-id") == b"2"
+    assert headers.first(fields, b"b") is None
+
+
 HOPS = ["Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade"]
 
 
@@ -172,6 +178,7 @@ def test_what_is_remembered_of_a_visitors_words_is_short() -> None:
         ("gzip, deflate, br, zstd", b"gzip, deflate, br, zstd"),
         ("gzip;q=1.0,br", b"gzip;q=1.0,br"),
         ("gzip, dcb, compress", b"gzip"),
+        ("X-GZIP, identity;q=0.5 ,, dcz", b"X-GZIP, identity;q=0.5"),
         ("compress, *", b"identity"),
     ],
 )

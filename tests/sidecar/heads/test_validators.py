@@ -119,6 +119,15 @@ def test_our_tag_means_nothing_outside_the_rollout() -> None:
     assert validators.adapt(fields, always(decision()), rewrites=False).confirms is None
 
 
+@pytest.mark.parametrize("answer", [decision(), decision(changes=False)])
+def test_who_is_owed_the_page_itself_gets_no_304_for_it(answer: Decision) -> None:
+    """It is owed for one layout of those that the request names, which is enough."""
+    fields = CIMultiDict({"If-None-Match": f'{derived(chr(34) + "a" + chr(34), layout_id="new")}, "b"', "Range": "x"})
+    adapted = validators.adapt(fields, always(answer), owes_page=lambda layout: layout == "new")
+    assert {b"if-none-match", b"if-modified-since", b"range", b"if-range"} <= adapted.dropped
+    assert (adapted.added, adapted.revalidates) == ((), {})
+
+
 def test_our_tag_of_another_decision_cannot_bring_its_page_back() -> None:
     adapted = validators.adapt(CIMultiDict({"If-None-Match": derived('"a"', key="old")}), always(decision("new")))
     assert adapted.added == ()
