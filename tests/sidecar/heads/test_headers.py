@@ -147,6 +147,30 @@ def test_forwarding_fields_from_a_trusted_proxy() -> None:
     ]
 
 
+def test_a_trusted_proxy_says_for_which_host_it_was_asked_and_a_strangers_word_hides_nothing() -> None:
+    given = [(b"x-forwarded-host", b"www.shop.example"), (b"Cookie", b"a")]
+    trusted = Forwarding(address="192.0.2.1", scheme="https", host=b"h", trusted=True)
+    told = to_origin(given, trusted)
+    assert [field for field in told if b"host" in field[0].lower()] == [(b"Host", b"h"), given[0]]
+    assert dict(told)[b"X-Forwarded-Proto"] == b"https"
+    assert (b"Cookie", b"a") in to_origin(given)
+
+
+def test_a_host_cannot_say_more_than_a_host() -> None:
+    """Whose visitor it is stands in the same field."""
+    spoken = Forwarding(address="", scheme="http", host=b'a";for=10.0.0.1;by="\\', trusted=False)
+    told = dict(to_origin([], spoken))
+    assert told[b"Forwarded"] == b'for=unknown;host="a;for=10.0.0.1;by=";proto=http'
+    assert told[b"X-Forwarded-For"] == b"unknown"
+
+
+def test_the_origin_is_asked_for_the_codings_that_are_agreed_on() -> None:
+    given = [(b"Accept-Encoding", b"dcz"), (b"A", b"b")]
+    for coding, expected in ((b"gzip", [(b"Accept-Encoding", b"gzip")]), (None, [])):
+        told = headers.to_origin(given, dropped=(), host=b"h", forwarding=None, accept_encoding=coding)
+        assert told == [(b"Host", b"h"), (b"A", b"b"), *expected]
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
