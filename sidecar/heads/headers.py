@@ -189,7 +189,7 @@ def _forwarding_fields(fields: Fields, forwarding: Forwarding) -> Iterable[Field
     element = b"for=%s;host=%s;proto=%s" % (node, host, forwarding.scheme.encode())
     chain, elements = [address], [element]
     kept = frozenset[bytes]()
-    if len(fields) and any(name.lower() in _FORWARDING for name, _ in fields):
+    if any(name.lower() in _FORWARDING for name, _ in fields):
         chain = [value for name, value in fields if name.lower() == b"x-forwarded-for"] + chain
         given = [value for name, value in fields if name.lower() == b"forwarded"]
         elements = [value for value in given if _CLOSED_QUOTES.fullmatch(value)] + elements

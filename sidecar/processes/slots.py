@@ -152,7 +152,7 @@ class Slot:
         self._listening = listening
         self._worker: Worker | None = None
         self._successor: Worker | None = None
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._retiring: dict[asyncio.Task[None], Worker] = {}
         self._stop = asyncio.Event()
         self._replace = asyncio.Event()
         self._why = ""
@@ -183,9 +183,12 @@ class Slot:
 
     def tell(self, ask: str, **arguments: Any) -> None:
         """Ask the workers here for something that has no answer; where there is none, nobody hears it."""
-        for worker in (self._worker, self._successor):
-            if worker is not None:
-                worker.asker.tell(ask, **arguments)
+        for worker in self._here():
+            worker.asker.tell(ask, **arguments)
+
+    def _here(self) -> list[Worker]:
+        """The one that serves, one that is to follow it, and those that still drain."""
+        return [worker for worker in (self._worker, self._successor, *self._retiring.values()) if worker is not None]
 
     def replace(self, why: str) -> None:
         """Have another worker in this place as soon as it is up; the present one drains then."""
@@ -261,8 +264,8 @@ class Slot:
         self.replacements[why] += 1
         _log.info("worker_replaced", worker=self.number, reason=why, pid=successor.process.pid)
         retiring = asyncio.create_task(worker.retire(self._settings.drain_s + KILL_MARGIN_S))
-        self._retiring.add(retiring)
-        retiring.add_done_callback(self._retiring.discard)
+        self._retiring[retiring] = worker
+        retiring.add_done_callback(self._retiring.pop)
         return successor
 
     async def _watch(self, worker: Worker) -> None:
@@ -332,11 +335,10 @@ class Slot:
         self.tell("stop")
 
     def kill(self) -> None:
-        """End the worker at once."""
+        """End the workers here at once."""
         self._stop.set()
-        for worker in (self._worker, self._successor):
-            if worker is not None:
-                worker.kill()
+        for worker in self._here():
+            worker.kill()
 
 
 def worker_environment(environ: Mapping[str, str]) -> dict[str, str]:

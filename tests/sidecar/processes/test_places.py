@@ -229,6 +229,20 @@ async def test_a_planned_successor_serves_before_the_other_one_drains(place: Pla
     await asyncio.wait_for(asyncio.shield(place.keeping), 30)
 
 
+async def test_who_drains_is_told_what_concerns_all_and_ends_when_somebody_insists(place: Place) -> None:
+    """It has requests in progress: pages that are to pass by now, and half a minute that nobody wants to wait."""
+    first = await place.up(1)
+    place.slot.replace("asked")
+    second = await place.up(2)
+    await until(lambda: bool(first.retired))
+    place.slot.tell("switch", off=True)
+    assert (first.asks[-1], second.asks[-1]) == ("switch", "switch")
+    place.slot.kill()
+    assert (first.ended.done(), second.ended.done()) == (True, True)
+    await until(lambda: not place.slot._retiring)
+    await asyncio.wait_for(asyncio.shield(place.keeping), 30)
+
+
 async def test_a_successor_that_does_not_come_up_leaves_the_other_one_where_it_is(place: Place) -> None:
     first = await place.up(1)
     with capture_logs() as lines:
