@@ -201,6 +201,7 @@ def test_what_is_remembered_of_a_visitors_words_is_short() -> None:
     [
         ("gzip, deflate, br, zstd", b"gzip, deflate, br, zstd"),
         ("gzip;q=1.0,br", b"gzip;q=1.0,br"),
+        ("gzip ;q=1.0, br", b"gzip ;q=1.0, br"),
         ("gzip, dcb, compress", b"gzip"),
         ("X-GZIP, identity;q=0.5 ,, dcz", b"X-GZIP, identity;q=0.5"),
         ("compress, *", b"identity"),
@@ -217,6 +218,9 @@ def test_only_codings_that_can_be_undone_are_asked_for(given: str, asked: bytes)
         ("gzip, deflate, br, zstd", "", "zstd"),
         ("gzip, deflate, br, zstd", "gzip", "zstd"),
         ("gzip;q=0.5, br;q=0.4", "br", "gzip"),
+        ("gzip;q=1.0, br;q=0.9", "br", "gzip"),
+        ("gzip;q=1, br;q=0.999, zstd;q=0.", "br", "gzip"),
+        ("deflate;q=1.000;x=y, br;q=0.999", "br", "deflate"),
         ("gzip;q=0, zstd;q=0.1", "gzip", "zstd"),
         ("", "gzip", ""),
         ("identity", "br", ""),
