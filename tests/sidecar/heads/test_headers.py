@@ -236,6 +236,9 @@ def test_only_codings_that_can_be_undone_are_asked_for(given: str, asked: bytes)
         ("deflate", "", "deflate"),
         ("compress, dcz", "gzip", ""),
         ("GZIP ; Q = 0.5 , br ; q=0.25", "", "gzip"),
+        ("GZIP ; Q = 0.1 , br ; q=0.25", "", "br"),
+        ("br;q=1, gzip", "", "br"),
+        ("gzip, identity", "", "gzip"),
     ],
 )
 def test_the_coding_that_the_client_prefers(accepted: str, came_as: str, expected: str) -> None:
@@ -269,12 +272,15 @@ def test_a_recoded_page_says_its_coding() -> None:
         ([b"Cookie", b"", b"Origin"], [b"Cookie, Origin, Accept-Encoding, X-Country"]),
         ([b"Cookie", b"x-country,ACCEPT-ENCODING"], [b"Cookie", b"x-country,ACCEPT-ENCODING"]),
         ([b"Origin, *"], [b"Origin, *"]),
+        ([b" Origin\t"], [b"Origin, Accept-Encoding, X-Country"]),
     ],
 )
 def test_vary_names_what_is_missing_in_one_line(there: list[bytes], expected: list[bytes]) -> None:
-    given = [(b"vary", value) for value in there]
+    other = (b"Server", b"x-country, *")
+    given = [other, *((b"VARY", value) for value in there)]
     told = headers.varying_by(given, [b"Accept-Encoding", b"X-Country"])
-    assert [value for _, value in told] == expected
+    assert [value for name, value in told if name.lower() == b"vary"] == expected
+    assert told[0] == other
 
 
 @pytest.mark.parametrize("value", [b"a\r\nX: y", b"a\nb", b"a\rb", b"a\0b"])
