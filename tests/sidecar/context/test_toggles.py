@@ -24,7 +24,7 @@ def test_without_the_right_token_nothing_is_obeyed() -> None:
 
 
 def test_what_can_be_switched() -> None:
-    given = read(off=" OFF ", disable="hero, cta", only="hero", force="price = b, broken", explain="1")
+    given = read(off=" OFF ", disable="hero, , cta", only="hero", force="price = b, broken", explain=" 1")
     assert given == toggles.Toggles(
         off=True, disabled=frozenset({"hero", "cta"}), only=frozenset({"hero"}), forced={"price": "b"}, explain=True
     )
@@ -38,6 +38,16 @@ def test_words_that_name_nothing_are_known() -> None:
     alone = read(disable="layre:micro")
     assert alone is not None
     assert alone.not_understood == ("layre:micro",)
+
+
+def test_words_in_two_lines_count_and_only_off_switches_off() -> None:
+    given = CIMultiDict([("X-Layout-Mutation-Token", SECRET), ("X-Layout-Mutation", "on")])
+    given.extend([("X-Layout-Mutation-Disable", "hero"), ("x-layout-mutation-disable", "cta")])
+    given.extend(
+        [("X-Layout-Mutation-Explain", "0"), ("X-Layout-Mutation-Force", "a=b"), ("X-Layout-Mutation-Force", "c=d=e")]
+    )
+    told = toggles.read(given, SECRET)
+    assert told == toggles.Toggles(disabled=frozenset({"hero", "cta"}), forced={"a": "b", "c": "d=e"})
 
 
 def test_a_token_alone_switches_nothing() -> None:

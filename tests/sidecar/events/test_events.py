@@ -314,6 +314,21 @@ async def test_who_is_not_told_of(fields: tuple[str, ...], settings: dict[str, A
         assert (len(executions(sidecar)), exposures(sidecar), sidecar.told.dropped) == (1, [], drops)
 
 
+async def test_without_consent_nothing_is_told_of_the_sites_own_units_either() -> None:
+    """They bucket, as the site itself knows them; what was shown to whom is nevertheless for those who agreed."""
+    rules = table(variant(), experiments=[{**EXPERIMENT, "unit": "account"}])
+    settings: dict[str, Any] = {"events_key": KEY, "consent": "required", "consent_cookie": "ok"}
+    async with (
+        origin(answering(PAGE)) as site,
+        serving(site.url, tables=rules, units="account=header:X-User", **settings) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        await visitor.get("/", "X-User: 17")
+        assert (exposures(sidecar), sidecar.told.dropped) == ([], {"no_consent": 1})
+        await visitor.get("/", "X-User: 17", "Cookie: ok=1")
+        assert [told.unit for told in exposures(sidecar)] == [Pseudonyms(KEY).of("account", "17")]
+
+
 async def test_consent_is_enough() -> None:
     async with (
         origin(answering(PAGE)) as site,
