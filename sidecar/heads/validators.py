@@ -134,7 +134,9 @@ class Conditions(Struct, frozen=True):
 
 
 UNCHANGED = Conditions()
-FIELDS = ("If-None-Match", "If-Match", "If-Modified-Since", "If-Unmodified-Since", "Range", "If-Range")
+FIELDS = ("If-None-Match", "If-Match", "If-Modified-Since", "Range")
+"""Request fields without any of which there is nothing to adapt: If-Range means nothing without Range (RFC 9110 13.1.5), and a
+rewritten page says no Last-Modified that If-Unmodified-Since could name."""
 _CACHED = frozenset({b"if-none-match", b"if-modified-since"})
 _PART = frozenset({b"range", b"if-range"})
 

@@ -57,6 +57,8 @@ def off(rules: DecisionTable, **fields: Any) -> dict[str, str]:
         ({"mutationId": "varied", "experimentId": "e"}, {"varied"}),
         ({"mutationId": "everywhere", "experimentId": "e"}, set()),
         ({"mutationId": "hero", "layer": "micro"}, set()),
+        ({"mutationId": "offers", "moduleId": "hero"}, set()),
+        ({"mutationId": "hero", "moduleId": "other"}, set()),
         ({"mutationId": "hero", "moduleId": "hero", "layer": "module"}, {"hero"}),
         ({"pageSlug": "/offers/**"}, {"everywhere", "offers", "hero", "small", "varied", "triggered"}),
         ({"pageSlug": "/basket"}, set()),
@@ -90,6 +92,27 @@ def test_the_first_id_is_named_whatever_the_order() -> None:
         assert off(toggled(*given)) == {"hero": "toggle a"}
         placed = [{**toggle, "pageSlug": "/offers/*"} for toggle in given]
         assert off(toggled(*placed)) == {"hero": "toggle a"}
+
+
+def test_what_varies_by_one_experiment_and_waits_for_another_is_of_both() -> None:
+    both = variant("both", trigger={"on": "experiment", "experiment": "other"})
+    for named in ("e", "other"):
+        rules = table(
+            both,
+            experiments=[experiment(), experiment("other")],
+            toggles=[{"id": "t", "layer": "global", "experimentId": named}],
+        )
+        assert off(rules) == {"both": "toggle t"}
+
+
+def test_an_experiment_of_which_a_part_is_off_goes_on_and_the_first_id_says_why_all_of_it_is() -> None:
+    for part in ({"moduleId": "hero"}, {"layer": "micro"}, {"mutationId": "varied"}):
+        decision = decide(toggled({"experimentId": "e", **part}), visit(**AT_OFFERS))
+        assert decision.assignments != {}, part
+    for order in ("ab", "ba"):
+        rules = toggled(*({"id": one, "experimentId": "e"} for one in order))
+        told = {one.mutation_id: one.detail for one in decide(rules, visit(**AT_OFFERS)).outcomes}
+        assert told["varied"] == "e: inactive, toggle a"
 
 
 def test_nobody_is_enrolled_in_an_experiment_that_is_off() -> None:

@@ -86,6 +86,33 @@ async def test_who_gets_no_changed_page_gets_none_back_by_its_validator(
     assert b"If-None-Match" not in site.heads[1]
 
 
+@pytest.mark.parametrize("field", ["If-None-Match", "If-Modified-Since", "Range"])
+async def test_each_condition_by_itself_is_kept_from_the_origin_of_a_page(field: str) -> None:
+    """Its answer would be a piece of the page, or a word that the page from before a rule is still good."""
+    values = {"If-None-Match": '"a"', "If-Modified-Since": "Fri, 27 Nov 2026 08:00:00 GMT", "Range": "bytes=0-9"}
+    async with (
+        origin(answering(html(PAGE))) as site,
+        serving(site.url, tables=table(headline())) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        answer = await visitor.get("/", f"{field}: {values[field]}")
+        assert answer.verdict == b"applied; table=7; mutations=1"
+        assert field.encode() not in site.heads[0]
+
+
+async def test_a_write_names_the_origins_validator() -> None:
+    page = html(PAGE, 'ETag: "a"')
+    async with (
+        origin(answering(page, page)) as site,
+        serving(site.url, tables=table(headline())) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        etag = ((await visitor.get("/")).get(b"ETag") or b"").decode()
+        await visitor.get("/", f"If-Match: {etag}", method="PUT", body=b"x")
+        assert b'\r\nIf-Match: "a"\r\n' in site.heads[1]
+        assert b"lm." not in site.heads[1]
+
+
 @pytest.mark.parametrize(
     ("target", "accept", "settings", "stays"),
     [
