@@ -125,6 +125,12 @@ def test_nobody_is_enrolled_in_an_experiment_that_is_off() -> None:
     assert decide(toggled(toggle), visit("/basket", attributes={"lm_uid": "u1"})).assignments != {}
 
 
+@pytest.mark.parametrize("word", ["e", "module:e", "mutation:e"])
+def test_a_module_of_the_same_name_is_no_experiment(word: str) -> None:
+    assert decide(toggled(), visit(**AT_OFFERS, disabled=frozenset({word}))).assignments != {}
+    assert decide(toggled(), visit(**AT_OFFERS, disabled=frozenset({"experiment:e"}))).assignments == {}
+
+
 def test_an_experiment_that_requires_one_that_is_off_enrols_nobody() -> None:
     rules = table(
         variant("v", "after"), experiments=EXPERIMENTS, toggles=[{"id": "t", "experimentId": "e", "site": "*.example"}]
