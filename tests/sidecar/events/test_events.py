@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from rules.decision import NOTHING, Trial
 from service.events import PATH_CHARACTERS_MAX, Execution, Exposure, encode
 from sidecar.context.visit import Visit
-from sidecar.events.events import EXPOSURE_S, Events
+from sidecar.events.events import EXPOSURE_S, Events, _Recent
 from sidecar.events.pseudonyms import Pseudonyms
 from sidecar.settings import SidecarSettings
 from tests.sidecar.wire import (
@@ -434,3 +434,11 @@ async def test_an_exposure_is_told_again_after_a_while() -> None:
     assert exposed() == 1
     clock[0] = EXPOSURE_S
     assert [exposed(), exposed()] == [2, 2]
+
+
+def test_what_is_remembered_of_exposures_is_bounded_and_the_last_ones_stay() -> None:
+    recent = _Recent(2, 10.0, lambda: 0.0)
+    first, second, third = (("e", "new", unit, True) for unit in "abc")
+    assert [recent.is_new(key) for key in (first, second, first, third)] == [True, True, False, True]
+    assert [recent.is_new(key) for key in (first, third)] == [False, False], "who was seen last is remembered"
+    assert recent.is_new(second)

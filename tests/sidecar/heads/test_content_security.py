@@ -29,6 +29,8 @@ def test_the_pages_own_nonce_is_found() -> None:
     assert style_nonce([(NAME, b"style-src 'nonce-a'; style-src-elem 'nonce-b'")]) == "b"
     assert style_nonce([(b"X", b"style-src 'nonce-a'")]) is None
     assert has_policy([(b"content-security-policy-report-only", b"x")])
+    assert has_policy([(b"A", b"b"), (NAME, b"x")])
+    assert not has_policy([(b"A", b"b")])
 
 
 @pytest.mark.parametrize(
