@@ -49,21 +49,27 @@ class Site:
         """Send a request to one of the origins and wait for the head of its response.
 
         Once more, to another origin where there is one: a request that never left here, whatever it is; and one without
-        a body whose method may be repeated, of whose response nothing has come.
+        a body whose method may be repeated, of whose response nothing has come. An origin that refuses at once, or was only
+        tried and can't be reached, has cost the visitor nothing, and does not count: there is another one for it.
         Raises UpstreamError, or BrokenUploadError where the request itself can't be completed.
         """
         repeatable = upload is None and method in REPEATABLE
         origin, trial = (self._only, False) if self._only is not None else self._chosen(repeatable=repeatable)
         if not origin.up and not trial:
             origin.last_resort += 1
-        try:
-            return await origin.send(method, head, upload, inform, trial=trial)
-        except UpstreamError as error:
-            following = self._following(origin, error, repeatable=repeatable)
-            if following is None:
-                raise
-        origin.retries += 1
-        return await following.send(method, head, upload, inform, fresh=True)
+        asked: list[Origin] = []
+        tries_left = 2
+        while True:
+            try:
+                return await origin.send(method, head, upload, inform, trial=trial, fresh=bool(asked))
+            except UpstreamError as error:
+                asked.append(origin)
+                tries_left -= error.trouble is not Trouble.CONNECT_FAILED and not (trial and error.trouble in _NOT_SENT)
+                following = self._following(asked, error, repeatable=repeatable) if tries_left else None
+                if following is None:
+                    raise
+            origin.retries += 1
+            origin, trial = following, False
 
     def _chosen(self, *, repeatable: bool) -> tuple[Origin, bool]:
         """The origin that gets a request, and whether the request tries it."""
@@ -79,14 +85,15 @@ class Site:
                     return origin, True
         return _idlest(up), False
 
-    def _following(self, failed: Origin, error: UpstreamError, *, repeatable: bool) -> Origin | None:
-        """Who gets a request that `failed` failed; None where it must not be sent again, or there is nobody."""
+    def _following(self, asked: Sequence[Origin], error: UpstreamError, *, repeatable: bool) -> Origin | None:
+        """Who gets a request that the last of these has just failed; None where it must not be sent again, or nobody is left."""
         if error.trouble not in _NOT_SENT and (
             not repeatable or error.begun or error.trouble not in {Trouble.DISCONNECTED, Trouble.RESPONSE_TIMEOUT}
         ):
             return None
+        failed = asked[-1]
         place = self.origins.index(failed)
-        others = self.origins[place + 1 :] + self.origins[:place]
+        others = [origin for origin in self.origins[place + 1 :] + self.origins[:place] if origin not in asked]
         if up := [origin for origin in others if origin.up]:
             return _idlest(up)
         if error.trouble is Trouble.DISCONNECTED and (error.stale or not others):

@@ -168,6 +168,20 @@ async def test_what_never_left_goes_to_another_origin_whatever_it_is(method: str
             assert known(sidecar)[dead.url]["retries"] == known(sidecar)[dead.url]["failures"]["connect_failed"] == 2
 
 
+async def test_what_never_left_goes_to_each_of_the_others_until_one_takes_it() -> None:
+    settings: dict[str, Any] = {"upstream_breaker_failures": 0}
+    async with replicas("dead", "dead", "dead", "alive") as all_:
+        for dead in all_[:3]:
+            await dead.stop()
+        async with serving("", sites=shop(*all_), **settings) as sidecar, client(sidecar.port) as visitor:
+            for _ in range(4):
+                assert (await visitor.get("/", method="POST", body=b"pay")).body == b"alive"
+            await all_[3].stop()
+            asked = sum(one["requests"] for one in known(sidecar).values())
+            assert (await visitor.get("/", method="POST", body=b"pay")).status == 502
+            assert sum(one["requests"] for one in known(sidecar).values()) == asked + 4, "each of them once"
+
+
 @pytest.mark.parametrize(
     ("method", "body", "statuses"),
     [
@@ -283,6 +297,27 @@ async def test_who_tries_a_dead_origin_again_has_the_page_from_another() -> None
             while len(one.heads) < asked + 3:
                 assert await bodies(visitor, 1) == ["b"]
                 await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("tried", [False, True])
+async def test_who_meets_a_dead_origin_and_then_one_that_hangs_has_the_page_from_a_third(tried: bool) -> None:
+    """What never left is no second try: else whoever tries a dead origin just when another one hangs gets 504."""
+    settings: dict[str, Any] = {"upstream_response_s": 0.3, "upstream_breaker_failures": 1, "upstream_breaker_s": 0.01}
+    async with (
+        replicas("dead", "hangs", "alive") as (dead, hangs, alive),
+        serving("", sites=shop(dead, hangs, alive), **settings) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        if tried:
+            await dead.stop()
+            await until_left_out(visitor, dead, sidecar)
+            await until(lambda: sidecar.application.sites.of("shop.example").origins[0].breaker.due)  # type: ignore[union-attr]
+        else:
+            await until_answered_by(visitor, "alive")  # then it is the first one's turn
+            await dead.stop()
+        hangs.hangs, asked = True, len(hangs.heads)
+        assert await bodies(visitor, 1) == ["alive"]
+        assert (len(hangs.heads), known(sidecar)[hangs.url]["retries"]) == (asked + 1, 1)
 
 
 async def test_what_must_not_be_repeated_tries_no_origin_again() -> None:
