@@ -94,6 +94,7 @@ _CLAIMED = frozenset(
 )
 """What proxies and CDNs write of a visitor and of what was asked, and origins believe: of a stranger it is a claim. With the prefix
 this is all of it: a field that is not here passes (ADR 0083)."""
+_FROM_A_STRANGER = _REQUEST_DROPPED | _FORWARDING | _CLAIMED
 
 ACCEPT_ENCODING_CHARACTERS_MAX = 512
 """So much of it is read, and remembered: ten times what browsers say. A visitor decides how long it is."""
@@ -154,15 +155,14 @@ def to_origin(
     """
     result: list[Field] = [(b"Host", host)]
     believed = forwarding is not None and forwarding.trusted
+    removed, begun = (_REQUEST_DROPPED, OWN_PREFIX) if believed else (_FROM_A_STRANGER, (OWN_PREFIX, _CLAIMED_PREFIX))
     for field in fields:
         name = field[0].lower()
-        if name in _REQUEST_DROPPED or name in dropped or name.startswith(OWN_PREFIX):
+        if name in removed or name in dropped or name.startswith(begun):
             continue
         if b"_" in name and _is_ours(name.replace(b"_", b"-")):  # CGI and WSGI know no difference
             continue
-        if name in _FORWARDING and not (believed and name in {b"x-forwarded-proto", b"x-forwarded-host"}):
-            continue
-        if not believed and _is_claimed(name):
+        if name in _FORWARDING and name not in {b"x-forwarded-proto", b"x-forwarded-host"}:
             continue
         result.append(field)
     if accept_encoding is not None:
@@ -173,13 +173,8 @@ def to_origin(
 
 
 def _is_ours(name: bytes) -> bool:
-    """Whether a request field of that name is for here, or for here to say."""
-    return name in _REQUEST_DROPPED or name in _FORWARDING or name.startswith(OWN_PREFIX) or _is_claimed(name)
-
-
-def _is_claimed(name: bytes) -> bool:
-    """Whether a request field of that name is a trusted proxy's to write."""
-    return name in _CLAIMED or name.startswith(_CLAIMED_PREFIX)
+    """Whether a request field of that name is for here, for here to say, or for a proxy that writes it with hyphens."""
+    return name in _FROM_A_STRANGER or name.startswith((OWN_PREFIX, _CLAIMED_PREFIX))
 
 
 def _forwarding_fields(fields: Fields, forwarding: Forwarding) -> Iterable[Field]:
