@@ -24,6 +24,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from rules import limits
 from service.keys import Keys
+from sidecar.tables.bounded import BoundedParser
 from sidecar.tables.reading import Large
 
 POLL_JITTER = 0.2
@@ -116,6 +117,7 @@ class Feed:
             socket_connect_timeout=REDIS_TIMEOUT_S,
             retry=Retry(NoBackoff(), 0),  # the loops below try again, with their own pauses
             decode_responses=False,
+            parser_class=BoundedParser,
         )
         self._large = Large(url, timeout_s=REDIS_TIMEOUT_S)
         self._keys = keys

@@ -86,7 +86,15 @@ def test_formats_are_told_apart_by_how_they_begin() -> None:
     assert format_of(bytearray(encode({"format": 0, "of": "the past"})), 4) == 0
     assert format_of(encode({"format": 127}), 4) == 127
     assert format_of(encode(BEFORE), 4) == 4
-    for other in (b"", b"\x84", b"\x81\xa6format", encode({"format": 128}), encode({"key_id": "key"}), encode([1])):
+    for other in (
+        b"",
+        b"\x84",
+        b"\x81\xa6format",
+        b"\x81\xa6format\x80",
+        encode({"format": 128}),
+        encode({"key_id": "key"}),
+        encode([1]),
+    ):
         with pytest.raises(ValueError, match="no sealed table"):
             format_of(other, 4)
 
