@@ -8,8 +8,10 @@ order, so after a change of table the file is the new one once the last of them 
 Never: removes a snapshot, whatever is in it.
 """
 
+import errno
 import os
 import secrets
+import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,10 +27,17 @@ DRAFT_AGE_S_MAX = 600.0
 def read(folder: Path, bytes_max: int) -> bytes | None:
     """The sealed table, None if there is none; at most one byte more than `bytes_max`. Raises OSError."""
     try:
-        with (folder / FILE).open("rb") as file:
+        with open(folder / FILE, "rb", opener=_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError(errno.EINVAL, "it is no file")
             return file.read(bytes_max + 1)
     except FileNotFoundError:
         return None
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Opened without waiting for whoever writes into a pipe (open(2), O_NONBLOCK); a file is read as ever."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def write(folder: Path, sealed: bytes | bytearray, pause: Callable[[], None] = lambda: None) -> None:

@@ -152,6 +152,34 @@ async def test_closing_is_quick_at_any_moment(publisher: Publisher, redis_url: s
             await followed.close()
 
 
+async def test_closing_while_a_table_is_read_is_quick_and_leaves_no_connection(redis_environment: str) -> None:
+    keys, served = Keys(redis_environment), set[asyncio.StreamWriter]()
+    answers = {keys.table_version: b"$1\r\n1\r\n", keys.table: b"$1000\r\n0", "STRLEN": b":1000\r\n"}
+    begun = asyncio.Event()
+
+    async def serve(source: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        served.add(back)
+        while asked := await source.read(65_536):
+            words = asked.decode().split("\r\n")
+            answer = next((answers[word] for word in words if word in answers), b"+OK\r\n" * asked.count(b"*"))
+            back.write(answers["STRLEN"] if "STRLEN" in words else answer)
+            if answer is answers[keys.table] and "STRLEN" not in words:
+                begun.set()
+        back.close()
+        await back.wait_closed()
+        served.remove(back)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0?protocol=2&socket_timeout=60"
+    feed = Feed(url, keys, Receiver(), poll_s=60, entropy=random.Random(1), now=lambda: "now")
+    feed.start()
+    await asyncio.wait_for(begun.wait(), 5)
+    async with asyncio.timeout(2):
+        await feed.close()
+    await until(lambda: not served)
+    server.close()
+
+
 async def test_an_unusable_url_is_told_at_once(publisher: Publisher) -> None:
     with pytest.raises(ValueError, match="scheme"):
         Feed("http://127.0.0.1", publisher.keys, Receiver(), poll_s=1, entropy=random.Random(1), now=lambda: "")

@@ -77,3 +77,12 @@ def test_what_is_in_the_way_is_an_os_error(tmp_path: Path) -> None:
         snapshot.read(tmp_path, 100)
     with pytest.raises(OSError, match="directory"):
         snapshot.write(tmp_path, b"sealed")
+
+
+def test_what_is_no_file_is_an_error_and_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """Whoever owns the disk may put a pipe there, which has no end before somebody writes."""
+    os.mkfifo(tmp_path / snapshot.FILE)
+    with pytest.raises(OSError, match="no file"):
+        snapshot.read(tmp_path, 100)
+    snapshot.write(tmp_path, b"sealed")
+    assert snapshot.read(tmp_path, 100) == b"sealed"
