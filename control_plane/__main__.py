@@ -5,10 +5,10 @@ that can't be used, 3 could not run. Never: settings from anywhere but the
 environment and a `.env` file.
 """
 
-import gc
+from service import imports
 
 if __name__ == "__main__":
-    gc.disable()  # what is imported is no garbage, and looking for some takes a fifth of the time of importing it
+    imports.begin()
 
 import argparse
 import asyncio
@@ -106,6 +106,5 @@ async def _serve(settings: ControlPlaneSettings, application: web.Application) -
 
 
 if __name__ == "__main__":
-    gc.freeze()
-    gc.enable()
+    imports.end()
     sys.exit(main())

@@ -6,12 +6,12 @@ stopped as asked, 2 the settings can't be used, 3 it could not run (a port is ta
 """
 
 import argparse
-import gc
 import os
 import signal
 import sys
 from collections.abc import Sequence
 
+from service import imports
 from sidecar.processes.heard import HEARD
 
 
@@ -19,12 +19,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run until told to stop; returns the exit code."""
     # A signal waits until somebody hears it: in the middle of an import it could be lost without a trace.
     signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
-    gc.disable()  # what is imported is no garbage, and looking for some takes a fifth of the time of importing it
+    imports.begin()
     from service import logs  # noqa: PLC0415 - see above
     from sidecar.processes import door  # noqa: PLC0415 - see above
 
-    gc.freeze()
-    gc.enable()
+    imports.end()
     argparse.ArgumentParser(
         prog="python -m sidecar",
         description="A reverse proxy that changes the layout of the pages it carries.",

@@ -5,10 +5,10 @@ Counterpart: `slots`, at the other end of the control channel. Every worker acce
 Never: a port of its own, a child but the page rewriter and its judge, or a life after the supervisor's.
 """
 
-import gc
+from service import imports
 
 if __name__ == "__main__":
-    gc.disable()  # what is imported is no garbage, and looking for some takes a fifth of the time of importing it
+    imports.begin()
 
 import argparse
 import asyncio
@@ -175,6 +175,5 @@ def _said(application: Application, question: Question) -> Any:
 
 
 if __name__ == "__main__":
-    gc.freeze()
-    gc.enable()
+    imports.end()
     sys.exit(main())
