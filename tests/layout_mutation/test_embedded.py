@@ -48,6 +48,16 @@ def test_postgres_trusts_nobody_and_has_no_socket_file(server_folder: Path) -> N
         assert [path for path in server_folder.rglob("*") if path.is_socket()] == []
 
 
+def test_a_password_is_hashed_as_often_as_ever_but_where_all_is_thrown_away(server_folder: Path) -> None:
+    iterations = {}
+    for durable in (True, False):
+        server = EmbeddedPostgres(server_folder / f"{durable}", password="right", durable=durable)
+        server.prepare()
+        settings = (server.cluster / "postgresql.conf").read_text()
+        iterations[durable] = [line.split()[2] for line in settings.splitlines() if line.startswith("scram_iterations")]
+    assert iterations == {True: [], False: ["1"]}
+
+
 async def test_postgres_keeps_its_data_when_it_is_killed(server_folder: Path) -> None:
     server = postgres(server_folder).start()
     await execute(server.url, "CREATE TABLE kept AS SELECT 1")
