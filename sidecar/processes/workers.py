@@ -122,12 +122,8 @@ async def _answer(channel: Channel, application: Application, stop: asyncio.Even
         question = decode(body)
         if question.ask == "stop":
             stop.set()
-        elif question.ask == "hold":
-            application.inspection.hold(msgspec.convert(question.arguments["held"], Held))
-        elif question.ask == "switch":
-            application.switch.told(question.arguments["off"])
-        else:
-            channel.send(_answered(application, question))
+        elif (answer := _answered(application, question)).number:
+            channel.send(answer)
     if not stop.is_set():
         _log.error("supervisor_gone", fix="this worker ends; start the sidecar again")
         stop.set()
@@ -146,8 +142,8 @@ def _announce(channel: Channel, held: Held) -> None:
 
 
 def _answered(application: Application, question: Question) -> Answer:
-    """The answer, None for a question that is too much: who asks is one operator, and a worker that no longer answers is taken for
-    one that hangs, with all its visitors."""
+    """The answer, None for a question that is too much and for what is only told: a worker that no longer answers, whatever it was
+    asked by one operator or told by another worker, is taken for one that hangs, with all its visitors."""
     try:
         return Answer(question.number, _said(application, question))
     except Exception:  # noqa: BLE001  as above
@@ -170,6 +166,10 @@ def _said(application: Application, question: Question) -> Any:
             return inspection.pages()
         case "explain":
             return inspection.explain(question.arguments["url"], question.arguments["attributes"])
+        case "hold":
+            return inspection.hold(msgspec.convert(question.arguments["held"], Held))
+        case "switch":
+            return application.switch.told(question.arguments["off"])
         case _:
             raise ValueError(f"unknown question {question.ask!r}")
 

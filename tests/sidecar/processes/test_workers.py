@@ -5,6 +5,7 @@ import socket
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from sidecar.processes.control import NEWS, Answer, Channel, Question
 from sidecar.processes.workers import _announce, _answer, _said
@@ -56,6 +57,44 @@ async def test_a_worker_outlives_a_question_that_is_too_much_for_it() -> None:
         ours.close()
         await asyncio.wait_for(answering, 5)
         theirs.close()
+
+
+async def test_a_worker_outlives_what_it_is_told_and_can_not_do() -> None:
+    ours, theirs = [await Channel.over(end) for end in socket.socketpair()]
+    async with serving("http://127.0.0.1:1", tables=table(headline())) as sidecar:
+        answering = asyncio.create_task(_answer(theirs, sidecar.application, asyncio.Event()))
+        for told in (
+            Question(0, "hold", {"held": 5}),
+            Question(0, "hold"),
+            Question(0, "switch"),
+            Question(0, "other"),
+        ):
+            ours.send(told)
+            ours.send(Question(9, "ping"))
+            said = msgspec.msgpack.decode(await _received(ours), type=Answer)
+            assert (said.number, said.value) == (9, "pong"), "what is only told has no answer"
+        ours.close()
+        await asyncio.wait_for(answering, 5)
+        theirs.close()
+
+
+async def test_who_is_told_to_stop_answers_on_and_who_is_left_alone_stops() -> None:
+    for told in (True, False):
+        ours, theirs = [await Channel.over(end) for end in socket.socketpair()]
+        async with serving("http://127.0.0.1:1", tables=table(headline())) as sidecar:
+            stop = asyncio.Event()
+            answering = asyncio.create_task(_answer(theirs, sidecar.application, stop))
+            if told:
+                ours.send(Question(0, "stop"))
+                await asyncio.wait_for(stop.wait(), 5)
+            ours.send(Question(1, "ping"))
+            assert msgspec.msgpack.decode(await _received(ours), type=Answer).value == "pong"
+            assert stop.is_set() == told
+            with capture_logs() as lines:
+                ours.close()
+                await asyncio.wait_for(answering, 5)
+            assert (stop.is_set(), [line["event"] for line in lines]) == (True, [] if told else ["supervisor_gone"])
+            theirs.close()
 
 
 async def _received(channel: Channel) -> bytes:
