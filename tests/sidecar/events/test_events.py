@@ -13,6 +13,7 @@ from rules.decision import NOTHING, Trial
 from service.events import PATH_CHARACTERS_MAX, Execution, Exposure, encode
 from sidecar.context.visit import Visit
 from sidecar.events.events import EXPOSURE_S, Events, _Recent
+from sidecar.events.executions import SIZE_MAX
 from sidecar.events.pseudonyms import Pseudonyms
 from sidecar.settings import SidecarSettings
 from tests.sidecar.wire import (
@@ -194,13 +195,13 @@ async def test_nothing_of_the_person_is_told() -> None:
 async def test_a_share_of_executions_is_told_and_says_so_and_all_exposures() -> None:
     async with (
         origin(answering(PAGE)) as site,
-        serving(site.url, tables=EXPERIMENTAL, events_key=KEY, events_share=0.5) as sidecar,
+        serving(site.url, tables=EXPERIMENTAL, events_key=KEY, events_share=0.2) as sidecar,
         client(sidecar.port) as visitor,
     ):
         for number in range(100):
             await of_unit(visitor, f"visitor-{number}")
-        assert 20 < len(executions(sidecar)) < 80
-        assert {told.share for told in executions(sidecar)} == {0.5}
+        assert 5 < len(executions(sidecar)) < 40
+        assert {told.share for told in executions(sidecar)} == {0.2}
         assert len(exposures(sidecar)) == 100
 
 
@@ -400,30 +401,54 @@ async def test_long_paths_are_cut_and_told() -> None:
         assert told.site == "shop.example"
 
 
-def made(told: Told, **changes: Any) -> Events:
+def made(told: Told | None, **changes: Any) -> Events:
     settings = SidecarSettings(upstream="http://127.0.0.1:1", events_key=KEY)
     return Events(settings, told, now=lambda: NOON, entropy=random.Random(1), run="run", **changes)
+
+
+def seen(**changes: Any) -> Any:
+    """A page that has left, as far as it is told of."""
+    known: dict[str, Any] = {
+        "request": SimpleNamespace(method="GET", headers={}),
+        "visit": Visit("http", "a", "/", {}, ""),  # type: ignore[arg-type]
+        "authority": "a",
+        "path": "/",
+        "explanation": {},
+        "table": None,
+        "toggles": None,
+        "sets_unit": False,
+        "previewed": False,
+        "decide_s": 0.0,
+        "rewrite_s": 0.0,
+        "decision": NOTHING,
+    }
+    return SimpleNamespace(**known | changes)
+
+
+async def test_pages_that_nobody_has_room_for_are_counted() -> None:
+    told = Told()
+    events, page = made(told), seen()
+    for _ in range(SIZE_MAX + 2):
+        events.visited(page, "no_rules", 200)
+    assert told.dropped == {"full": 2}
+
+
+@pytest.mark.parametrize(("sink", "previewed"), [(False, False), (True, True)], ids=["nobody is told", "a preview"])
+async def test_nothing_is_put_aside_that_is_not_to_be_told(*, sink: bool, previewed: bool) -> None:
+    events = made(Told() if sink else None)
+    assert events.on == sink
+    events.visited(seen(previewed=previewed), "no_rules", 200)
+    assert not events.tell(0)
+    events.visited(seen(decision=None), "no_rules", 200)
+    assert not events.tell(0)
 
 
 async def test_an_exposure_is_told_again_after_a_while() -> None:
     clock = [0.0]
     told = Told()
     events = made(told, clock=lambda: clock[0])
-    exchange: Any = SimpleNamespace(
-        request=SimpleNamespace(method="GET", headers={}),
-        visit=Visit("http", "a", "/", {}, ""),  # type: ignore[arg-type]
-        authority="a",
-        path="/",
-        explanation={},
-        table=None,
-        toggles=None,
-        sets_unit=False,
-        previewed=False,
-        decide_s=0.0,
-        rewrite_s=0.0,
-    )
     trial = Trial("m", "e", "control", "account", "17", changes=False)
-    exchange.decision = msgspec.structs.replace(NOTHING, trials=(trial,))
+    exchange = seen(decision=msgspec.structs.replace(NOTHING, trials=(trial,)))
 
     def exposed() -> int:
         events.visited(exchange, "no_rules", 200)
