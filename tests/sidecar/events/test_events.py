@@ -433,6 +433,14 @@ async def test_pages_that_nobody_has_room_for_are_counted() -> None:
     assert told.dropped == {"full": 2}
 
 
+async def test_no_more_is_made_at_once_than_there_is_time_for() -> None:
+    told = Told()
+    events = made(told)
+    for _ in range(3):
+        events.visited(seen(), "no_rules", 200)
+    assert [(events.tell(2), len(told._events)), (events.tell(2), len(told._events))] == [(True, 2), (False, 3)]
+
+
 @pytest.mark.parametrize(("sink", "previewed"), [(False, False), (True, True)], ids=["nobody is told", "a preview"])
 async def test_nothing_is_put_aside_that_is_not_to_be_told(*, sink: bool, previewed: bool) -> None:
     events = made(Told() if sink else None)
