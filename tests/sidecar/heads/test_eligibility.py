@@ -16,7 +16,7 @@ def refused(
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "Text/HTML;charset=UTF-8"])
-@pytest.mark.parametrize("status", [200, 203, 400, 404, 500])
+@pytest.mark.parametrize("status", [200, 203, 299, 400, 404, 500])
 def test_pages_of_any_outcome_are_eligible(content_type: str, status: int) -> None:
     assert refused({"content-type": content_type}, status=status) is None
 
@@ -51,6 +51,8 @@ def test_what_has_two_types_is_none_that_is_known(types: list[str], expected: Re
 def test_head_is_judged_like_its_get() -> None:
     assert refused(HTML, method="HEAD") is Reason.METHOD
     assert refused({"Content-Type": "image/png"}, method="HEAD") is Reason.CONTENT_TYPE
+    assert refused({**HTML, "Cache-Control": "no-transform"}, method="HEAD") is Reason.NO_TRANSFORM
+    assert refused({**HTML, "Content-Length": "1001"}, method="HEAD") is Reason.TOO_LARGE
     assert refused(HTML, method="POST") is None
     assert refused(HTML, method="PUT") is Reason.METHOD
 
