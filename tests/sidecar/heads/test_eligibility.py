@@ -15,7 +15,7 @@ def refused(
     return eligibility.refusal(method, status, CIMultiDict(request or {}), CIMultiDict(response), bytes_max=1000)
 
 
-@pytest.mark.parametrize("content_type", ["text/html", "Text/HTML;charset=UTF-8"])
+@pytest.mark.parametrize("content_type", ["text/html", "Text/HTML;charset=UTF-8", "text/html ; charset=utf-8"])
 @pytest.mark.parametrize("status", [200, 203, 299, 400, 404, 500])
 def test_pages_of_any_outcome_are_eligible(content_type: str, status: int) -> None:
     assert refused({"content-type": content_type}, status=status) is None
@@ -97,6 +97,7 @@ def test_two_codings_are_named_in_the_order_in_which_they_were_applied() -> None
     given = CIMultiDict([("Content-Encoding", "identity, GZIP "), ("content-encoding", "br")])
     assert eligibility.coding_of(given) == "gzip, br"
     assert eligibility.coding_of(CIMultiDict({"Content-Encoding": "x-gzip"})) == "x-gzip"
+    assert eligibility.coding_of(CIMultiDict()) == ""
 
 
 def test_unknown_charsets() -> None:
