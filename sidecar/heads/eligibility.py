@@ -175,5 +175,5 @@ def _says_no_transform(response: Headers) -> bool:
 
 def _has_static_suffix(path: str) -> bool:
     last = path.partition("?")[0].rpartition("/")[2]
-    stem, dot, suffix = last.rpartition(".")
-    return bool(dot and stem) and suffix.lower() in _STATIC_SUFFIXES
+    stem, _, suffix = last.rpartition(".")
+    return bool(stem) and suffix.lower() in _STATIC_SUFFIXES

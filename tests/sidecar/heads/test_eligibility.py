@@ -124,6 +124,8 @@ def test_charset() -> None:
         ({"Accept": "text/*"}, "/page.css", True),
         ({"Accept": "*/*"}, "/styles.css/", True),
         ({"Accept": "*/*"}, "/.css", True),
+        ({"Accept": "*/*"}, "/index.php", True),
+        ({"Accept": "*/*"}, "/v1.2/page", True),
         ({"Accept": "*/*"}, "/css", True),
         *(
             ({"Sec-Fetch-Dest": name, "Accept": "image/png"}, "/a.css", True)

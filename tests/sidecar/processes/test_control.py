@@ -6,7 +6,7 @@ import socket
 import msgspec
 import pytest
 
-from sidecar.processes.control import NEWS, Answer, Asker, Channel, Question
+from sidecar.processes.control import FRAME_BYTES_MAX, NEWS, Answer, Asker, Channel, Question
 
 
 async def channels() -> tuple[Channel, Channel]:
@@ -59,3 +59,35 @@ async def test_an_end_that_is_gone_is_noticed() -> None:
     theirs.close()
     assert await ours.receive() is None
     ours.close()
+
+
+async def test_an_answer_that_comes_too_late_is_nobodys() -> None:
+    ours, theirs = await channels()
+    asker = Asker(ours)
+    running = asyncio.create_task(asker.run())
+    with pytest.raises(TimeoutError):
+        await asker.ask("ping", 0.01)
+    asked = asyncio.create_task(asker.ask("status", 5))
+    questions = [msgspec.msgpack.decode(await theirs.receive() or b"", type=Question) for _ in range(2)]
+    for question in questions:
+        theirs.send(Answer(question.number, question.ask))
+    assert await asked == "status"
+    assert [question.number for question in questions] == [1, 2], "0 is the greeting, and asks for no answer"
+    theirs.close()
+    await asyncio.wait_for(running, 5)
+    asker.close()
+
+
+async def test_a_message_is_whole_or_none() -> None:
+    for sent, expected in (
+        (b"\0\0\0\x03abc\0\0\0\0", [b"abc", b"", None]),
+        (b"\0\0\0\x03ab", [None]),
+        (b"\0\0", [None]),
+        ((FRAME_BYTES_MAX + 1).to_bytes(4, "big") + b"abc", [None]),
+    ):
+        ours, theirs = socket.socketpair()
+        channel = await Channel.over(ours)
+        with theirs:
+            theirs.sendall(sent)
+        assert [await channel.receive() for _ in expected] == expected
+        channel.close()
