@@ -41,7 +41,7 @@ def request_fields(fields: Fields, place: Place) -> list[Field]:
 
 def response_fields(fields: Fields, place: Place) -> list[Field]:
     """A response's fields as if the origin were here."""
-    origins = (place.upstream, b"http://" + place.upstream_authority, b"https://" + place.upstream_authority)
+    origins = (b"http://" + place.upstream_authority, b"https://" + place.upstream_authority)
     changed: list[Field] = []
     for name, value in fields:
         match name.lower():
@@ -59,7 +59,7 @@ def response_fields(fields: Fields, place: Place) -> list[Field]:
 def _moved(value: bytes, origins: tuple[bytes, ...], target: bytes) -> bytes:
     for origin in origins:
         head, rest = value[: len(origin)], value[len(origin) :]
-        if head.lower() == origin.lower() and (not rest or rest[:1] in b"/?#"):
+        if head.lower() == origin.lower() and rest[:1] in b"/?#":
             return target + rest
     return value
 

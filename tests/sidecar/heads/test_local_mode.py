@@ -15,10 +15,16 @@ PLACE = Place(upstream_scheme=b"https", upstream_authority=b"shop.example", loca
         (b"https://shop.example.evil/a", b"https://shop.example.evil/a"),
         (b"https://other.example/", b"https://other.example/"),
         (b"/relative", b"/relative"),
+        (b"http://shop.example#c", b"http://localhost:8080#c"),
+        (b"https://shop.example~/a", b"https://shop.example~/a"),
     ],
 )
 def test_redirects_stay_here(given: bytes, expected: bytes) -> None:
-    assert response_fields([(b"Location", given)], PLACE) == [(b"Location", expected)]
+    capital = Place(upstream_scheme=b"http", upstream_authority=b"Shop.Example", local_authority=b"localhost:8080")
+    for place in (PLACE, capital):
+        for name in (b"Location", b"content-location"):
+            assert response_fields([(name, given)], place) == [(name, expected)]
+    assert response_fields([(b"Link", given)], PLACE) == [(b"Link", given)]
 
 
 @pytest.mark.parametrize(
@@ -28,6 +34,7 @@ def test_redirects_stay_here(given: bytes, expected: bytes) -> None:
         (b"a=1; SameSite=None; secure", b"a=1"),
         (b"a=1; SameSite=Lax", b"a=1; SameSite=Lax"),
         (b"__Host-a=1; Secure; Path=/", b"__Host-a=1; Secure; Path=/"),
+        (b" __SECURE-a=1; Domain=x; secure; SameSite=None", b" __SECURE-a=1; secure; SameSite=None"),
     ],
 )
 def test_cookies_fit_this_host(given: bytes, expected: bytes) -> None:
