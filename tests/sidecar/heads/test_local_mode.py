@@ -33,6 +33,7 @@ def test_redirects_stay_here(given: bytes, expected: bytes) -> None:
         (b"a=1; Domain=shop.example; Secure; HttpOnly", b"a=1; HttpOnly"),
         (b"a=1; SameSite=None; secure", b"a=1"),
         (b"a=1; SameSite=Lax", b"a=1; SameSite=Lax"),
+        (b"a=1; SameSite=None; Domain=x; Path=/; Priority=None", b"a=1; Path=/; Priority=None"),
         (b"__Host-a=1; Secure; Path=/", b"__Host-a=1; Secure; Path=/"),
         (b" __SECURE-a=1; Domain=x; secure; SameSite=None", b" __SECURE-a=1; secure; SameSite=None"),
     ],
