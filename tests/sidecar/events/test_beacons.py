@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from service.events import Conversion
+from sidecar.events import beacons
 from sidecar.events.beacons import BYTES_MAX, EVENTS_MAX, PATH
 from sidecar.events.pseudonyms import Pseudonyms
 from tests.sidecar.wire import (
@@ -184,6 +185,30 @@ async def test_a_body_in_pieces_is_taken_and_bounded_too() -> None:
             await visitor.send(head.encode() + b"no chunk\r\n")
             assert (await visitor.answer()).status == 400
         assert len(conversions(sidecar)) == 2
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beacons, "BODY_S_MAX", 0.05)
+    async with origin(answering(response(b"x"))) as site, serving(site.url, events_key=KEY) as sidecar:
+        async with client(sidecar.port) as visitor:
+            await visitor.send(announced(1000) + b"{")
+            answer = await asyncio.wait_for(visitor.answer(), 30)
+            assert (answer.status, answer.get(b"Connection")) == (408, b"close")
+        assert (sidecar.told.events, sidecar.told.dropped) == ([], {})
+
+
+@pytest.mark.parametrize("fields", [(TEXT, COOKIE), (SAME, COOKIE), (SAME, COOKIE, TEXT, "Content-Encoding: gzip")])
+async def test_who_is_refused_unheard_is_not_heard_out(fields: tuple[str, ...]) -> None:
+    """What is still to come of the body would be taken for the next request."""
+    head = "\r\n".join((f"POST {PATH} HTTP/1.1", "Host: a", *fields, "Content-Length: 1000", "", ""))
+    async with (
+        origin(answering(response(b"x"))) as site,
+        serving(site.url, events_key=KEY) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        await visitor.send(head.encode())
+        answer = await asyncio.wait_for(visitor.answer(), 30)
+        assert (answer.status in {400, 403}, answer.get(b"Connection")) == (True, b"close")
 
 
 async def test_who_waits_for_an_invitation_gets_one() -> None:

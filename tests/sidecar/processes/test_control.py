@@ -83,7 +83,6 @@ async def test_a_message_is_whole_or_none() -> None:
         (b"\0\0\0\x03abc\0\0\0\0", [b"abc", b"", None]),
         (b"\0\0\0\x03ab", [None]),
         (b"\0\0", [None]),
-        ((FRAME_BYTES_MAX + 1).to_bytes(4, "big") + b"abc", [None]),
     ):
         ours, theirs = socket.socketpair()
         channel = await Channel.over(ours)
@@ -91,3 +90,22 @@ async def test_a_message_is_whole_or_none() -> None:
             theirs.sendall(sent)
         assert [await channel.receive() for _ in expected] == expected
         channel.close()
+
+
+async def test_a_message_that_is_too_long_is_not_waited_for() -> None:
+    ours, theirs = socket.socketpair()
+    channel = await Channel.over(ours)
+    with theirs:
+        theirs.sendall((FRAME_BYTES_MAX + 1).to_bytes(4, "big"))
+        assert await asyncio.wait_for(channel.receive(), 5) is None
+    channel.close()
+
+
+async def test_an_end_that_is_gone_with_what_it_was_asked_is_gone() -> None:
+    """As by SIGKILL: the system says that the connection was reset."""
+    ours, theirs = socket.socketpair()
+    channel = await Channel.over(ours)
+    channel.send(Question(1, "ping"))
+    theirs.close()
+    assert await asyncio.wait_for(channel.receive(), 5) is None
+    channel.close()
