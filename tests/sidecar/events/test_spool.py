@@ -132,6 +132,49 @@ def test_what_has_no_room_is_left_to_others(tmp_path: Path) -> None:
     assert [drained(spool) for spool in spools] == [[batch(0, 600)], [batch(1, 600)], []]
 
 
+def test_what_is_larger_than_any_room_here_is_taken_over_all_the_same(tmp_path: Path) -> None:
+    """Nobody else of this machine has more room: it would stay for ever."""
+    filled(tmp_path, batch(1, 900), room=4000).close()
+    assert drained(adopted(tmp_path, 500)) == [batch(1, 900)]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nobody_else_may_read_what_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "spool"
+    spool = filled(folder, batch(1))
+    [file] = folder.iterdir()
+    assert (folder.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
+    spool.close()
+
+
+def test_no_file_stays_open_that_is_sent_or_belongs_to_somebody_else(tmp_path: Path) -> None:
+    """A worker looks every minute, for months."""
+    open_files = Path("/proc/self/fd")
+    owner, spool = filled(tmp_path, batch(1)), Spool(tmp_path, ROOM)
+    (tmp_path / "empty.events").touch()
+    before = len(list(open_files.iterdir()))
+    for number in range(3):
+        spool.adopt()
+        spool.append(batch(number))
+        assert drained(spool) == [batch(number)]
+    owner.adopt()
+    assert (len(list(open_files.iterdir())), len(list(tmp_path.iterdir()))) == (before, 1)
+    owner.close()
+    assert len(list(open_files.iterdir())) == before - 1
+
+
+def test_where_there_can_be_no_file_nothing_stays_and_it_is_said(tmp_path: Path) -> None:
+    open_files = Path("/proc/self/fd")
+    (tmp_path / "file").touch()
+    before = len(list(open_files.iterdir()))
+    spool = Spool(tmp_path / "file", ROOM)
+    spool.adopt()
+    with pytest.raises(OSError, match="file"):
+        spool.append(batch(1))
+    assert (spool.events, spool.bytes, spool.first(9)) == (0, 0, [])
+    assert len(list(open_files.iterdir())) == before
+
+
 def test_a_killed_worker_leaves_what_it_had_told(tmp_path: Path) -> None:
     program = (
         "import os, sys; from pathlib import Path; from sidecar.events.spool import Sealed, Spool\n"
