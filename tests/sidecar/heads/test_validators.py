@@ -125,7 +125,7 @@ def test_who_is_owed_the_page_itself_gets_no_304_for_it(answer: Decision) -> Non
     fields = CIMultiDict({"If-None-Match": f'{derived(chr(34) + "a" + chr(34), layout_id="new")}, "b"', "Range": "x"})
     adapted = validators.adapt(fields, always(answer), owes_page=lambda layout: layout == "new")
     assert {b"if-none-match", b"if-modified-since", b"range", b"if-range"} <= adapted.dropped
-    assert (adapted.added, adapted.revalidates) == ((), {})
+    assert (adapted.added, adapted.confirms) == ((), None)
 
 
 def test_our_tag_of_another_decision_cannot_bring_its_page_back() -> None:
