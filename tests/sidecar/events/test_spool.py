@@ -1,6 +1,8 @@
 """Events on disk: whole records in their order, whatever was torn, full, killed or shared."""
 
+import fcntl
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -172,6 +174,38 @@ def test_where_there_can_be_no_file_nothing_stays_and_it_is_said(tmp_path: Path)
     with pytest.raises(OSError, match="file"):
         spool.append(batch(1))
     assert (spool.events, spool.bytes, spool.first(9)) == (0, 0, [])
+    assert len(list(open_files.iterdir())) == before
+
+
+def test_a_disk_that_takes_nothing_has_nothing_left_open(tmp_path: Path) -> None:
+    """It is tried again each second: a file left open each time, and visitors are let in no more."""
+    open_files, spool = Path("/proc/self/fd"), Spool(tmp_path, ROOM)
+    before = len(list(open_files.iterdir()))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        for _ in range(3):
+            with pytest.raises(OSError, match="too large"):
+                spool.append(batch(1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (len(list(open_files.iterdir())), list(tmp_path.iterdir())) == (before, [])
+    spool.append(batch(2))
+    assert drained(spool) == [batch(2)]
+
+
+def test_what_its_owner_sends_in_that_moment_is_not_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_files = Path("/proc/self/fd")
+    filled(tmp_path, batch(1)).close()
+    [file] = tmp_path.iterdir()
+    before, lock = len(list(open_files.iterdir())), fcntl.flock
+
+    def flock(descriptor: int, how: int) -> None:
+        file.unlink()
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    assert adopted(tmp_path).events == 0
     assert len(list(open_files.iterdir())) == before
 
 
