@@ -4,6 +4,7 @@ import fcntl
 import os
 import resource
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.events import BATCH_EVENTS_MAX
 from sidecar.events.spool import MAGIC, SEGMENTS_MIN, Sealed, Spool
 
 ROOM = 1024 * 1024
@@ -93,6 +95,14 @@ def test_what_was_being_written_when_the_power_went_is_left_out(tmp_path: Path) 
         assert bool(after.lost["torn"]) == torn, length
         assert list(folder.iterdir()) == []
     spool.close()
+
+
+@pytest.mark.parametrize(("said", "counted"), [(0, 1), (3, 3), (2**32 - 1, BATCH_EVENTS_MAX)])
+def test_what_a_torn_record_says_of_itself_is_not_believed_beyond_what_a_batch_has(
+    tmp_path: Path, said: int, counted: int
+) -> None:
+    (tmp_path / "0.events").write_bytes(MAGIC + struct.pack(">III", 20, said, 0) + b"half of it")
+    assert adopted(tmp_path).lost == {"torn": counted}
 
 
 def test_a_record_that_the_disk_has_changed_is_left_out(tmp_path: Path) -> None:
