@@ -116,6 +116,26 @@ def test_a_record_that_the_disk_has_changed_is_left_out(tmp_path: Path) -> None:
     spool.close()
 
 
+def test_a_file_of_which_nothing_is_whole_is_removed_and_holds_up_nobody(tmp_path: Path) -> None:
+    filled(tmp_path, batch(1)).close()
+    [older] = tmp_path.iterdir()
+    spool = adopted(tmp_path)
+    spool.append(batch(2))
+    older.write_bytes(older.read_bytes()[:-1] + b"X")
+    assert drained(spool) == [batch(2)]
+    assert (spool.lost, list(tmp_path.iterdir())) == ({"torn": 2}, [])
+
+
+def test_who_has_let_go_holds_nothing_and_may_do_it_again(tmp_path: Path) -> None:
+    """The number of a file that was closed may be somebody else's by now."""
+    spool = filled(tmp_path, batch(1))
+    spool.close()
+    assert (spool.events, spool.bytes, spool.first(9)) == (0, 0, [])
+    spool.close()
+    spool.append(batch(2))
+    assert drained(spool) == [batch(2)]
+
+
 def test_the_oldest_makes_room_and_is_counted(tmp_path: Path) -> None:
     room = 8000
     spool = filled(tmp_path, *(batch(number, 100) for number in range(500)), room=room)
