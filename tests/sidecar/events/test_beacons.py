@@ -9,8 +9,9 @@ import pytest
 
 from service.events import Conversion
 from sidecar.events import beacons
-from sidecar.events.beacons import BYTES_MAX, EVENTS_MAX, PATH
+from sidecar.events.beacons import BURST_S, BYTES_MAX, EVENTS_MAX, PATH, Beacons
 from sidecar.events.pseudonyms import Pseudonyms
+from sidecar.settings import SidecarSettings
 from tests.sidecar.wire import (
     NOON,
     Answer,
@@ -123,6 +124,8 @@ async def test_only_pages_of_the_same_origin_are_heard(fields: tuple[str, ...], 
         said({"name": "sold", "path": "/" + "x" * 300}),
         said({"name": "sold", "path": "/a b"}),
         said({"name": "sold", "unit": "visitor-2"}),
+        said({"name": "sold", "x" * 5000: 1}),
+        said({"name": "sold", "a\n\nb": 1}),
         b'{"events": [{"name": "sold"}], "unit": "visitor-2"}',
     ],
     ids=lambda body: body[:40].decode("latin-1"),
@@ -248,6 +251,26 @@ async def test_what_may_not_be_kept_is_answered_all_the_same(
 ) -> None:
     answer, told = await answered(said(), *fields, **settings)
     assert (answer.status, told.events, told.dropped) == (204, [], {reason: 1})
+
+
+async def test_each_event_of_a_beacon_that_is_not_kept_counts() -> None:
+    _, told = await answered(said(SOLD, SOLD, SOLD), SAME, TEXT)
+    assert told.dropped == {"no_unit": 3}
+
+
+async def test_a_worker_takes_a_burst_and_then_as_much_as_it_is_set_to() -> None:
+    """Whatever was not taken in an hour: memory and Redis are for all visitors."""
+    clock = [0.0]
+    settings = SidecarSettings(upstream="http://127.0.0.1:1", beacons_per_s=5.0)
+    events: Any = None
+    taking = Beacons(settings, events, lambda *_: {}, now=lambda: NOON, clock=lambda: clock[0])
+    burst = [True] * int(5 * BURST_S) + [False]
+    assert [taking._has_room() for _ in burst] == burst
+    for at, taken in ((0.125, False), (0.25, True), (0.25, False), (0.375, False), (0.5, True)):
+        clock[0] = at
+        assert taking._has_room() is taken, at
+    clock[0] = 3600.0
+    assert [taking._has_room() for _ in burst] == burst
 
 
 async def test_consent_is_enough() -> None:

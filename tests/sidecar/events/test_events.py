@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from rules.decision import NOTHING, Trial
+from rules.reasons import Reason
 from service.events import PATH_CHARACTERS_MAX, Execution, Exposure, encode
 from sidecar.context.visit import Visit
 from sidecar.events.events import EXPOSURE_S, Events, _Recent
@@ -449,6 +450,28 @@ async def test_nothing_is_put_aside_that_is_not_to_be_told(*, sink: bool, previe
     assert not events.tell(0)
     events.visited(seen(decision=None), "no_rules", 200)
     assert not events.tell(0)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "shown"),
+    [
+        (Reason.APPLIED, "applied", True),
+        (Reason.DELIVERED, "applied", True),
+        (Reason.APPLIED, "rewrite_failed", False),
+        (Reason.NO_CHANGE, "nothing_matched", True),
+        (Reason.TARGET_NOT_FOUND, "applied", False),
+        (None, "applied", False),
+    ],
+)
+async def test_a_variation_was_shown_where_the_page_went_out_as_it_wants(
+    outcome: Reason | None, reason: str, *, shown: bool
+) -> None:
+    told = Told()
+    trial = Trial("m", "e", "new", "account", "17", changes=True)
+    outcomes = {} if outcome is None else {"m": outcome}
+    page = seen(decision=msgspec.structs.replace(NOTHING, trials=(trial,)), explanation=outcomes)
+    made(told).visited(page, reason, 200)
+    assert [event.shown for event in told.events if isinstance(event, Exposure)] == [shown]
 
 
 async def test_an_exposure_is_told_again_after_a_while() -> None:
