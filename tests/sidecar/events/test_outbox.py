@@ -16,9 +16,9 @@ from structlog.testing import capture_logs
 
 from layout_mutation.embedded.ports import free_port
 from layout_mutation.embedded.valkey import EmbeddedValkey
-from service.events import BATCH_EVENTS_MAX, EVENT_BYTES_MAX, Conversion, encode, read
+from service.events import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, EVENT_BYTES_MAX, Conversion, encode, read
 from service.keys import Keys
-from sidecar.events.outbox import ROUND_EVENTS, Outbox
+from sidecar.events.outbox import ADOPT_S, ROUND_EVENTS, Outbox
 from sidecar.events.spool import Sealed, Spool
 from tests.sidecar.waiting import until
 from tests.sidecar.wire import NOON
@@ -97,6 +97,31 @@ async def test_what_is_put_arrives_in_order_and_once(open_outbox: Open, redis: R
     await until(lambda: sent(outbox) == 5 * BATCH_EVENTS_MAX)
     assert await arrived(redis, stream) == list(range(5 * BATCH_EVENTS_MAX))
     assert (dropped(outbox), outbox.status()["waiting"], outbox.status()["waitingBytes"]) == ({}, 0, 0)
+
+
+@pytest.mark.parametrize("size", [100, EVENT_BYTES_MAX])
+async def test_no_batch_is_larger_than_who_reads_it_takes(open_outbox: Open, size: int) -> None:
+    """By events and by bytes, each line with its end."""
+    outbox = open_outbox("redis://127.0.0.1:1/0")
+    for _ in range(2 * BATCH_EVENTS_MAX + 1):
+        outbox.put(bytes(size))
+    outbox._seal()
+    full = min(BATCH_EVENTS_MAX, BATCH_BYTES_MAX // (size + 1))
+    counts = [batch.count for batch in outbox._sealed]
+    assert sum(counts) == 2 * BATCH_EVENTS_MAX + 1
+    assert (set(counts[:-1]), counts[-1] <= full) == ({full}, True)
+
+
+async def test_a_pause_is_kept_and_others_segments_are_looked_for_again_later(open_outbox: Open) -> None:
+    outbox = open_outbox(disk=True)
+    outbox._retry_at = time.monotonic() + 3600
+    put(outbox, range(3))
+    await outbox._round()
+    assert sent(outbox) == 0
+    assert 0 < outbox._adopt_at - time.monotonic() <= ADOPT_S
+    outbox._retry_at = 0.0
+    await outbox._round()
+    assert sent(outbox) == 3
 
 
 async def test_many_events_do_not_wait(open_outbox: Open) -> None:
