@@ -317,7 +317,6 @@ async def test_who_is_not_told_of(fields: tuple[str, ...], settings: dict[str, A
 
 
 async def test_without_consent_nothing_is_told_of_the_sites_own_units_either() -> None:
-    """They bucket, as the site itself knows them; what was shown to whom is nevertheless for those who agreed."""
     rules = table(variant(), experiments=[{**EXPERIMENT, "unit": "account"}])
     settings: dict[str, Any] = {"events_key": KEY, "consent": "required", "consent_cookie": "ok"}
     async with (
@@ -446,10 +445,9 @@ async def test_no_more_is_made_at_once_than_there_is_time_for() -> None:
 async def test_nothing_is_put_aside_that_is_not_to_be_told(*, sink: bool, previewed: bool) -> None:
     events = made(Told() if sink else None)
     assert events.on == sink
-    events.visited(seen(previewed=previewed), "no_rules", 200)
-    assert not events.tell(0)
-    events.visited(seen(decision=None), "no_rules", 200)
-    assert not events.tell(0)
+    for page in (seen(previewed=previewed), seen(decision=None)):
+        events.visited(page, "no_rules", 200)
+        assert not events.tell(0)
 
 
 @pytest.mark.parametrize(
