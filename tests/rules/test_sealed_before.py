@@ -8,6 +8,7 @@ import pytest
 from rules.compiler import compile_table
 from rules.errors import TableError
 from rules.rows import Row
+from rules.sealed_before import _HASHED_BYTES, opened
 from rules.sealing import engine_of, seal, unseal
 from tests.rules.making import NOW, removing, rules_file
 from tests.rules.resealing import body_of_format_4, in_format_4, message_of_format_4
@@ -66,6 +67,34 @@ def test_a_signature_over_something_else_than_its_digest_is_none_of_the_format_b
         assert (
             reason(msgspec.msgpack.encode({"key_id": "k", "signature": b"s", "body": encoded, **hashed})) == "malformed"
         )
+
+
+def test_a_signature_that_nobody_trusts_is_refused_before_the_body_is_read() -> None:
+    for data in (in_format_4(before_this_one(removing("m"))), in_format_4({"no": "body"})):
+        with pytest.raises(
+            TableError, match=r"bad_signature: no trusted key signed this table .it names key 'key'."
+        ) as caught:
+            unseal(data, verify=lambda *_: False, engine=ENGINE)
+        assert caught.value.reason == "bad_signature"
+
+
+def test_nothing_comes_behind_a_table_of_the_format_before() -> None:
+    assert reason(in_format_4(before_this_one(removing("m"))) + b"\xc0") == "malformed"
+
+
+def test_a_body_is_digested_in_pieces_with_a_pause_before_each() -> None:
+    paused, asked = list[str](), list[bytes]()
+
+    def verify(_: str, __: bytes, message: bytes) -> bool:
+        asked.append(message)
+        paused.append("verified")
+        return True
+
+    body = before_this_one(*(removing(f"m-{number:04}", note="n" * 1_000) for number in range(450)))
+    assert 2 * _HASHED_BYTES < len(in_format_4(body)) < 3 * _HASHED_BYTES
+    opened(in_format_4(body), verify, lambda: paused.append("paused"))
+    assert asked == [message_of_format_4(body)]
+    assert paused == ["paused"] * 3 + ["verified", "paused"]
 
 
 def test_who_has_checked_can_be_asked_before() -> None:

@@ -51,6 +51,17 @@ def test_a_table_has_a_size() -> None:
     assert caught.value.reason == "too_large"
 
 
+def test_a_table_and_its_head_may_be_as_large_as_their_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = sealed(removing("m"))
+    head = len(msgspec.msgpack.decode(data)["head"])
+    for name, size in (("TABLE_BYTES_MAX", len(data)), ("TABLE_HEAD_BYTES_MAX", head)):
+        monkeypatch.setattr(limits, name, size)
+        assert unseal(data, verify=trusting).size == 1
+        monkeypatch.setattr(limits, name, size - 1)
+        assert reason(data) == "too_large"
+        monkeypatch.setattr(limits, name, size)
+
+
 def test_broken_text_in_an_envelope_is_malformed() -> None:
     sealed = seal(table(removing("m")), key_id="key", sign=lambda _: b"s").replace(b"\xa3key", b"\xa3k\x80y")
     with pytest.raises(TableError) as caught:
@@ -141,6 +152,9 @@ def test_each_refusal_has_its_reason() -> None:
     assert reason(msgspec.msgpack.encode({"format": 3, "of": "the past"})) == "unknown_format"
     assert reason(msgspec.msgpack.encode({"format": "5"})) == "malformed"
     assert reason(in_envelope({**envelope, "surprise": 1})) == "malformed"
+    assert reason(data + b"\xc0") == "malformed"
+    with pytest.raises(TableError, match="format 6; this version reads 4 and 5"):
+        unseal(msgspec.msgpack.encode({"format": 6}), verify=trusting)
     assert reason(with_head(data, surprise=1)) == "malformed"
     assert reason(with_head(data, lengths=[1])) == "malformed"
     assert reason(with_head(data, order=None)) == "malformed"
@@ -249,6 +263,29 @@ def test_precedence_is_the_new_tables_own() -> None:
     assert candidates(now, "/") == ["c", "a", "b"]
     assert candidates(before, "/") == ["a", "b", "c"]
     assert now.versions() == {"a": 1, "b": 1, "c": 2}
+
+
+def test_whoever_looks_is_shown_all_rules_of_a_table_that_is_compiled_whole() -> None:
+    looked, data = list[bytes](), sealed(removing("a"), removing("b"), modules=[{"id": "hero", "selector": "h1"}])
+    unseal(data, verify=trusting, engine="another", look=looked.append)
+    others, mutations = looked
+    assert b"hero" in others
+    assert others.count(b"mutationType") == 0
+    assert mutations.count(b"mutationType") == 2
+
+
+def test_it_pauses_after_the_signature_and_after_the_digests() -> None:
+    done = list[str]()
+
+    def verify(*_: object) -> bool:
+        done.append("verified")
+        return True
+
+    unseal(sealed(), verify=verify, engine="another", pause=lambda: done.append("paused"))
+    assert done == ["verified", "paused", "paused"]
+    done.clear()
+    unseal(sealed(removing("m")), verify=verify, engine="another", pause=lambda: done.append("paused"))
+    assert done == ["verified", "paused", "paused", "paused"]
 
 
 def test_who_has_checked_can_be_asked_before() -> None:
