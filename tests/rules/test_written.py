@@ -140,3 +140,28 @@ def test_an_id_that_is_used_twice_is_refused_whatever_was_before(twice: int) -> 
     for before in (None, loaded(in_pieces(*MANY)), longer, one_less):
         with pytest.raises(RulesError, match=r"\$.mutations\[\d+\].id: the id 'm-001' is used twice"):
             loaded(pieces, before)
+
+
+def test_whoever_looks_is_shown_what_rules_refer_to_when_that_changed() -> None:
+    first, looked = loaded(in_pieces(*MANY[:3])), list[bytes]()
+    changed = in_pieces(*MANY[:3], segments=[{"id": "s", "conditions": {}}])
+    second = loaded(changed, first, looked)
+    assert looked == [changed.others]
+    loaded(changed, second, looked)
+    assert looked == [changed.others]
+
+
+def test_it_pauses_between_the_pieces_of_all_that_is_long() -> None:
+    paused = list[None]()
+
+    def pauses(pieces: Pieces, before: Written | None = None) -> int:
+        paused.clear()
+        read(pieces, lambda _: None, pause=lambda: paused.append(None), before=before)
+        return len(paused)
+
+    stretches = 3
+    assert pauses(in_pieces(*MANY)) == 2 * stretches + 1, "reading, once between, the addresses"
+    before = loaded(in_pieces(*MANY))
+    assert pauses(in_pieces(*MANY), before) == 1
+    rows = [before.rows[place] for place in range(len(MANY))]
+    assert pauses(in_pieces(*MANY), before) == 1 + stretches, f"{len(rows)} rows that are taken over"
