@@ -195,13 +195,17 @@ class Publishing:
         return self._clock()
 
     async def current(self) -> DecisionTable | None:
-        """The newest published table, None before the first; raises StoreError."""
+        """The newest published table, None before the first and where its format is not read any more; raises StoreError."""
         latest = await self._newest()
         if latest is None:
             return None
         if self._decoded is None or self._decoded.version != latest.version:
             # It comes from our own database, so an older key of ours is as good as the present one.
-            self._decoded = await asyncio.to_thread(unseal, latest.sealed, verify=lambda *_: True)
+            try:
+                self._decoded = await asyncio.to_thread(unseal, latest.sealed, verify=lambda *_: True)
+            except TableError as error:
+                log.warning("table_not_read", version=latest.version, error=str(error))
+                return None
         return self._decoded
 
     @asynccontextmanager

@@ -79,6 +79,18 @@ def test_a_table_that_sidecars_would_refuse_is_not_made() -> None:
         check_size(bytes(TABLE_BYTES_MAX + 1))
 
 
+async def test_a_table_of_a_format_that_is_not_read_any_more_is_none(plane: Plane) -> None:
+    """Of an installation whose rules no longer compile: who wants to mend them needs the admin pages, which ask for it."""
+    await plane.create(id="welcome")
+    publishing = plane.services.publishing
+    assert await publishing.current() is not None
+    latest = await publishing._newest()
+    assert latest is not None
+    publishing._latest = msgspec.structs.replace(latest, sealed=msgspec.msgpack.encode({"format": 3}))
+    publishing._decoded = None
+    assert await publishing.current() is None
+
+
 async def test_an_editor_may_write_but_not_publish(plane: Plane) -> None:
     refused = await plane.ask("POST", "mutations", headline(id="a"), role="editor")
     assert (refused.status, refused.json()["type"].rpartition(":")[2]) == (403, "may_not_publish")
