@@ -1,5 +1,6 @@
 """Bytes and tables: signed, digested, refused whole."""
 
+from hashlib import sha256
 from typing import Any, cast
 
 import msgspec
@@ -131,6 +132,20 @@ def test_what_the_table_before_says_of_its_bytes_counts_for_those_bytes_only() -
         assert found.written.roster.places == alone.written.roster.places
         assert found.written.roster.entries == alone.written.roster.entries
         before = found
+
+
+def test_a_table_is_digested_but_for_what_the_table_before_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = [removing(f"m-{number:03}") for number in range(2 * STRETCH)]
+    data, changed = sealed(*many), sealed(*many[:-1], removing("another"))
+    before, digested = unseal(data, verify=trusting, engine=ENGINE), list[bytes]()
+
+    def noting(content: bytes) -> Any:
+        digested.append(content)
+        return sha256(content)
+
+    monkeypatch.setattr("rules.pieces.sha256", noting)
+    unseal(changed, verify=trusting, engine=ENGINE, before=before)
+    assert [b"m-000" in one for one in digested] == [False, False], "what is beside the mutations, and the last stretch"
 
 
 def test_an_untrusted_signature_is_refused_before_the_head_is_read() -> None:

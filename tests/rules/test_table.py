@@ -1,8 +1,11 @@
 """The rules of one version: which of them are for a page, and what they read."""
 
+import pytest
+
 from rules.rows import Row
-from rules.table import DecisionTable
-from tests.rules.making import removing, table
+from rules.sealing import seal, unseal
+from rules.table import DecisionTable, Stamp, compiled
+from tests.rules.making import NOW, removing, table
 
 
 def candidates(found: DecisionTable, path: str) -> list[str]:
@@ -67,3 +70,31 @@ def test_what_must_be_known_of_a_visit_is_also_what_is_remembered() -> None:
     assert made.asks("shop.example", "/b") == made.reads("shop.example", "/b") == {"looks", "language"}
     first = table(removing("m", conditions={"firstReferral.source": "news"}))
     assert first.asks("shop.example", "/") == {"firstReferral", "referrer", "campaign"}
+
+
+def test_what_is_known_of_pages_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rules.table._PAGES_MAX", 2)
+    made = table(*(removing(name, pageSlug=f"/{name}") for name in "abc"))
+    for path in ("/a", "/b", "/a", "/c", "/a", "/b"):
+        assert candidates(made, path) == [path[1:]]
+        assert len(made._pages) <= 2
+    first, second = made.candidates("shop.example", "/a"), made.candidates("shop.example", "/b")
+    assert made.candidates("shop.example", "/a") is first, "two are known"
+    assert made.candidates("shop.example", "/b") is second
+
+
+def test_a_table_late_or_early_says_what_it_was_written_of() -> None:
+    modules = [{"id": "hero", "selector": "h1"}]
+    early = table(removing("b"), removing("a"), modules=modules)
+    checked = compiled(early.rules, Stamp(1, NOW, "this engine"))
+    data = seal(checked, key_id="key", sign=lambda _: b"s")
+    late = unseal(data, verify=lambda *_: True, engine="this engine")
+    assert late.order == early.order == [1, 0]
+    assert late.others == early.others
+    assert [module.id for module in late.others.modules] == ["hero"]
+    assert late.others.mutations == []
+    assert late.pieces is not None
+    assert early.pieces is None
+    assert late.digest is late.digest
+    assert early.digest is early.digest
+    assert early.versions() is early.versions()
