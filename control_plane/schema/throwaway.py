@@ -4,6 +4,7 @@ Counterpart: `control_plane.backups.restoring` verifies in the one and replaces 
 make itself, and never the loss of what was put aside before its successor is whole.
 """
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -40,14 +41,26 @@ async def throwaway_database(url: str, *, pooled: bool | None = None) -> AsyncIt
         raise SchemaError(f"the role {address.user} may not create databases") from None
     except asyncpg.PostgresError as error:
         raise StoreError(f"PostgreSQL: {trouble.described(error)}") from error
+    except asyncio.CancelledError:
+        await _dropped(address, name)  # the server may have made it all the same
+        raise
     try:
         await _check_way(address.other_database(name))
         yield urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
     finally:
-        try:
-            await _execute(address, f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE)")
-        except asyncpg.PostgresError as error:
-            raise StoreError(f"the database {name} is left over; drop it: {trouble.described(error)}") from error
+        await _dropped(address, name)
+
+
+async def _dropped(address: Address, name: str) -> None:
+    """The database is gone, also where whoever waits for that is cancelled meanwhile. Raises StoreError."""
+    dropping = asyncio.create_task(_execute(address, f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE)"))
+    try:
+        await asyncio.shield(dropping)
+    except asyncpg.PostgresError as error:
+        raise StoreError(f"the database {name} is left over; drop it: {trouble.described(error)}") from error
+    except asyncio.CancelledError:
+        await asyncio.wait({dropping})
+        raise
 
 
 async def _check_way(address: Address) -> None:
