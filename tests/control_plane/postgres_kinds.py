@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
+import asyncpg
 import pytest
 
+from control_plane.schema.throwaway import PREFIX
 from layout_mutation.embedded.account import give, server_account
 from layout_mutation.embedded.ports import LOOPBACK, free_port
 from layout_mutation.embedded.wheels import server_binary
@@ -283,3 +285,13 @@ def _folder(stack: ExitStack) -> Path:
 def _at(server: str, url: str) -> str:
     """The server's URL with the database of another."""
     return urlunsplit(urlsplit(server)._replace(path=urlsplit(url).path))
+
+
+async def trials(url: str) -> set[str]:
+    """The databases on a server that something was tried in: a program that was killed meanwhile leaves its own."""
+    connection = await asyncpg.connect(url)
+    try:
+        found = await connection.fetch("SELECT datname FROM pg_database WHERE starts_with(datname, $1)", PREFIX)
+    finally:
+        await connection.close()
+    return {row["datname"] for row in found}

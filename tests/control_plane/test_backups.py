@@ -26,7 +26,7 @@ from control_plane.schema import files as migrations
 from control_plane.store import Installation, Kind, Shelf, Store, StoredAnswer, StoredAudit, StoredTable, StoredVersion
 from control_plane.store.postgres import PostgresStore
 from tests.control_plane.plane import CHAIN, Plane
-from tests.control_plane.postgres_kinds import running_pgbouncer
+from tests.control_plane.postgres_kinds import running_pgbouncer, trials
 from tests.servers import empty_database
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -279,13 +279,10 @@ async def test_verify_restores_compares_and_drops_what_it_made(
     store: PostgresStore, kept: Configured, database_url: str
 ) -> None:
     await fill(store)
-    backup = await make(store, kept, occasion="by_hand", at=NOW)
+    backup, before = await make(store, kept, occasion="by_hand", at=NOW), await trials(database_url)
     verified = await restoring.verify(kept.folder.path / backup.name, kept.keys, database_url, CHAIN)
     assert (verified.ok, verified.where, verified.audit_sound, verified.problem) == (True, "database", True, "")
-    connection = await asyncpg.connect(database_url)
-    left = await connection.fetch("SELECT datname FROM pg_database WHERE datname LIKE 'layout_mutation_verify%'")
-    await connection.close()
-    assert left == []
+    assert await trials(database_url) == before
 
 
 async def test_verify_says_where_the_audit_was_tampered_with_before(
@@ -325,16 +322,13 @@ async def test_a_pooler_that_knows_one_database_has_it_restored_into_sqlite(
     store: PostgresStore, kept: Configured, database_url: str, server_folder: Path
 ) -> None:
     await fill(store)
-    backup = await make(store, kept, occasion="by_hand", at=NOW)
+    backup, before = await make(store, kept, occasion="by_hand", at=NOW), await trials(database_url)
     known = urlsplit(database_url).path.strip("/")
     with running_pgbouncer(server_folder, database_url, databases=known) as url:
         verified = await restoring.verify(kept.folder.path / backup.name, kept.keys, url, CHAIN, pooled=True)
     assert (verified.ok, verified.where, verified.audit_sound) == (True, "sqlite", True)
     assert "can be made, but not reached" in verified.remark
-    connection = await asyncpg.connect(database_url)
-    left = await connection.fetch("SELECT datname FROM pg_database WHERE datname LIKE 'layout_mutation_verify%'")
-    await connection.close()
-    assert left == []
+    assert await trials(database_url) == before
 
 
 # ---------------------------------------------------------------- the service

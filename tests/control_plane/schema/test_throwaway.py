@@ -3,30 +3,18 @@
 import asyncio
 from contextlib import suppress
 
-import asyncpg
 import pytest
 
 from control_plane.schema import throwaway
 from control_plane.schema.address import Address
-
-
-async def made(url: str) -> set[str]:
-    """The databases of this kind on the server."""
-    connection = await asyncpg.connect(url)
-    try:
-        found = await connection.fetch(
-            "SELECT datname FROM pg_database WHERE starts_with(datname, $1)", throwaway.PREFIX
-        )
-    finally:
-        await connection.close()
-    return {row["datname"] for row in found}
+from tests.control_plane.postgres_kinds import trials
 
 
 @pytest.mark.parametrize("statement", ["CREATE", "DROP"])
 async def test_who_is_stopped_while_the_server_works_leaves_nothing(
     empty_url: str, monkeypatch: pytest.MonkeyPatch, statement: str
 ) -> None:
-    before, execute, begun = await made(empty_url), throwaway._execute, asyncio.Event()
+    before, execute, begun = await trials(empty_url), throwaway._execute, asyncio.Event()
 
     async def slowly(address: Address, text: str) -> None:
         """The server has done it, or is about to, and its answer is still under way."""
@@ -45,19 +33,19 @@ async def test_who_is_stopped_while_the_server_works_leaves_nothing(
 
     async def use() -> None:
         async with throwaway.throwaway_database(empty_url):
-            assert len(await made(empty_url) - before) == 1
+            assert len(await trials(empty_url) - before) == 1
 
     using = asyncio.create_task(use())
     await begun.wait()
     using.cancel()
     with pytest.raises(asyncio.CancelledError):
         await using
-    assert await made(empty_url) == before
+    assert await trials(empty_url) == before
 
 
 async def test_what_goes_wrong_within_leaves_nothing(empty_url: str) -> None:
-    before = await made(empty_url)
+    before = await trials(empty_url)
     with suppress(ZeroDivisionError):
         async with throwaway.throwaway_database(empty_url):
             raise ZeroDivisionError
-    assert await made(empty_url) == before
+    assert await trials(empty_url) == before

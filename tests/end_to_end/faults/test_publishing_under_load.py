@@ -67,6 +67,9 @@ class Renewing:
 
     def is_done(self) -> bool:
         """Whether the workers that were there before the last restart have ended, and all of the others serve."""
-        workers = self._sidecar.workers()
+        try:
+            workers = self._sidecar.workers()
+        except ConnectionError:  # who was asked has just ended
+            return False
         renewed = self._before.isdisjoint(worker["pid"] for worker in workers)
         return renewed and not any(map(alive, self._before)) and all(worker["serves"] for worker in workers)
