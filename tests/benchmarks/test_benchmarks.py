@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import codings, decide, hostile, latency, load, paced, pages, publish, rewrite, rivals
+from benchmarks import codings, decide, hostile, latency, load, paced, pages, publish, rewrite, rivals, turns
 from benchmarks.processes import LOAD_CPU, started
 
 RATIO_MAX = 10
@@ -73,6 +73,13 @@ def test_tables_are_published_while_pages_are_loaded(capsys: pytest.CaptureFixtu
     told = json.loads(capsys.readouterr().out)
     assert told["publishes"] == 2
     assert told["quiet"].keys() == told["publishing"].keys()
+
+
+def test_turns_of_an_event_loop_are_counted_while_tables_come_in(capsys: pytest.CaptureFixture[str]) -> None:
+    assert turns.main(["--mutations", "100", "--publishes", "1", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told.keys() == {"lostMs", "longestMs", "over2Ms"}
+    assert told["longestMs"] > 0
 
 
 def test_the_rewriter_and_the_decision_are_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
