@@ -68,12 +68,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are processors: a third of the time a test waits for a timer, a child or a disk."""
-    return len(os.sched_getaffinity(0)) + 1
-
-
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """`tests/soak` is for `--soak`; a path named on the command line is run all the same."""
     return True if collection_path.name == "soak" and config.getoption("--soak") is None else None
