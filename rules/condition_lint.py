@@ -165,7 +165,9 @@ def _candidates(clauses: Sequence[Said], known: Sequence[Any] | None) -> list[An
     if exact or listed:
         members = [member for operand in listed for member in operand]
         alike = [other for value in (*exact, *members) for other in _alike(value)]
-        return [*alike, members, _MISSING]  # a list as the attribute's value meets `$in` by any member
+        banned = [operand for clause in clauses for operand in clause.operands("$nin")]
+        allowed = [one for one in members if all(evaluate({"x": {"$nin": all_of}}, {"x": one}) for all_of in banned)]
+        return [*alike, members, allowed, _MISSING]  # a list meets `$in` by any member, and `$nin` by all
     operators = {name for clause in clauses if _is_operators(clause.value) for name in clause.value}
     bounds = sorted(
         {one for clause in clauses for one in clause.operands(*_BOUNDS) if type(one) in (int, float)},

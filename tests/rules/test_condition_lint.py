@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rules.lint import lint
@@ -131,6 +131,7 @@ VALUES = st.sampled_from(
 
 @settings(max_examples=500, deadline=None)
 @given(st.lists(SCALARS | OPERATORS, min_size=1, max_size=3), VALUES)
+@example([{"$in": [0, 1]}, {"$in": [2], "$nin": [0]}], [1, 2])
 def test_nothing_that_a_visit_meets_is_called_impossible(said: list[Any], value: Any) -> None:
     conditions = {"$and": [{"x": one} for one in said]}
     if evaluate(conditions, {"x": value}):
