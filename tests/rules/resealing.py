@@ -5,10 +5,24 @@ from hashlib import sha512
 from typing import Any
 
 import msgspec
+import pytest
 
 from rules import pieces
-from rules.sealing import seal
+from rules.errors import TableError
+from rules.sealing import seal, unseal
 from rules.table import DecisionTable
+
+
+def trusting(*_: object) -> bool:
+    """Takes every signature."""
+    return True
+
+
+def reason(sealed: bytes) -> str:
+    """Why bytes are refused as a table, whoever signed them."""
+    with pytest.raises(TableError) as caught:
+        unseal(sealed, verify=trusting)
+    return caught.value.reason
 
 
 def envelope_of(sealed: bytes) -> dict[str, Any]:

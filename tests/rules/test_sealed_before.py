@@ -11,19 +11,9 @@ from rules.rows import Row
 from rules.sealed_before import _HASHED_BYTES, opened
 from rules.sealing import engine_of, seal, unseal
 from tests.rules.making import NOW, removing, rules_file
-from tests.rules.resealing import body_of_format_4, in_format_4, message_of_format_4
+from tests.rules.resealing import body_of_format_4, in_format_4, message_of_format_4, reason, trusting
 
 ENGINE = "this engine"
-
-
-def trusting(*_: object) -> bool:
-    return True
-
-
-def reason(data: bytes) -> str:
-    with pytest.raises(TableError) as caught:
-        unseal(data, verify=trusting)
-    return caught.value.reason
 
 
 def before_this_one(*mutations: dict[str, Any], engine: str = ENGINE) -> dict[str, Any]:

@@ -19,20 +19,12 @@ from tests.rules.resealing import (
     altered,
     envelope_of,
     in_envelope,
+    reason,
+    trusting,
     with_head,
 )
 
 ENGINE = "this engine"
-
-
-def trusting(*_: object) -> bool:
-    return True
-
-
-def reason(data: bytes) -> str:
-    with pytest.raises(TableError) as caught:
-        unseal(data, verify=trusting)
-    return caught.value.reason
 
 
 def candidates(found: DecisionTable, path: str) -> list[str]:
