@@ -7,6 +7,7 @@ import secrets
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from layout_mutation.embedded.ports import free_port
 from layout_mutation.embedded.valkey import EmbeddedValkey
 from service.events import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, EVENT_BYTES_MAX, Conversion, encode, read
 from service.keys import Keys
-from sidecar.events.outbox import ADOPT_S, ROUND_EVENTS, Outbox
+from sidecar.events.outbox import ADOPT_S, AT_ONCE, PAUSE_S, ROUND_EVENTS, Outbox
 from sidecar.events.spool import Sealed, Spool
 from tests.sidecar.waiting import until
 from tests.sidecar.wire import NOON
@@ -130,6 +131,23 @@ async def test_many_events_do_not_wait(open_outbox: Open) -> None:
     await asyncio.sleep(0)
     put(outbox, range(ROUND_EVENTS))
     await until(lambda: sent(outbox) == ROUND_EVENTS)
+
+
+async def test_the_events_of_a_second_are_made_a_few_at_a_time_with_visitors_in_between(open_outbox: Open) -> None:
+    """All in a row they would hold every visitor of that moment up."""
+    outbox = open_outbox()
+    called: list[tuple[float, int]] = []
+
+    def tell(most: int) -> bool:
+        called.append((time.monotonic(), len(outbox._lines)))
+        put(outbox, range(most))
+        return len(called) < 10
+
+    outbox.draw_from(tell)
+    await outbox._round()
+    assert sent(outbox) == 10 * AT_ONCE
+    assert min(after - before for (before, _), (after, _) in pairwise(called)) >= 0.9 * PAUSE_S
+    assert max(lines for _, lines in called) < BATCH_EVENTS_MAX, "batches are made on the way too"
 
 
 async def test_a_stream_is_as_long_as_it_may_be(open_outbox: Open, redis: Redis, stream: str) -> None:
