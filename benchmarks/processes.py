@@ -29,6 +29,8 @@ LOAD_CPU = 1
 START_S_MAX = 20.0
 STOP_S_MAX = 5.0
 _CLONE = Path(__file__).resolve().parent.parent
+_CPUS = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+"""What this program was given when it began."""
 _NO_REDIS = "redis://127.0.0.1:1/0"
 """Nobody listens there: the sidecar goes on with its snapshot, which is what it is for."""
 
@@ -54,12 +56,12 @@ def stop_cleanly() -> None:
 
 @contextmanager
 def pinned(cpu: int) -> Iterator[None]:
-    """Processes started in this block run on this core only."""
+    """Processes started in this block run on this core only, also in a block for another core."""
     if not hasattr(os, "sched_setaffinity"):
         yield
         return
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {cpu} & before or before)
+    os.sched_setaffinity(0, {cpu} & _CPUS or before)
     try:
         yield
     finally:

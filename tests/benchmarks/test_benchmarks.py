@@ -1,12 +1,13 @@
 """The benchmarks run and say what they should; how fast anything is, no test asks."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from benchmarks import codings, decide, hostile, latency, load, paced, pages, publish, rewrite, rivals, turns
-from benchmarks.processes import LOAD_CPU, started
+from benchmarks.processes import LOAD_CPU, PROXY_CPU, pinned, started
 
 RATIO_MAX = 10
 """A hostile page may take so many times as long; on a quiet machine none takes four times. What is quadratic takes thousands."""
@@ -42,6 +43,18 @@ async def test_our_own_load_finds_the_origin_faultless() -> None:
             assert figures.requests > 10
             assert figures.errors == 0
         assert (await load._load(host, int(port), "/nothing", 0.1, 1)).errors > 0
+
+
+def test_the_proxy_has_its_core_also_where_the_load_has_its_own() -> None:
+    """A block for one core in a block for the other: where they shared one, every figure would be of the load."""
+    allowed = os.sched_getaffinity(0)
+    with pinned(LOAD_CPU):
+        of_the_load = os.sched_getaffinity(0)
+        with pinned(PROXY_CPU):
+            of_the_proxy = os.sched_getaffinity(0)
+        assert os.sched_getaffinity(0) == of_the_load
+    assert (of_the_load, of_the_proxy) == ({LOAD_CPU} & allowed or allowed, {PROXY_CPU} & allowed or allowed)
+    assert os.sched_getaffinity(0) == allowed
 
 
 def test_requests_leave_when_they_are_due_and_wait_for_nobody() -> None:
