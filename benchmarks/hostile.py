@@ -20,7 +20,8 @@ from typing import NamedTuple
 from benchmarks import pages
 from rules import limits
 from rules.context import Context
-from rules.decision import Group, decide
+from rules.decision import decide
+from rules.group import Group
 from rules.html import PassedThrough, Rewritten, apply_groups
 from rules.reasons import Reason
 

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from rules.decision import Group
+from rules.group import Group
 from rules.html import PassedThrough, Rewritten, apply_groups
 from rules.model import decode_operations
 from rules.reasons import Reason

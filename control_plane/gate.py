@@ -20,8 +20,8 @@ from control_plane.judge import Judge
 from control_plane.origin_pages import ANY_SITE, OriginPage, OriginPages
 from control_plane.refusals import Refused
 from control_plane.rewriter import Order, Rewriter, case_of
-from rules.decision import Group
 from rules.errors import RulesError
+from rules.group import Group
 from rules.model import LayoutMutation, RedirectMutation, RulesFile, Status
 from rules.pages import compile_page, compile_site
 from rules.rows import Row, company_of, compile_row

@@ -21,11 +21,11 @@ from control_plane.rewriter import Order, Rewriter, case_of
 from control_plane.store import Kind, Store
 from rules.compiler import compile_table
 from rules.context import Context
-from rules.decision import Outcome, decide
+from rules.decision import decide
 from rules.errors import RulesError
 from rules.inference import query_of
 from rules.model import LayoutMutation, RulesFile, Status
-from rules.reasons import Reason
+from rules.reasons import Outcome, Reason
 from rules.redirects import Redirect
 from rules.switch_words import not_understood
 from rules.table import DecisionTable

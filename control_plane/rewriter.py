@@ -9,10 +9,10 @@ import sys
 import msgspec
 
 from control_plane.child import ChildEndedError, ChildProcess, confine, serve
-from rules.decision import Group, Outcome
+from rules.group import Group
 from rules.html import Rewritten, Touched, apply_groups
 from rules.model import Delivery
-from rules.reasons import Reason
+from rules.reasons import Outcome, Reason
 from service.opinions import Case
 
 TIMEOUT_S = 5.0  # 4 MB parse in 10 ms; what takes seconds is a trap

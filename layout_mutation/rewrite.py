@@ -14,11 +14,11 @@ import msgspec
 from layout_mutation.inputs import read_address, read_file, read_json, read_table
 from rules import limits
 from rules.context import Context
-from rules.decision import Decision, Outcome, decide
+from rules.decision import Decision, decide
 from rules.explanation import explain
 from rules.html import PassedThrough, Rewritten, Script, apply_groups
 from rules.inference import query_of
-from rules.reasons import Reason
+from rules.reasons import Outcome, Reason
 from rules.switch_words import allowed, not_understood
 from rules.table import DecisionTable
 from service.clock import now

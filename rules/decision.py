@@ -6,70 +6,23 @@ Never: an exception for any context, a clock, randomness.
 
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
 
-import msgspec
 from msgspec import Struct, structs
 
 from rules.assignment import Assignment, Assignments, CompiledExperiment
 from rules.context import PAGE_ATTRIBUTES, Context
-from rules.filling import Slot, filled, values_of
-from rules.model import ClientEvent, Delivery, Operation
-from rules.reasons import Reason
+from rules.group import Group
+from rules.occasions import Occasion
+from rules.reasons import Outcome, Reason
 from rules.redirects import Redirect, target_of
+from rules.rows import Cases, Row
 from rules.switches import InForce
+from rules.table import DecisionTable
 from rules.targeting import value_at
 from rules.templates import text_of
 
-if TYPE_CHECKING:
-    from rules.occasions import Occasion
-    from rules.rows import Cases, Row
-    from rules.table import DecisionTable
-
 REVISION = 3
 """Goes up when the same groups make other bytes of the same page, so that no cache confirms an older engine's page."""
-
-
-class Group(Struct, frozen=True):
-    """The operations of one mutation; targets are selectors."""
-
-    mutation_id: str
-    operations: tuple[Operation, ...]
-    digest: str = ""
-    """Of all the rest: equal digests change equal pages equally."""
-    delivery: Delivery = Delivery.EDGE
-    when: ClientEvent | None = None
-    """What the browser waits for; None for the page to be ready. Only for those delivered to the browser."""
-
-    def of_visit(self, attributes: Mapping[str, Any]) -> "Group":
-        """What a visit gets: these operations, since nothing in them is filled."""
-        return self
-
-
-class OpenGroup(Group, frozen=True):
-    """A group with blanks; `operations` have the fallbacks in them."""
-
-    slots: tuple[Slot, ...] = ()
-
-    @property
-    def reads(self) -> frozenset[str]:
-        """Attributes that it is filled from."""
-        return frozenset().union(*(slot.template.reads for slot in self.slots))
-
-    def of_visit(self, attributes: Mapping[str, Any]) -> Group:
-        """The group of a visit. Its digest covers what was filled in, so that equal fillings share finished pages."""
-        values = values_of(self.slots, attributes)
-        digest = blake2b(msgspec.msgpack.encode((self.digest, values)), digest_size=12).hexdigest()
-        others = {name: getattr(self, name) for name in Group.__struct_fields__}
-        return Group(**others | {"operations": filled(self.operations, self.slots, values), "digest": digest})
-
-
-class Outcome(Struct, frozen=True):
-    """What became of one mutation, and why."""
-
-    mutation_id: str
-    reason: Reason
-    detail: str = ""
 
 
 class Trial(Struct, frozen=True):
@@ -122,7 +75,7 @@ class Decision(Struct, frozen=True, kw_only=True):
 NOTHING = Decision(groups=(), outcomes=(), assignments={}, units=frozenset(), reads=frozenset(), private=False, key="")
 
 
-def decide(table: "DecisionTable", context: Context, *, redirects: bool = True) -> Decision:
+def decide(table: DecisionTable, context: Context, *, redirects: bool = True) -> Decision:
     """Decide one visit. Cost grows with the mutations that can match the page, not with the table.
 
     `redirects`: whether the visit may be sent elsewhere; one that brings something (a POST) may not.
@@ -175,7 +128,7 @@ def decide(table: "DecisionTable", context: Context, *, redirects: bool = True) 
 
 
 def _redirected(
-    leading: list["Row"], context: Context, outcomes: list[Outcome], *, redirects: bool, lasts: bool
+    leading: list[Row], context: Context, outcomes: list[Outcome], *, redirects: bool, lasts: bool
 ) -> tuple[Redirect | None, list[Outcome]]:
     """The first of the redirects that leads elsewhere, and the outcomes beside it: it goes before all that changes pages."""
     target = target_of(context.attributes.get("url"), context.path)
@@ -199,7 +152,7 @@ def _redirected(
 
 
 def _consider(
-    row: "Row",
+    row: Row,
     context: Context,
     in_force: InForce,
     assignments: Assignments,
@@ -227,7 +180,7 @@ def _consider(
     return _variant(row, row.experiment, assignments, told)
 
 
-def _completed(table: "DecisionTable", context: Context, rows: Sequence["Row | Outcome"]) -> Context:
+def _completed(table: DecisionTable, context: Context, rows: Sequence[Row | Outcome]) -> Context:
     """The visit with the derived attributes that these rows look at."""
     derivation = table.company.derivation
     if not derivation.rules:
@@ -237,7 +190,7 @@ def _completed(table: "DecisionTable", context: Context, rows: Sequence["Row | O
     return context if attributes is context.attributes else structs.replace(context, attributes=attributes)
 
 
-def _untimely(occasion: "Occasion", context: Context, assignments: Assignments, told: dict[str, str]) -> str | None:
+def _untimely(occasion: Occasion, context: Context, assignments: Assignments, told: dict[str, str]) -> str | None:
     """Why the trigger's occasion is not there; None if it is."""
     if (failing := occasion.condition.failing(context.attributes)) is not None:
         return failing
@@ -256,7 +209,7 @@ _REACHED = frozenset({Reason.APPLIED, Reason.CONTROL, Reason.NO_CHANGE})
 """Outcomes of a mutation whose trigger and conditions hold."""
 
 
-def _trials(row: "Row", reason: Reason, context: Context, assignments: Assignments) -> list[Trial]:
+def _trials(row: Row, reason: Reason, context: Context, assignments: Assignments) -> list[Trial]:
     """What the mutation tells apart for this visit. In a variation that the trigger does not name the visit sees the page
     as it is; it counts where everything else about the mutation would hold, as it does for those who get it."""
     reached = reason in _REACHED
@@ -275,7 +228,7 @@ def _trials(row: "Row", reason: Reason, context: Context, assignments: Assignmen
     return found
 
 
-def _would_hold(row: "Row", context: Context) -> bool:
+def _would_hold(row: Row, context: Context) -> bool:
     if row.conditions.failing(context.attributes) is not None:
         return False
     return row.cases is None or _case(row.mutation.id, row.cases, context)[0].reason is not Reason.CONDITIONS
@@ -286,7 +239,7 @@ def _excluded(identifier: str, found: Assignment) -> str:
     return ", ".join(filter(None, (f"{identifier}: {exclusion}", found.detail)))
 
 
-def _case(identifier: str, cases: "Cases", context: Context) -> tuple[Outcome, Group | None]:
+def _case(identifier: str, cases: Cases, context: Context) -> tuple[Outcome, Group | None]:
     """The case that the visit's attribute names, or what there is for all others."""
     value = text_of(value_at(context.attributes, cases.steps))
     detail = f"{'.'.join(cases.steps)}={value}" if value else f"the visit has no {'.'.join(cases.steps)}"
@@ -299,7 +252,7 @@ def _case(identifier: str, cases: "Cases", context: Context) -> tuple[Outcome, G
 
 
 def _variant(
-    row: "Row", experiment: CompiledExperiment, assignments: Assignments, told: dict[str, str]
+    row: Row, experiment: CompiledExperiment, assignments: Assignments, told: dict[str, str]
 ) -> tuple[Outcome, Group | None]:
     identifier = experiment.experiment.id
     found = assignments.of(experiment)
@@ -311,7 +264,7 @@ def _variant(
     return Outcome(row.mutation.id, Reason.CONTROL if group is None else Reason.APPLIED, detail), group
 
 
-def _off(row: "Row", context: Context, in_force: InForce) -> Outcome | None:
+def _off(row: Row, context: Context, in_force: InForce) -> Outcome | None:
     """Why the mutation is switched off for this visit; None if it is not."""
     if row.mutation.id in context.held:
         return Outcome(

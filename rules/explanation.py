@@ -7,8 +7,8 @@ Counterpart: `rules.decision` decides and knows only what could match the page; 
 from collections.abc import Iterable, Sequence
 
 from rules.context import Context
-from rules.decision import Decision, Outcome
-from rules.reasons import Reason
+from rules.decision import Decision
+from rules.reasons import Outcome, Reason
 from rules.table import DecisionTable
 
 

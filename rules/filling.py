@@ -1,6 +1,6 @@
 """A visit's texts put into operations that have blanks.
 
-Counterpart: `rules.html.slots` finds the blanks when a rule is written, `rules.decision` asks for a group of a visit.
+Counterpart: `rules.html.slots` finds the blanks when a rule is written, `rules.group` asks for a visit's texts.
 Never: a check; what a template makes fits where it goes.
 """
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from rules import model
 from rules.attribute_lint import lint_attributes
 from rules.condition_lint import lint_conditions, lint_unused
-from rules.decision import Group
 from rules.experiment_lint import lint_experiments
 from rules.findings import Finding, Severity
+from rules.group import Group
 from rules.html import PassedThrough, Rewritten, apply_groups
 from rules.html.by_style import suited
 from rules.html.charset import charset_of

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from rules import model
 from rules.colours import CONTRAST_MIN, pairs_of
-from rules.decision import Group
+from rules.group import Group
 from rules.html import Rewritten
 from rules.html.charset import Charset, charset_of
 from rules.html.document import Document

@@ -5,6 +5,8 @@ One vocabulary for the response header, the log field, the metric label and `--e
 
 from enum import StrEnum
 
+from msgspec import Struct
+
 
 class Reason(StrEnum):
     """Why. The value is what is shown; it never changes its meaning."""
@@ -75,6 +77,14 @@ class Reason(StrEnum):
     """The origin's body could not be decoded (for example broken gzip)."""
     NOTHING_MATCHED = "nothing_matched"
     """Mutations apply, but the page has none of their targets."""
+
+
+class Outcome(Struct, frozen=True):
+    """What became of one mutation, and why."""
+
+    mutation_id: str
+    reason: Reason
+    detail: str = ""
 
 
 class Exclusion(StrEnum):

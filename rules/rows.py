@@ -16,11 +16,11 @@ from msgspec import Struct
 from rules import model
 from rules.assignment import CompiledExperiment, compile_experiments
 from rules.conflicts import precedence
-from rules.decision import Group, OpenGroup
 from rules.derivation import Derivation, compile_derivation
 from rules.errors import RulesError
 from rules.expansion import operations_of
 from rules.filling import Slot
+from rules.group import Group, OpenGroup
 from rules.html.checks import check_anywhere, check_moves, check_operation, check_selector
 from rules.html.components import Library, compile_component
 from rules.html.payload_checks import check_payload

@@ -13,10 +13,10 @@ import msgspec
 from msgspec import Meta
 
 from rules import pieces
-from rules.decision import Outcome
 from rules.model import RulesFile
 from rules.page_index import PageIndex
 from rules.pieces import Pause, Pieces
+from rules.reasons import Outcome
 from rules.rows import Company, Row, company_of, compile_rows
 from rules.written import LeftOut, Look, Written, WrittenRows, read
 

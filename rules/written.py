@@ -14,11 +14,10 @@ from operator import is_not
 import msgspec
 from msgspec import Struct
 
-from rules.decision import Outcome
 from rules.errors import RulesError
 from rules.page_index import PageIndex
 from rules.pieces import Pause, Pieces, mutation_of
-from rules.reasons import Reason
+from rules.reasons import Outcome, Reason
 from rules.remembering import mentions_visits
 from rules.rows import Company, Row, company_of, compile_row
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from rules.decision import Group
+from rules.group import Group
 from rules.html import Rewritten, Touched
 
 PAGE_BYTES_MAX = 4 * 1024 * 1024

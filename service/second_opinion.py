@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import turbohtml
 
-from rules.decision import Group
+from rules.group import Group
 from rules.html import PassedThrough, Rewritten, Touched, apply_groups
 from rules.html.charset import Charset, charset_of
 from rules.model import Operation

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from rules import model
-from rules.decision import Group
+from rules.group import Group
 from rules.model import Delivery
 from rules.operations import targets_of
 

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from rules import model
-from rules.decision import Group
+from rules.group import Group
 from rules.html.by_style import rules_of, style_sheet
 from rules.html.content import elements, escape_attribute
 from rules.html.document import Document

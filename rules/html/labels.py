@@ -13,7 +13,7 @@ import turbohtml
 from turbohtml import Element, Text
 
 from rules import model
-from rules.decision import Group
+from rules.group import Group
 from rules.html.content import markup_of
 from rules.model import Content, Delivery, Operation
 

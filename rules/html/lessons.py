@@ -16,7 +16,7 @@ import turbohtml
 from turbohtml import Comment, Element, Node, Text
 
 from rules import limits
-from rules.decision import Group
+from rules.group import Group
 from rules.html.charset import charset_of
 from rules.html.document import FORMATTING, window_of
 from rules.html.edits import Edit, splice

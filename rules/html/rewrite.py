@@ -14,7 +14,7 @@ from msgspec import Struct
 from turbohtml import Element
 
 from rules import limits, model
-from rules.decision import Group, Outcome
+from rules.group import Group
 from rules.html import island, proof
 from rules.html.by_style import style_sheet, suited
 from rules.html.charset import Charset, charset_of
@@ -33,7 +33,7 @@ from rules.html.slots import prepared
 from rules.html.workspace import Workspace
 from rules.model import Content, Delivery, Operation, Target
 from rules.operations import targets_of
-from rules.reasons import Reason
+from rules.reasons import Outcome, Reason
 from rules.watch import EVERYBODYS, NOBODYS, Watch
 
 _ASKED_MAX = 20

@@ -31,12 +31,11 @@ from itertools import pairwise
 from msgspec import Struct
 
 from rules import limits
-from rules.decision import Outcome
 from rules.html.charset import PRESCAN_BYTES, charset_of
 from rules.html.edits import Edit, splice
 from rules.html.frameworks import INERT_SIGN
 from rules.html.rewrite import PassedThrough, Rewritten, Touched
-from rules.reasons import Reason
+from rules.reasons import Outcome, Reason
 
 INERT = rb"A-Za-z0-9_.,:+/%@*~\x80-\xff-"
 """The bytes of a gap, as a class of regular expressions has them."""

@@ -28,7 +28,7 @@ from itertools import islice
 
 import structlog
 
-from rules.decision import Group
+from rules.group import Group
 from rules.html import PassedThrough, Rewritten
 from rules.reasons import Reason
 from rules.table import DecisionTable

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from rules.decision import Group
+from rules.group import Group
 from rules.reasons import Reason
 from sidecar.rewriting.child import COMMAND
 from sidecar.rewriting.companion import Companion, CompanionLostError, How

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 import structlog
 
-from rules.decision import Group
+from rules.group import Group
 from rules.html import Edit, PassedThrough, Rewritten
 from rules.html.edits import splice
 from rules.html.skeleton import Lesson

@@ -12,7 +12,8 @@ from typing import Protocol
 
 import aiohttp
 
-from rules.decision import Decision, Group
+from rules.decision import Decision
+from rules.group import Group
 from rules.html import PassedThrough, Rewritten, Script, handed_over
 from rules.model import Delivery
 from rules.reasons import Reason

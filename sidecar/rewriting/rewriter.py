@@ -15,11 +15,11 @@ from functools import partial
 
 import msgspec
 
-from rules.decision import Group, Outcome
+from rules.group import Group
 from rules.html import Edit, PassedThrough, Rewritten, Script, Touched, apply_groups
 from rules.html.lessons import gaps_between, learn
 from rules.html.skeleton import Gap, Lesson
-from rules.reasons import Reason
+from rules.reasons import Outcome, Reason
 from sidecar.rewriting.confinement import MESSAGE_BYTES_MAX, Answering, run
 from sidecar.rewriting.stopwatch import Stopwatch
 

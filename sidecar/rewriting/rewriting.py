@@ -16,7 +16,7 @@ from functools import partial
 import structlog
 
 from rules import limits
-from rules.decision import Group
+from rules.group import Group
 from rules.html import PassedThrough, Rewritten, apply_groups
 from rules.html.lessons import gaps_between, learn
 from rules.reasons import Reason

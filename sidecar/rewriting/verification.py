@@ -17,7 +17,7 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from rules.decision import Group
+from rules.group import Group
 from rules.html import Rewritten
 from rules.table import DecisionTable
 from service.opinions import PAGE_BYTES_MAX, Case, Doubt, Judged, Opinion, Verdict

@@ -23,9 +23,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from rules import limits
-from rules.decision import Outcome
 from rules.errors import TableError
 from rules.pieces import Pause
+from rules.reasons import Outcome
 from rules.sealing import key_id, unseal
 from rules.table import UNCHECKED, DecisionTable
 from service import user_agents

@@ -10,7 +10,7 @@ from pytest_asyncio import fixture
 from rules import model
 from rules.addresses import address_with
 from rules.css import with_declarations
-from rules.decision import Group
+from rules.group import Group
 from rules.html import Rewritten, apply_groups
 from rules.splices import spliced
 

@@ -5,7 +5,7 @@ import os
 import signal
 
 from control_plane.rewriter import Done, Order, Rewriter, case_of, obey
-from rules.decision import Group
+from rules.group import Group
 from rules.model import Delivery, decode_operations
 from rules.reasons import Reason
 from service.opinions import Verdict

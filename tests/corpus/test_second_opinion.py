@@ -8,7 +8,8 @@ import pytest
 
 from rules.compiler import compile_table
 from rules.context import Context
-from rules.decision import Group, decide
+from rules.decision import decide
+from rules.group import Group
 from rules.html import PassedThrough, apply_groups
 from rules.model import decode_operations, decode_rules
 from service import opinions

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rules import model
-from rules.decision import Group
+from rules.group import Group
 from rules.html import Rewritten, Script, apply_groups
 from rules.model import Content, Delivery, Target
 from rules.reasons import Reason

@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from rules import model
-from rules.decision import Group
+from rules.group import Group
 from rules.html import PassedThrough, Rewritten, apply_groups, rewrite
 from rules.html.by_style import suited
 from rules.html.charset import Charset

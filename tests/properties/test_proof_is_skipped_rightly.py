@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import turbohtml
 
-from rules.decision import Group
+from rules.group import Group
 from rules.html import Rewritten, apply_groups
 from rules.operations import (
     After,

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules import model
-from rules.decision import Group
+from rules.group import Group
 from rules.html import PassedThrough, Rewritten, apply_groups
 from rules.reasons import Reason
 from tests.moved_trees import carry_out_all

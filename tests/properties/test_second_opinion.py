@@ -12,7 +12,7 @@ import turbohtml
 from turbohtml import Element
 
 from rules import model
-from rules.decision import Group
+from rules.group import Group
 from rules.html import Rewritten, apply_groups
 from rules.model import Content, Operation, Target
 from service.opinions import Case, Doubt, Opinion, Verdict

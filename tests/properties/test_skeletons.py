@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules import model
-from rules.decision import Group
+from rules.group import Group
 from rules.html import PassedThrough, Rewritten, apply_groups
 from rules.html.lessons import gaps_between, learn
 from rules.html.skeleton import RUN, Skeleton

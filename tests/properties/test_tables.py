@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from rules.compiler import compile_table
 from rules.context import Context
-from rules.decision import Outcome, decide
+from rules.decision import decide
 from rules.errors import RulesError, TableError
 from rules.model import RulesFile
 from rules.page_index import PageIndex
 from rules.pages import compile_page, compile_site
+from rules.reasons import Outcome
 from rules.rows import company_of, compile_rows
 from rules.sealing import seal, unseal
 from rules.table import DecisionTable

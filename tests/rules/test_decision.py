@@ -8,7 +8,8 @@ import pytest
 
 from rules.bucketing import hash_unit
 from rules.context import PAGE_ATTRIBUTES
-from rules.decision import NOTHING, Group, decide
+from rules.decision import NOTHING, decide
+from rules.group import Group
 from rules.reasons import Reason
 from tests.rules.making import NOW, experiment, redirecting, removing, table, variant, visit
 

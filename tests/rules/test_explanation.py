@@ -1,8 +1,8 @@
 """For every mutation of a table one outcome: of the page where it was tried, else of the decision."""
 
-from rules.decision import Outcome, decide
+from rules.decision import decide
 from rules.explanation import explain, refused
-from rules.reasons import Reason
+from rules.reasons import Outcome, Reason
 from tests.rules.making import experiment, removing, table, variant, visit
 
 

@@ -8,9 +8,10 @@ import pytest
 
 from rules import limits
 from rules.compiler import compile_table
-from rules.decision import Outcome, decide
+from rules.decision import decide
 from rules.errors import TableError
 from rules.pieces import STRETCH
+from rules.reasons import Outcome
 from rules.rows import Row
 from rules.sealing import engine_of, key_id, seal, unseal
 from rules.table import DecisionTable

@@ -5,10 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from rules.decision import Outcome
 from rules.errors import RulesError
 from rules.pieces import Pieces, mutation_of, of, taken_apart, written
-from rules.reasons import Reason
+from rules.reasons import Outcome, Reason
 from rules.rows import Row, company_of
 from rules.written import PAUSE_EVERY, Entry, Written, WrittenRows, entry_of, read
 from tests.rules.making import removing, rules_file, variant

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from rules.decision import Group
+from rules.group import Group
 from rules.html import PassedThrough, apply_groups
 from rules.model import decode_operations
 from service.opinions import Case, Opinion

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from rules import model
-from rules.decision import Group
+from rules.group import Group
 from rules.html import PassedThrough, Rewritten, Script, Touched, apply_groups
 from service import dom_verbs
 from service.opinions import PAGE_BYTES_MAX, Case, Doubt, Opinion, Verdict

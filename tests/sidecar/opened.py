@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import psutil
 
-from rules.decision import Group
+from rules.group import Group
 from rules.html import PassedThrough, Rewritten
 from rules.model import decode_operations
 from sidecar.rewriting.memo import MemoKey

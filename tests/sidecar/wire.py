@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from rules.compiler import compile_table
-from rules.decision import Group
+from rules.group import Group
 from rules.html import PassedThrough, Rewritten, apply_groups
 from rules.model import decode_rules
 from rules.table import DecisionTable

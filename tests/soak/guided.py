@@ -9,7 +9,7 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["rules.html"]):
-    from rules.decision import Group
+    from rules.group import Group
     from rules.html import Rewritten, apply_groups
 
 from rules.operations import Target

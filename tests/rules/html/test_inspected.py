@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from rules import model
-from rules.decision import Group
+from rules.group import Group
 from rules.html.inspected import ALWAYS_INSPECTED, attributes_inspected
 from rules.operations import targets_of
 from tests.rules.html.making import at

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rules import model
-from rules.decision import Group
+from rules.group import Group
 from rules.html import PassedThrough, Rewritten, Script, apply_groups
 from rules.html.frameworks import roots_of
 from rules.html.island import island

@@ -8,10 +8,10 @@ from hashlib import sha256
 import pytest
 
 from rules import css, limits, model
-from rules.decision import Group, Outcome
 from rules.errors import RulesError
+from rules.group import Group
 from rules.html import PassedThrough, Rewritten, apply_groups, rewrite
-from rules.reasons import Reason
+from rules.reasons import Outcome, Reason
 from tests.rules.html.making import at, html, reasons, text
 
 REMOVE_P = model.Remove(target=at("p"))

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from rules.decision import Group
+from rules.group import Group
 from rules.html import apply_groups
 from rules.model import decode_operations
 from rules.reasons import Reason

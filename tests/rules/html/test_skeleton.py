@@ -3,7 +3,7 @@
 import pytest
 
 from rules import limits, model
-from rules.decision import Group
+from rules.group import Group
 from rules.html import Rewritten, apply_groups
 from rules.html.lessons import gaps_between, learn
 from rules.html.skeleton import Skeleton

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from rules.decision import Decision, Group, Outcome
-from rules.reasons import Reason
+from rules.decision import Decision
+from rules.group import Group
+from rules.reasons import Outcome, Reason
 from sidecar.heads import validators
 
 

@@ -7,10 +7,11 @@ from typing import Any, cast
 import pytest
 from structlog.testing import capture_logs
 
-from rules.decision import Group, decide
-from rules.decision import Outcome as Became
+from rules.decision import decide
+from rules.group import Group
 from rules.html import PassedThrough, Rewritten
 from rules.model import decode_operations
+from rules.reasons import Outcome as Became
 from rules.reasons import Reason
 from rules.table import DecisionTable
 from sidecar.context.contexts import context_of_address

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from rules.decision import Group
+from rules.group import Group
 from rules.html import PassedThrough
 from rules.model import decode_operations
 from rules.reasons import Reason

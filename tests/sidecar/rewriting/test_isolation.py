@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.decision import Outcome
 from rules.html import Edit, PassedThrough, Rewritten
-from rules.reasons import Reason
+from rules.reasons import Outcome, Reason
 from sidecar.rewriting.isolation import understood
 from sidecar.rewriting.rewriter import Changes, Reply
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from rules.decision import Group
+from rules.group import Group
 from rules.html import PassedThrough, Rewritten, Script, apply_groups
 from rules.html.skeleton import Gap
 from rules.model import Delivery, decode_operations

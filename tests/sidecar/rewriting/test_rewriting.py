@@ -13,7 +13,7 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
-from rules.decision import Group
+from rules.group import Group
 from rules.html import PassedThrough, Rewritten, apply_groups
 from rules.model import decode_operations
 from rules.reasons import Reason

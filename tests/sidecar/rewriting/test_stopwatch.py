@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from rules.decision import Group
+from rules.group import Group
 from rules.html import apply_groups
 from rules.model import decode_operations
 from rules.watch import EVERYBODYS, NOBODYS

@@ -12,7 +12,8 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from rules.decision import Group, decide
+from rules.decision import decide
+from rules.group import Group
 from rules.html import Rewritten, apply_groups
 from rules.reasons import Reason
 from rules.table import DecisionTable
