@@ -97,7 +97,8 @@ this is all of it: a field that is not here passes (ADR 0083)."""
 _FROM_A_STRANGER = _REQUEST_DROPPED | _FORWARDING | _CLAIMED
 
 ACCEPT_ENCODING_CHARACTERS_MAX = 512
-"""So much of it is read, and remembered: ten times what browsers say. A visitor decides how long it is."""
+"""One that is longer is not read, nor remembered: ten times what browsers say. A visitor decides how long it is, and what stands at a
+cut, or behind it, may be the `;q=0` that takes a coding back."""
 
 _UNDOABLE = ("gzip", "br", "zstd", "deflate", "x-gzip", "identity")
 
@@ -215,8 +216,13 @@ def after_edit(fields: Iterable[Field]) -> list[Field]:
 
 
 def codings_for_origin(accept_encoding: str) -> bytes:
-    """A client's Accept-Encoding without the codings that can't be undone here; the same text where all can."""
-    return _codings_for_origin(accept_encoding[:ACCEPT_ENCODING_CHARACTERS_MAX])
+    """A client's Accept-Encoding without the codings that can't be undone here; the same text where all can. One that is too long
+    asks for none."""
+    return _codings_for_origin(accept_encoding) if _is_read(accept_encoding) else b"identity"
+
+
+def _is_read(accept_encoding: str) -> bool:
+    return len(accept_encoding) <= ACCEPT_ENCODING_CHARACTERS_MAX
 
 
 @lru_cache(maxsize=1024)
@@ -238,9 +244,9 @@ def preferred_coding(accept_encoding: str, came_as: str) -> str:
     """The coding that a client likes best for a page that is coded here (RFC 9110 12.5.3): `""` for none.
 
     `came_as` is the origin's coding, `""` for none. Between equal weights the order is that of `_PREFERRED`. A wildcard
-    stands for gzip, and for what the origin chose: who says no more may not mean what is newer.
+    stands for gzip, and for what the origin chose: who says no more may not mean what is newer. Who says too much gets none.
     """
-    return _preferred_coding(accept_encoding[:ACCEPT_ENCODING_CHARACTERS_MAX], came_as)
+    return _preferred_coding(accept_encoding, came_as) if _is_read(accept_encoding) else ""
 
 
 @lru_cache(maxsize=1024)

@@ -186,14 +186,29 @@ def test_a_quote_that_never_ends_hides_nobody(given: list[bytes], expected: list
     assert dict(fields)[b"Forwarded"] == b", ".join([*expected, own])
 
 
+@pytest.mark.parametrize("refused", ["br;q=0", "br;q=0.001, gzip;q=0.001, br;q=0"])
+def test_a_weight_that_stands_at_a_bound_is_not_lost(refused: str) -> None:
+    """Wherever a bound falls, what is said behind it takes nothing that is said before it for the whole."""
+    for junk in range(headers.ACCEPT_ENCODING_CHARACTERS_MAX + 8):
+        accepted = f"{'x' * junk}, {refused}"
+        assert headers.preferred_coding(accepted, "br") in {"", "gzip"}
+        asked = headers.codings_for_origin(accepted)
+        assert asked == b"identity" or asked.endswith(b"br;q=0")
+    taken_back = f"gzip, {'x' * headers.ACCEPT_ENCODING_CHARACTERS_MAX}, gzip;q=0"
+    assert headers.preferred_coding(taken_back, "gzip") == ""
+    assert headers.codings_for_origin(taken_back) == b"identity"
+
+
 def test_what_is_remembered_of_a_visitors_words_is_short() -> None:
-    long = "br, " * 20_000 + "gzip"
     for remembered in (headers._codings_for_origin, headers._preferred_coding):
         remembered.cache_clear()
-    assert len(headers.codings_for_origin(long)) <= headers.ACCEPT_ENCODING_CHARACTERS_MAX
-    assert headers.preferred_coding(long, "") == "br"
-    assert headers.codings_for_origin("gzip, " * 20_000) == headers.codings_for_origin("gzip, " * 30_000)
-    assert headers._codings_for_origin.cache_info().currsize == 2
+    for long in ("br, " * 20_000 + "gzip", "gzip" + " " * headers.ACCEPT_ENCODING_CHARACTERS_MAX):
+        assert headers.codings_for_origin(long) == b"identity"
+        assert headers.preferred_coding(long, "") == ""
+    assert headers._codings_for_origin.cache_info().currsize == 0
+    assert headers._preferred_coding.cache_info().currsize == 0
+    whole = "br" + " " * (headers.ACCEPT_ENCODING_CHARACTERS_MAX - 2)
+    assert headers.preferred_coding(whole, "") == "br"
 
 
 @pytest.mark.parametrize(
