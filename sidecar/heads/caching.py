@@ -18,6 +18,8 @@ _TARGETED = frozenset({b"surrogate-control", b"x-accel-expires", b"edge-control"
 """What some shared caches obey in place of Cache-Control: Fastly's and Varnish's, nginx's, Akamai's. Beside them every field
 whose name ends in `-Cache-Control`: RFC 9213's `CDN-Cache-Control`, and those of vendors by its pattern."""
 _TARGETED_SUFFIX = b"-cache-control"
+KEY = b"x-layout-mutation-variant"
+"""Says which variant it is that such a field lets be kept: another sidecar's, behind this one, is untrue with that field gone."""
 
 _OF_A_PAGE = AFTER_AN_EDIT_WRONG | {
     b"age",
@@ -84,8 +86,8 @@ def by_whole_address(fields: list[Field], reads: AbstractSet[str]) -> list[Field
 
 
 def without_targeted(fields: Iterable[Field]) -> list[Field]:
-    """The fields without those that speak to some shared caches alone."""
-    return [field for field in fields if not _is_targeted(field[0].lower())]
+    """The fields without those that speak to some shared caches alone, and without a variant's key."""
+    return [field for field in fields if (name := field[0].lower()) != KEY and not _is_targeted(name)]
 
 
 def _is_targeted(name: bytes) -> bool:

@@ -53,6 +53,26 @@ async def test_changed_or_not_a_page_is_kept_for_its_variant(country: str, body:
     assert b"X-Country" in (answer.get(b"Vary") or b"")
 
 
+INNER = ("Cache-Control: private, max-age=60", "CDN-Cache-Control: max-age=60", "x-layout-mutation-variant: X-Shop=1")
+"""As another sidecar behind this one would say it."""
+
+
+async def test_a_variant_of_another_sidecar_behind_this_one_is_named_once() -> None:
+    answer = await fetched(rules=table(GERMANY), page=html(PAGE, *INNER))
+    assert (answer.body, variant(answer)) == (NEW, KEPT)
+    assert answer.all(b"X-Layout-Mutation-Variant") == [b"X-Country=DE"]
+
+
+async def test_a_page_that_is_kept_no_more_is_none_of_another_sidecars_variants() -> None:
+    answer = await fetched(rules=table(GERMANY), page=html(PAGE, *INNER), cache_variants="", cache_variants_field="")
+    assert (answer.body, variant(answer)) == (NEW, NOT_KEPT)
+
+
+async def test_another_sidecars_variant_stays_named_where_no_rule_looks_at_the_visitor() -> None:
+    answer = await fetched(rules=table(headline()), page=html(PAGE, *INNER))
+    assert (answer.body, variant(answer)) == (NEW, (b"X-Shop=1", b"max-age=60"))
+
+
 async def test_what_is_the_same_for_all_is_the_origins_to_say() -> None:
     answer = await fetched(rules=table(headline()))
     assert (answer.all(b"Cache-Control"), answer.get(b"X-Layout-Mutation-Variant")) == ([b"public, max-age=60"], None)
