@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct
 
 from control_plane.origin import networks
+from service import redis_address
 from service.settings import SECRET
 
 JWT_SECRET_CHARACTERS_MIN = 32  # RFC 7518 3.2: an HS256 key has at least the size of the hash
@@ -56,7 +57,12 @@ class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
         ),
     ] = ""
     redis_url: Annotated[
-        str, Meta(description="Redis or Valkey, for example redis://127.0.0.1:6379/0.", extra=SECRET)
+        str,
+        Meta(
+            description="Redis or Valkey, for example redis://127.0.0.1:6379/0; rediss:// for TLS, with `ssl_…` as redis-py has them; a "
+            "parameter that would change how it is read is refused.",
+            extra=SECRET,
+        ),
     ] = "redis://127.0.0.1:6379/0"
     layout_mutation_environment: Annotated[
         str,
@@ -249,6 +255,7 @@ class ControlPlaneSettings(Struct, frozen=True, kw_only=True):
                 "DATABASE_URL is not set: name a PostgreSQL, or set CONTROL_PLANE_STORE=local to keep everything in one "
                 "file on this machine"
             )
+        redis_address.check(self.redis_url)
         _check_listen(self.listen)
         check_signing_key(self.signing_key)
         check_audit_keys(self.audit_keys)

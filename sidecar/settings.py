@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from rules import limits
 from rules.inference import DEFAULT_TIMEZONE
+from service import redis_address
 from service.settings import SECRET
 from sidecar.attribute_sources import Sources, checked_header, checked_timezone, cookie_names, header_names
 from sidecar.cache_settings import CacheSettings
@@ -39,7 +40,8 @@ class SidecarSettings(CacheSettings, frozen=True, kw_only=True):
     redis_url: Annotated[
         str,
         Meta(
-            description="Where decision tables come from, for example redis://127.0.0.1:6379/0",
+            description="Where decision tables come from, for example redis://127.0.0.1:6379/0; rediss:// for TLS, with `ssl_…` as "
+            "redis-py has them; a parameter that would change how it is read is refused",
             extra=SECRET,
         ),
     ] = "redis://127.0.0.1:6379/0"
@@ -356,6 +358,8 @@ class SidecarSettings(CacheSettings, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Check what the types can't; ValueError names the variable and the fix."""
         super().__post_init__()
+        if self.redis_url:
+            redis_address.check(self.redis_url)
         for name, value in (("SIDECAR_LISTEN", self.listen), ("SIDECAR_ADMIN_LISTEN", self.admin_listen)):
             match = _ADDRESS.match(value)
             if match is None or int(match.group(2)) > 65535:

@@ -11,6 +11,7 @@ import redis
 from layout_mutation.doctor.checks import Asked, Check
 from rules.errors import TableError
 from rules.sealing import unseal
+from service import redis_address
 from service.keys import Keys
 from sidecar.tables.tables import verifier
 
@@ -25,10 +26,12 @@ def published(asked: Asked, found: Sequence[Check]) -> list[Check]:
         return [Check("redis", False, "REDIS_URL is not set")]
     keys = Keys(environ.get("LAYOUT_MUTATION_ENVIRONMENT", "local"))
     try:
+        redis_address.check(url)
+    except ValueError as error:
+        return [Check("redis", False, str(error))]
+    try:
         with redis.Redis.from_url(url, socket_timeout=ANSWER_S_MAX, socket_connect_timeout=ANSWER_S_MAX) as client:
             sealed = client.get(keys.table)
-    except ValueError:
-        return [Check("redis", False, "REDIS_URL is no address such as redis://127.0.0.1:6379/0")]
     except redis.RedisError as error:
         return [Check("redis", False, f"can't be reached: {type(error).__name__}")]
     answer = Check("redis", True, "answers")

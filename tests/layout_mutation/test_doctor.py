@@ -187,6 +187,7 @@ def test_an_installation_that_has_nothing(run: CommandLine) -> None:
         ({"DATABASE_URL": "postgresql://a:hunter2@127.0.0.1:1/b"}, "PostgreSQL can't be reached"),
         ({"REDIS_URL": "nonsense"}, "REDIS_URL is no address such as redis://"),
         ({"REDIS_URL": "redis://a:hunter2@127.0.0.1:x/0"}, "REDIS_URL is no address such as redis://"),
+        ({"REDIS_URL": "redis://a:hunter2@127.0.0.1:1/0?decode_responses=true"}, "REDIS_URL: decode_responses can't"),
         ({"REDIS_URL": "redis://a:hunter2@127.0.0.1:1/0"}, "can't be reached: ConnectionError"),
     ],
 )
