@@ -26,6 +26,7 @@ from rules import limits
 from service.keys import Keys
 from sidecar.tables.bounded import BoundedParser
 from sidecar.tables.reading import Large
+from sidecar.tables.refusals import LOOK_BYTES, Look, Refusals, look_of
 
 POLL_JITTER = 0.2
 """A poll comes after 0.8 to 1.2 intervals, so that a fleet that started together does not ask together."""
@@ -40,8 +41,6 @@ LISTEN_S = 10.0
 
 HEARTBEAT_S = 10.0
 CANCEL_AGAIN_S = 0.2
-REFUSED_S = 5.0
-"""A refused table is read again after this, or when something is announced: it may be large."""
 
 ANNOUNCED_BYTES_MAX = 32
 """Read of an announcement: a number has 18 digits at most."""
@@ -90,6 +89,9 @@ class Receiver(Protocol):
     def refuse(self, reason: str, detail: str, announced: str) -> None:
         """There is something where a table should be, and it can't be read."""
 
+    def refused_again(self) -> None:
+        """There is what was refused before, or one more of many that were, and it is not read now."""
+
     def report(self) -> Report:
         """What the fleet should know."""
 
@@ -126,8 +128,7 @@ class Feed:
         self._entropy = entropy
         self._now = now
         self._turn = asyncio.Lock()
-        self._refused: bytes | None = None
-        self._refused_at = 0.0
+        self._refusals = Refusals(time.monotonic)
         self._reported: Report | None = None
         self._reported_at = 0.0
         self._complaints: set[str] = set()
@@ -189,7 +190,6 @@ class Feed:
                 asked = message is None
                 # That we are subscribed is news too: what was announced before was not heard.
                 if message is not None and message["type"] in ("message", "subscribe"):
-                    self._refused = None
                     await self._refresh()
 
     def _poll_failed(self, error: Exception) -> None:
@@ -222,31 +222,32 @@ class Feed:
         if not announced:
             self._receiver.wants(0)
             return
-        if announced == self._refused and time.monotonic() - self._refused_at < REFUSED_S:
-            return
-        if not self._receiver.wants(_version(announced)):
-            return
-        if not await self._read(announced.decode("utf-8", "replace")):
-            self._refused = announced
-            self._refused_at = time.monotonic()
+        if self._receiver.wants(_version(announced)):
+            await self._read(announced.decode("utf-8", "replace"))
 
-    async def _read(self, announced: str) -> bool:
-        """Read and offer the table; false if it was refused."""
+    async def _read(self, announced: str) -> None:
+        """Read and offer the table, unless it is one that was refused a moment ago."""
         bytes_max = limits.TABLE_BYTES_MAX
         try:
             length = await _number(self._redis.strlen(self._keys.table))
             if length > bytes_max:
                 self._receiver.refuse("too_large", f"{length:,} bytes; at most {bytes_max:,}", announced)
-                return False
+                return
+            beginning: Any = await self._redis.getrange(self._keys.table, 0, LOOK_BYTES - 1)
+            if not self._refusals.allow(Look(length, beginning)):
+                self._receiver.refused_again()
+                return
             # It may have been replaced by a larger one since: never more than the bound and a byte.
             sealed = await self._large.read(self._keys.table, bytes_max + 1)
         except ResponseError as error:
             self._receiver.refuse("malformed", _said(error), announced)
-            return False
+            return
         if not sealed:
             self._receiver.refuse("malformed", "a version is announced and there is no table", announced)
-            return False
-        return await self._receiver.offer(sealed, announced)
+        elif await self._receiver.offer(sealed, announced):
+            self._refusals.forget()
+        else:
+            self._refusals.add(look_of(sealed))
 
     async def _tell(self) -> None:
         """Write our entry of the fleet if it changed or is due."""

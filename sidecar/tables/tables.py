@@ -130,6 +130,8 @@ class Tables:
         self._engine = engine
         self._source: str | None = None
         self._refusal: Refusal | None = None
+        self._refused: Refusal | None = None
+        """The last one of Redis's, also when it is not offered any more."""
         self._offences: set[Refusal] = set()
         self._saving: asyncio.Task[None] | None = None
         self._feed: Feed | None = None
@@ -212,8 +214,13 @@ class Tables:
 
     def refuse(self, reason: str, detail: str, announced: str) -> None:
         """Keep what is in force and say why; one line for each distinct offence."""
-        if self._note(Refusal(reason, detail, "redis", announced)):
+        self._refused = Refusal(reason, detail, "redis", announced)
+        if self._note(self._refused):
             _log.error("table_refused", reason=reason, detail=detail, announced=announced, in_force=self._version)
+
+    def refused_again(self) -> None:
+        """What was refused last is why what is offered now is not in force either."""
+        self._refusal = self._refusal or self._refused
 
     def report(self) -> Report:
         """What the fleet should know of this instance."""

@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from rules.limits import PROBLEM_CHARACTERS_MAX
 from service.keys import Keys
 from sidecar.events.outbox import Outbox
+from sidecar.tables import refusals
 from sidecar.tables.feed import Feed, Report
 from sidecar.tables.tables import Tables
 from tests.sidecar.publisher import Publisher
@@ -30,6 +31,7 @@ class Receiver:
         self.offered: list[bytearray] = []
         self.refused: list[tuple[str, str]] = []
         self.details: list[str] = []
+        self.again = 0
         self.bug: Exception | None = None
 
     def wants(self, version: int | None) -> bool:
@@ -45,6 +47,9 @@ class Receiver:
     def refuse(self, reason: str, detail: str, announced: str) -> None:
         self.refused.append((reason, announced))
         self.details.append(detail)
+
+    def refused_again(self) -> None:
+        self.again += 1
 
     def report(self) -> Report:
         return Report("sidecar-1", None, None, "none", "", 1)
@@ -66,16 +71,49 @@ async def feed(publisher: Publisher, redis_url: str) -> AsyncIterator[tuple[Feed
         await made.close()
 
 
-async def test_a_refused_table_is_not_read_at_every_poll(feed: tuple[Feed, Receiver], publisher: Publisher) -> None:
+async def looked(receiver: Receiver, times: int = 5) -> None:
+    """So many whole looks at Redis from now on."""
+    wanted = len(receiver.asked) + times + 1
+    await until(lambda: len(receiver.asked) >= wanted)
+
+
+async def test_a_refused_table_is_not_read_again_whatever_is_announced(
+    feed: tuple[Feed, Receiver], publisher: Publisher
+) -> None:
     followed, receiver = feed
     await publisher.publish(1, b"noise")
     followed.start()
     await until(lambda: len(receiver.offered) > 0)
-    await asyncio.sleep(0.3)
-    assert len(receiver.offered) <= 2, "once by the poll, once because the subscription began"
-    known = len(receiver.offered)
-    await publisher.redis.publish(publisher.keys.tables, 1)
-    await until(lambda: len(receiver.offered) == known + 1)
+    await looked(receiver)
+    for version in (1, 2, 3):
+        await publisher.publish(version, b"noise")
+        await looked(receiver)
+    assert [bytes(sealed) for sealed in receiver.offered] == [b"noise"]
+    assert receiver.again > 0
+
+
+async def test_other_bytes_are_read_at_once_under_the_same_version(
+    feed: tuple[Feed, Receiver], publisher: Publisher
+) -> None:
+    followed, receiver = feed
+    followed.start()
+    for bytes_there in (b"noise", b"voice", b"noise and more"):
+        await publisher.publish(1, bytes_there)
+        await until(lambda: len(receiver.offered) > 0)
+        assert bytes(receiver.offered.pop()) == bytes_there
+
+
+async def test_refused_tables_that_differ_each_time_are_read_until_nothing_is_spared(
+    feed: tuple[Feed, Receiver], publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "SPARED_BYTES", 2_500)
+    monkeypatch.setattr(refusals, "FORGIVEN_BYTES_PER_S", 0)
+    followed, receiver = feed
+    followed.start()
+    for version in range(1, 6):
+        await publisher.publish(version, b"%d" % version + bytes(999))
+        await looked(receiver)
+    assert [sealed[:1] for sealed in receiver.offered] == [b"1", b"2", b"3"]
 
 
 async def test_an_announced_table_that_is_not_there_is_refused(

@@ -190,6 +190,20 @@ async def test_a_withdrawn_offence_is_forgotten(follow: Follow, publisher: Publi
     await until(lambda: tables.status()["state"] == "ACK")
 
 
+async def test_a_refused_table_that_is_offered_again_is_a_refusal_although_it_is_not_read(
+    follow: Follow, publisher: Publisher
+) -> None:
+    await publisher.publish(1)
+    tables = await following(follow(poll_s=0.05))
+    await until(lambda: version(tables) == 1)
+    for announced in (2, 3):
+        await publisher.publish(announced, b"noise")
+        await until(lambda: tables.status()["state"] == "NACK")
+        assert tables.status()["reason"] == "malformed"
+        await publisher.publish(1)
+        await until(lambda: tables.status()["state"] == "ACK")
+
+
 # ---- Redis comes and goes
 
 
