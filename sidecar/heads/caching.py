@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
-from sidecar.heads.headers import AFTER_AN_EDIT_WRONG, Field, without
+from sidecar.heads.headers import AFTER_AN_EDIT_WRONG, LISTED_BYTES_MAX, Field, without
 
 _TARGETED = frozenset({b"surrogate-control", b"x-accel-expires", b"edge-control"})
 """What some shared caches obey in place of Cache-Control: Fastly's and Varnish's, nginx's, Akamai's. Beside them every field
@@ -41,6 +41,8 @@ _SHARED = frozenset({b"public", b"s-maxage"})
 """Directives that are for shared caches."""
 _CLOSED = frozenset({b"private", b"no-store", b"no-cache"})
 """Directives without which no shared cache answers by itself (RFC 9111 5.2.2)."""
+_STRICTEST = frozenset({b"*", b"no-cache"})
+"""What Vary and Pragma say at worst."""
 _SECONDS_MAX = 2**31
 """RFC 9111 1.2.2."""
 _DIGITS = 11
@@ -51,10 +53,13 @@ def for_one_visitor(fields: Iterable[Field]) -> list[Field]:
     """The fields telling shared caches that this response is for one visitor only (RFC 9111 5.2.2.7).
 
     What the origin said for browsers stays. Fields that speak to some shared caches alone would overrule it and go
-    (RFC 9213 2.2); so do directives that do, whatever stands beside them: caches are known that read `s-maxage` first.
+    (RFC 9213 2.2); so do directives that do, whatever stands beside them: caches are known that read `s-maxage` first. A
+    Cache-Control that is too long to be read is `no-store`.
     """
     fields = without_targeted(fields)
-    given = list(_directives(fields))
+    if _is_long(value for name, value in fields if name.lower() == b"cache-control"):
+        return [*without(fields, {b"cache-control"}), (b"Cache-Control", b"no-store")]
+    given = _directives(fields)
     closed = {directive.lower() for directive in given} & {b"private", b"no-store"}
     odd = any(b'"' in directive or _name(directive) in _SHARED for directive in given)
     if closed and not odd:
@@ -131,8 +136,10 @@ def _is_closed_to_all(fields: Iterable[Field]) -> bool:
 
 def _is_closed_to_some(fields: Iterable[Field]) -> bool:
     """Whether a targeted field says that a shared cache may not answer by itself."""
-    targeted = (value for name, value in fields if _is_targeted(name.lower()))
-    return any(_name(part.strip()) in _CLOSED for value in targeted for part in _split_list(value))
+    targeted = [value for name, value in fields if _is_targeted(name.lower())]
+    return _is_long(targeted) or any(
+        _name(part.strip()) in _CLOSED for value in targeted for part in _split_list(value)
+    )
 
 
 def _targeted_s(fields: Iterable[Field], control: bytes) -> int | None:
@@ -178,8 +185,10 @@ def _between(date: bytes, expires: bytes) -> int:
 
 
 def _members(fields: Iterable[Field], name: bytes) -> frozenset[bytes]:
-    """The members of a field that is a plain list, lower case."""
-    values = (value for key, value in fields if key.lower() == name)
+    """The members of a field that is a plain list, lower case; of one that is too long the strictest there are."""
+    values = [value for key, value in fields if key.lower() == name]
+    if _is_long(values):
+        return _STRICTEST
     return frozenset(member.strip().lower() for value in values for member in value.split(b","))
 
 
@@ -189,10 +198,17 @@ def _name(directive: bytes) -> bytes:
     return match.group().lower() if match is not None else b""
 
 
-def _directives(fields: Iterable[Field]) -> Iterable[bytes]:
-    for name, value in fields:
-        if name.lower() == b"cache-control":
-            yield from (part.strip() for part in _split_list(value) if part.strip())
+def _directives(fields: Iterable[Field]) -> list[bytes]:
+    """What Cache-Control says; of one that is too long `no-store`."""
+    values = [value for name, value in fields if name.lower() == b"cache-control"]
+    if _is_long(values):
+        return [b"no-store"]
+    return [part.strip() for value in values for part in _split_list(value) if part.strip()]
+
+
+def _is_long(values: Iterable[bytes]) -> bool:
+    """Whether these lines of a list are too long to be taken apart."""
+    return sum(map(len, values)) > LISTED_BYTES_MAX
 
 
 def _split_list(value: bytes) -> list[bytes]:

@@ -5,12 +5,14 @@ refused here streams through.
 Never: the table, the visitor or the body; those come later and have reasons of their own.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from multidict import MultiMapping
 
 from rules.html import charset as html_charset
 from rules.reasons import Reason
+from sidecar.heads.headers import LISTED_BYTES_MAX
 
 Headers = MultiMapping[str]
 """Field names of any case -> values."""
@@ -87,7 +89,7 @@ def refusal(method: str, status: int, request: Headers, response: Headers, *, by
         return Reason.CONTENT_TYPE
     if method not in {"GET", "POST", "HEAD"}:
         return Reason.METHOD
-    if _says_no_transform(response):
+    if _says_no_transform(response.getall("Cache-Control", ())):
         return Reason.NO_TRANSFORM
     if any(said.lstrip().lower().startswith("attachment") for said in response.getall("Content-Disposition", ())):
         return Reason.ATTACHMENT
@@ -131,7 +133,10 @@ def coding_of(response: Headers) -> str | None:
     """
     if "Content-Encoding" not in response:
         return ""
-    listed = (coding.strip() for coding in ",".join(response.getall("Content-Encoding")).lower().split(","))
+    said = ",".join(response.getall("Content-Encoding"))
+    if len(said) > LISTED_BYTES_MAX:
+        return None
+    listed = (coding.strip() for coding in said.lower().split(","))
     stack = [coding for coding in listed if coding not in {"", "identity"}]
     return ", ".join(stack) if len(stack) <= CODINGS_MAX and CODINGS.issuperset(stack) else None
 
@@ -163,12 +168,11 @@ def _is_readable(charset: str | None) -> bool:
     return charset is None or html_charset.charset_of(b"", charset) is not None
 
 
-def _says_no_transform(response: Headers) -> bool:
-    if "Cache-Control" not in response:
-        return False
-    return any(
+def _says_no_transform(lines: Sequence[str]) -> bool:
+    """Whether Cache-Control says so, or is too long to be taken apart."""
+    return sum(map(len, lines)) > LISTED_BYTES_MAX or any(
         directive.partition("=")[0].strip().lower() == "no-transform"
-        for value in response.getall("Cache-Control")
+        for value in lines
         for directive in value.split(",")
     )
 

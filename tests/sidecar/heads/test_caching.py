@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.heads import caching
-from sidecar.heads.headers import Field
+from sidecar.heads import caching, headers
+from sidecar.heads.headers import LISTED_BYTES_MAX, Field
 
 
 def cache_control(*values: bytes) -> list[Field]:
@@ -93,6 +93,35 @@ def test_quotes_without_end_cost_no_more_than_they_are_long() -> None:
     began = process_time()
     caching.for_one_visitor([(b"Cache-Control", b'"' * 400_000)])
     assert process_time() - began < 1.0, "seconds, where each quote has all before it copied"
+
+
+LONG = LISTED_BYTES_MAX // 2 + 1
+
+
+def test_a_cache_control_that_is_too_long_is_stored_nowhere() -> None:
+    lines = cache_control(b"public, max-age=60," + b"a" * LONG, b"," * LONG)
+    assert caching.for_one_visitor(lines) == cache_control(b"no-store")
+    assert caching.is_closed(lines)
+    assert caching.shared_s(lines, b"CDN-Cache-Control") == 0
+    assert not caching.is_closed(lines[:1])
+
+
+@pytest.mark.parametrize("name", [b"Vary", b"pragma", b"CDN-Cache-Control", b"Surrogate-Control"])
+def test_other_lists_that_are_too_long_are_closed_to_caches(name: bytes) -> None:
+    fields = [*cache_control(b"public, max-age=60"), (name, b"max-age=60," + b"a" * LONG), (name, b"b" * LONG)]
+    assert caching.is_closed(fields)
+    assert caching.shared_s(fields, name) == 0
+    assert not caching.is_closed(fields[:2])
+
+
+def test_half_a_megabyte_of_a_list_costs_next_to_nothing() -> None:
+    names = (b"Cache-Control", b"Vary", b"Pragma", b"CDN-Cache-Control", b"X-Accel-Expires")
+    fields = [(name, b"a," * 32_000) for name in names for _ in range(8)]
+    began = process_time()
+    caching.is_closed(fields)
+    caching.shared_s(fields, b"CDN-Cache-Control")
+    headers.varying_by(caching.for_one_visitor(fields), [b"X-Country"])
+    assert process_time() - began < 0.05, "seconds; taken apart it is one"
 
 
 @pytest.mark.parametrize(

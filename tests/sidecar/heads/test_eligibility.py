@@ -5,6 +5,7 @@ from multidict import CIMultiDict
 
 from rules.reasons import Reason
 from sidecar.heads import eligibility
+from sidecar.heads.headers import LISTED_BYTES_MAX
 
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 
@@ -63,6 +64,19 @@ def test_no_transform() -> None:
     assert refused({**HTML, "Cache-Control": "public, max-age=3"}) is None
     twice = CIMultiDict([*HTML.items(), ("Cache-Control", "public"), ("cache-control", "no-transform")])
     assert eligibility.refusal("GET", 200, CIMultiDict(), twice, bytes_max=1000) is Reason.NO_TRANSFORM
+
+
+def test_a_cache_control_that_is_too_long_to_be_read_may_say_so() -> None:
+    read, half = "x" * LISTED_BYTES_MAX, "x" * (LISTED_BYTES_MAX // 2 + 1)
+    assert refused({**HTML, "Cache-Control": read}) is None
+    assert refused({**HTML, "Cache-Control": read + ","}) is Reason.NO_TRANSFORM
+    twice = CIMultiDict([*HTML.items(), ("Cache-Control", half), ("cache-control", half)])
+    assert eligibility.refusal("GET", 200, CIMultiDict(), twice, bytes_max=1000) is Reason.NO_TRANSFORM
+
+
+def test_codings_that_are_too_many_to_be_read_are_unknown() -> None:
+    assert refused({**HTML, "Content-Encoding": "," * LISTED_BYTES_MAX}) is None
+    assert refused({**HTML, "Content-Encoding": "," * (LISTED_BYTES_MAX + 1)}) is Reason.CONTENT_ENCODING
 
 
 def test_content_disposition_attachment() -> None:

@@ -298,6 +298,12 @@ def test_vary_names_what_is_missing_in_one_line(there: list[bytes], expected: li
     assert told[0] == other
 
 
+def test_a_vary_that_is_too_long_varies_by_everything() -> None:
+    given = [(b"Vary", b"x" * headers.LISTED_BYTES_MAX), (b"A", b"b"), (b"vary", b"y")]
+    assert headers.varying_by(given, [b"Accept-Encoding"]) == [(b"A", b"b"), (b"Vary", b"*")]
+    assert headers.varying_by(given[:2], [b"Y"])[1] == (b"Vary", given[0][1] + b", Y")
+
+
 @pytest.mark.parametrize("value", [b"a\r\nX: y", b"a\nb", b"a\rb", b"a\0b"])
 def test_no_line_break_hides_in_a_field(value: bytes) -> None:
     assert headers.serialise(b"GET / HTTP/1.1", [(b"A", b"b")]) == b"GET / HTTP/1.1\r\nA: b\r\n\r\n"
