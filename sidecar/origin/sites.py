@@ -4,7 +4,7 @@ The origin with the fewest requests in progress gets the next one, in turn where
 get none while another is up; where none is, all get them as if nothing were known, since a page that may fail is better
 than one that must. An origin whose breaker is due is tried by a request that another origin can still answer.
 Counterparts: `origins` (each of them), `proxy` (whose request it is), `site_origins` (what was configured).
-Never: a request repeated that the settings of HTTP do not let be repeated (RFC 9110 9.2.2), or more than once.
+Never: a request repeated that the settings of HTTP do not let be repeated (RFC 9110 9.2.2), or more than once, but for what only tried an origin.
 """
 
 import asyncio
@@ -49,8 +49,8 @@ class Site:
         """Send a request to one of the origins and wait for the head of its response.
 
         Once more, to another origin where there is one: a request that never left here, whatever it is; and one without
-        a body whose method may be repeated, of whose response nothing has come. An origin that refuses at once, or was only
-        tried and can't be reached, has cost the visitor nothing, and does not count: there is another one for it.
+        a body whose method may be repeated, of whose response nothing has come. An origin that refuses at once has cost the
+        visitor nothing, and one that was only tried was our errand: neither counts, and there is another one for it.
         Raises UpstreamError, or BrokenUploadError where the request itself can't be completed.
         """
         repeatable = upload is None and method in REPEATABLE
@@ -64,7 +64,7 @@ class Site:
                 return await origin.send(method, head, upload, inform, trial=trial, fresh=bool(asked))
             except UpstreamError as error:
                 asked.append(origin)
-                tries_left -= error.trouble is not Trouble.CONNECT_FAILED and not (trial and error.trouble in _NOT_SENT)
+                tries_left -= not trial and error.trouble is not Trouble.CONNECT_FAILED
                 following = self._following(asked, error, repeatable=repeatable) if tries_left else None
                 if following is None:
                     raise

@@ -320,6 +320,27 @@ async def test_who_meets_a_dead_origin_and_then_one_that_hangs_has_the_page_from
         assert (len(hangs.heads), known(sidecar)[hangs.url]["retries"]) == (asked + 1, 1)
 
 
+@pytest.mark.parametrize("second", ["hangs", "leaves"])
+@pytest.mark.parametrize("tried", ["hangs", "leaves"])
+async def test_who_tries_an_origin_that_fails_and_then_meets_another_one_has_the_page_from_a_third(
+    tried: str, second: str
+) -> None:
+    """Without the trial the third would have answered: it is not the visitor's to pay for."""
+    settings: dict[str, Any] = {"upstream_response_s": 0.3, "upstream_breaker_failures": 1, "upstream_breaker_s": 0.01}
+    async with (
+        replicas("tried", "second", "alive") as (one, two, three),
+        serving("", sites=shop(one, two, three), **settings) as sidecar,
+        client(sidecar.port) as visitor,
+    ):
+        FAILURES[tried](one)
+        await until_left_out(visitor, one, sidecar)
+        FAILURES[second](two)
+        await until(lambda: sidecar.application.sites.of("shop.example").origins[0].breaker.due)  # type: ignore[union-attr]
+        asked = [len(each.heads) for each in (one, two, three)]
+        assert await bodies(visitor, 1) == ["alive"]
+        assert [len(each.heads) for each in (one, two, three)] == [count + 1 for count in asked]
+
+
 async def test_what_must_not_be_repeated_tries_no_origin_again() -> None:
     settings: dict[str, Any] = {"upstream_breaker_failures": 1, "upstream_breaker_s": 0.01}
     async with (
