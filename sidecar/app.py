@@ -50,9 +50,7 @@ from sidecar.telemetry import (
 )
 from sidecar.visitor.arrivals import Arrivals, connections_bound
 from sidecar.visitor.connections import HeadLimits, VisitorServer
-
-IDLE_GRACE_S = 1.0
-"""How long an idle connection is left open after this worker has begun to end."""
+from sidecar.visitor.endings import emptied
 
 NOTHING_HELD = Held()
 
@@ -160,28 +158,16 @@ class Application:
         was on its way finds somebody here.
         """
         self.proxy.draining = True
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._settings.drain_s
-        await self._empty(min(loop.time() + IDLE_GRACE_S, deadline))
-        while self._serves and loop.time() < deadline:
-            self.server.pre_shutdown()
-            await self._empty(min(loop.time() + IDLE_GRACE_S / 10, deadline))
+        await emptied(self._serves, self.server.pre_shutdown, self._settings.drain_s)
         await self.server.shutdown(0.1)
         await self.proxy.shadow.close()
         await self.sites.close()
         await self._close_tracing()
         await self.switch.close()
 
-    @property
     def _serves(self) -> bool:
         """Whether anybody is here, or has been taken and is about to be."""
         return self.server.serves or (self._arrivals is not None and self._arrivals.here > 0)
-
-    async def _empty(self, until: float) -> None:
-        """Wait until nobody is here, at most until then."""
-        loop = asyncio.get_running_loop()
-        while self._serves and loop.time() < until:  # noqa: ASYNC110  aiohttp tells nobody of the last one
-            await asyncio.sleep(0.02)
 
 
 async def _nothing() -> None:

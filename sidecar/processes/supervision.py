@@ -2,7 +2,7 @@
 
 `python -m sidecar.processes.supervision`, started by the door, never by a person. It reads the settings, takes the sockets
 that the door has kept or opens its own, says when every worker serves, and does what the door says until that is gone.
-Counterparts: `door`, at the other end of the wire; `supervisor` and `admin` do the work. Never: a signal of its own but
+Counterparts: `door`, at the other end of the wire; `supervisor`, `admin` and `listener` do the work. Never: a signal of its own but
 SIGTERM, which a service manager may send to everybody.
 """
 
@@ -22,12 +22,12 @@ import sys
 from collections.abc import Mapping, Sequence
 
 import structlog
-from aiohttp import web
 
 from service import logs
 from service.settings import SettingsError, environment, load
 from sidecar.processes.admin import Admin
 from sidecar.processes.door import BEAT, KILL, LEAVE, OFF, ON, OPERATORS, STOP, VISITORS
+from sidecar.processes.listener import Listener
 from sidecar.processes.supervisor import Supervisor
 from sidecar.settings import SidecarSettings, address
 
@@ -107,7 +107,7 @@ class Generation:
         self._operators = operators
         self._door = door
         self._supervisor = Supervisor(settings, visitors, switched_off=switched_off, lost=lost)
-        self._admin = web.AppRunner(Admin(self._supervisor).application, access_log=None)
+        self._listener = Listener(Admin(self._supervisor).application)
         self._told = asyncio.Event()
         self._has_successor = False
         """Another generation serves already."""
@@ -119,20 +119,19 @@ class Generation:
         loop.add_signal_handler(signal.SIGTERM, self._obey, STOP)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         listening, beating = loop.create_task(self._listen()), loop.create_task(self._beat())
-        await self._admin.setup()
         if not successor:
-            await web.SockSite(self._admin, self._operators).start()
+            await self._listener.open(self._operators)
         self._supervisor.start()
         code = 0 if await self._started(may_fail=not successor) else 3
         if code == 0 and not self._told.is_set():
             if successor:
-                await web.SockSite(self._admin, self._operators).start()
+                await self._listener.open(self._operators)
             self._say_ready()
             await self._told.wait()
         if self._has_successor:
-            await self._admin.cleanup()
+            await self._listener.close()
         await self._supervisor.stop(unready_s=0.0 if self._has_successor or code else self._settings.unready_s)
-        await self._admin.cleanup()
+        await self._listener.close()
         listening.cancel()
         beating.cancel()
         self._log.info("stopped", successor=self._has_successor)
@@ -174,6 +173,7 @@ class Generation:
                 self._supervisor.switch(off=word == OFF)
             case _ if word == KILL:
                 self._told.set()
+                self._listener.hurry()
                 self._supervisor.kill()
             case _:
                 self._has_successor = self._has_successor or word == LEAVE

@@ -3,12 +3,11 @@
 A request that is not HTTP gets a plain 400 that says nothing about the server and repeats nothing of what was sent. A body
 that stops being HTTP half-way fails at once, instead of being waited for until the visitor leaves. A head may be so long,
 and take so long, and no longer. Where a balancer announces its visitors, the announcement is read first.
-Counterparts: `proxy`, which sees only requests whose head is valid; `arrivals`, which takes connections. Never: leniency;
+Counterparts: `proxy`, which sees only requests whose head is valid; `arrivals`, which takes connections; `endings`. Never: leniency;
 two readings of one request are how requests are smuggled.
 """
 
 import asyncio
-import select
 from collections.abc import Awaitable, Callable
 from heapq import nlargest
 from operator import itemgetter
@@ -23,6 +22,7 @@ from msgspec import Struct
 
 from sidecar.telemetry import Telemetry
 from sidecar.visitor import proxy_protocol
+from sidecar.visitor.endings import Considerate, speaks
 from sidecar.visitor.relay import Written
 
 FIELD_BYTES_MAX = 64 * 1024
@@ -87,7 +87,7 @@ def _last_word(status: int) -> bytes:
     return b"HTTP/1.1 %s\r\n%sContent-Length: %d\r\n\r\n%s" % (_LINES[status], fields, len(text), text)
 
 
-class Connection(RequestHandler):
+class Connection(Considerate):
     """One visitor's connection."""
 
     __slots__ = ("_head_bytes", "_head_timer", "_limits", "_telemetry")
@@ -185,18 +185,9 @@ class Connection(RequestHandler):
             return 0.0
         return now - (self._next_keepalive_close_time - self._keepalive_timeout)
 
-    def close(self) -> None:
-        """End after the present response; at once where there is none. (aiohttp leaves an idle connection open here.)
-
-        A connection on which a request is just coming is left alone: it is answered first. Ask again.
-        """
-        idle = self._waiter is not None and not self._messages
-        transport = self.transport
-        if idle and transport is not None and (self._head_timer is not None or _speaks(transport)):
-            return
-        super().close()
-        if idle and transport is not None:
-            transport.close()
+    @property
+    def _is_amid_a_head(self) -> bool:
+        return self._head_timer is not None
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -276,7 +267,7 @@ class Preamble(asyncio.Protocol):
 
     def close(self) -> None:
         """End it, unless the header is just coming."""
-        if self._transport is not None and not self._buffer and not _speaks(self._transport):
+        if self._transport is not None and not self._buffer and not speaks(self._transport):
             self._transport.close()
 
     def abort(self) -> None:
@@ -376,13 +367,3 @@ class VisitorServer(web.Server):
 
 def _nobody_waits() -> None:
     return
-
-
-def _speaks(transport: asyncio.Transport) -> bool:
-    """Whether bytes have come that nobody has read yet; also its end counts, which the loop is about to hear of."""
-    waiting = select.poll()
-    try:
-        waiting.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return bool(waiting.poll(0))
-    except (OSError, ValueError):
-        return False

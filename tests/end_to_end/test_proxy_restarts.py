@@ -442,3 +442,31 @@ async def test_another_address_in_the_settings_is_opened_and_the_old_one_closed(
         assert (await Client(reader, writer).get("/", "Connection: close")).body == PAGE
         writer.close()
         await until(lambda: refuses(running.port))
+
+
+async def test_operators_who_ask_amid_a_restart_are_answered(tmp_path: Path) -> None:
+    """One keeps its connection, as Prometheus does, one comes anew for each probe and takes a moment before it asks."""
+    over, answers, failures = asyncio.Event(), [0, 0], list[tuple[int, str]]()
+
+    async def probe(kind: int) -> None:
+        while not over.is_set():
+            try:
+                async with client(running.admin, "localhost") as operator:
+                    probing, ends = Patient(operator.reader, operator.writer, "localhost"), False
+                    while not (ends or over.is_set()):
+                        await asyncio.sleep(PAUSE_S)
+                        answer = await probing.get("/readyz", *(["Connection: close"] if kind else []))
+                        ends = answer.get(b"Connection") == b"close" or bool(kind)
+                        assert answer.status == 200, answer.body
+                        answers[kind] += 1
+            except (OSError, AssertionError, asyncio.IncompleteReadError, TimeoutError) as error:
+                failures.append((kind, repr(error)))
+
+    async with origin(answering(html(PAGE))) as site, sidecar(tmp_path, site.url, workers="1") as running:
+        probes = [asyncio.create_task(probe(kind)) for kind in (0, 1)]
+        for _ in range(3):
+            await asked_to_restart(running)
+        over.set()
+        await asyncio.wait_for(asyncio.gather(*probes), PATIENCE_S)
+    assert failures == []
+    assert min(answers) > 20

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import cast
 
 import pytest
-from aiohttp import web
 
 from sidecar.processes import supervision
 from sidecar.processes.door import BEAT, KILL, LEAVE, OFF, ON, OPERATORS, STOP, VISITORS
+from sidecar.processes.listener import Listener
 from sidecar.processes.supervision import Generation, listening_on, taken_or_opened
 from sidecar.processes.supervisor import Supervisor
 from sidecar.settings import SidecarSettings
@@ -76,8 +76,8 @@ class Staff:
         self.asked: list[object] = []
         self.up, self.down, self.ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.ended.set()
-        self.listeners_at_stop = -1
-        self.runner: web.AppRunner | None = None
+        self.listened_at_stop: bool | None = None
+        self.listener: Listener | None = None
 
     def start(self) -> None:
         self.asked.append("start")
@@ -95,8 +95,8 @@ class Staff:
         self.asked.append("kill")
 
     async def stop(self, *, unready_s: float) -> None:
-        assert self.runner is not None
-        self.listeners_at_stop = len(self.runner.sites)
+        assert self.listener is not None
+        self.listened_at_stop = self.listener.listens
         self.asked.append(("stop", unready_s))
         await self.ended.wait()
 
@@ -116,7 +116,7 @@ class Lived:
         self.generation = Generation(settings, visitors, operators, theirs, switched_off=False, lost={})
         self.staff = Staff()
         self.generation._supervisor = cast(Supervisor, self.staff)
-        self.staff.runner = self.generation._admin
+        self.staff.listener = self.generation._listener
         self.life = asyncio.create_task(self.generation.run(successor=successor))
         self.theirs = theirs
         self.heard = b""
@@ -124,7 +124,7 @@ class Lived:
 
     @property
     def listens(self) -> bool:
-        return bool(self.generation._admin.sites)
+        return self.generation._listener.listens
 
     def said(self) -> bytes:
         """What it has said so far, without its beats; sockets that it gave are in `given`."""
@@ -174,7 +174,7 @@ async def test_it_says_that_it_is_up_when_all_workers_are(lived: Callable[..., L
     assert [given.getsockname() for given in one.given] == [own.getsockname() for own in one.sockets]
     assert one.listens
     one.door.send(STOP)
-    assert (await one.end(), one.staff.asked, one.staff.listeners_at_stop) == (0, ["start", ("stop", UNREADY_S)], 1)
+    assert (await one.end(), one.staff.asked, one.staff.listened_at_stop) == (0, ["start", ("stop", UNREADY_S)], True)
     assert not one.listens
 
 
@@ -202,7 +202,7 @@ async def test_who_is_followed_by_another_lets_go_of_operators_and_says_nothing(
     one.door.send(LEAVE + STOP)
     await until(lambda: len(one.staff.asked) == 2)
     one.staff.ended.set()
-    assert (await one.end(), one.staff.asked[1], one.staff.listeners_at_stop) == (0, ("stop", 0.0), 0)
+    assert (await one.end(), one.staff.asked[1], one.staff.listened_at_stop) == (0, ("stop", 0.0), False)
 
 
 async def test_it_does_what_the_door_says(lived: Callable[..., Lived]) -> None:
