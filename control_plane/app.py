@@ -55,6 +55,7 @@ from control_plane.publishing import Publishing
 from control_plane.rewriter import Rewriter
 from control_plane.rules_files import RulesFiles
 from control_plane.schedules import Schedules
+from control_plane.schema import throwaway
 from control_plane.services import SERVICES, Services
 from control_plane.settings import LOCAL_PREFIX, ControlPlaneSettings, StoreName
 from control_plane.sign_ins import SignIns
@@ -78,6 +79,7 @@ from service.engine import engine
 from service.keys import Keys
 
 BACKUP_AGE_EVERY = timedelta(minutes=15)
+SWEEP_EVERY = timedelta(days=1)
 BACKUP_TRIAL_EVERY = timedelta(days=7)
 CANCEL_AGAIN_S = 1.0  # a task that is still there by then is told once more to end
 PARTITIONS_AHEAD_DAYS = 7  # so long everything works without the schedule that makes them
@@ -237,8 +239,11 @@ def _schedule(services: Services, chain: Chain) -> None:
     verify_every = interval(settings.audit_verify_every, "CONTROL_PLANE_AUDIT_VERIFY_EVERY")
     if verify_every is not None:
         services.schedules.every("verify_audit", verify_every, services.audit.verify_regularly)
+    database = "" if stores.schema_of(settings) is None else settings.database_url
+    if database:
+        swept = partial(throwaway.sweep, database, pooled=settings.database_pooled)
+        services.schedules.every("sweep_trials", SWEEP_EVERY, swept)
     if backups.every is not None:
-        database = "" if stores.schema_of(settings) is None else settings.database_url
         trial = partial(backups.try_latest, database, chain, pooled=settings.database_pooled)
         services.schedules.every("backup", backups.every, backups.scheduled)
         services.schedules.every("backup_age", BACKUP_AGE_EVERY, backups.look)

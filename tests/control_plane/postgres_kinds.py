@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
-import asyncpg
 import pytest
 
+from control_plane.schema.address import parse
+from control_plane.schema.runner import connected
 from control_plane.schema.throwaway import PREFIX
 from layout_mutation.embedded.account import give, server_account
 from layout_mutation.embedded.ports import LOOPBACK, free_port
@@ -288,10 +289,7 @@ def _at(server: str, url: str) -> str:
 
 
 async def trials(url: str) -> set[str]:
-    """The databases on a server that something was tried in: a program that was killed meanwhile leaves its own."""
-    connection = await asyncpg.connect(url)
-    try:
+    """The databases on a server that something was tried in: a program that was killed meanwhile leaves its own, until the next trial."""
+    async with connected(parse(url)) as connection:
         found = await connection.fetch("SELECT datname FROM pg_database WHERE starts_with(datname, $1)", PREFIX)
-    finally:
-        await connection.close()
     return {row["datname"] for row in found}

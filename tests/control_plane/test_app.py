@@ -7,6 +7,7 @@ import secrets
 import signal
 import socket
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
@@ -14,9 +15,12 @@ import msgspec
 import pytest
 
 from control_plane import app
+from control_plane.schema.throwaway import PREFIX
 from layout_mutation.embedded.ports import free_port
 from layout_mutation.embedded.postgres import EmbeddedPostgres
-from tests.control_plane.plane import running, settings_of, until
+from tests.control_plane.plane import Plane, running, settings_of, until
+from tests.control_plane.postgres_kinds import trials
+from tests.servers import execute
 
 CLONE = Path(__file__).resolve().parents[2]
 
@@ -153,3 +157,11 @@ async def test_what_does_not_hear_that_it_is_to_end_is_told_again(monkeypatch: p
         await app._end([task])
     assert task.cancelled()
     assert heard == ["once more"] * 2
+
+
+async def test_what_a_killed_trial_left_is_dropped_regularly(plane: Plane, database_url: str) -> None:
+    left = f"{PREFIX}held_00000001_{secrets.token_hex(4)}"
+    await execute(database_url, f"CREATE DATABASE {left} TEMPLATE template0")
+    every, sweep = plane.services.schedules._works["sweep_trials"]
+    await sweep()
+    assert (left in await trials(database_url), every) == (False, timedelta(days=1))
