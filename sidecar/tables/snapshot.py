@@ -60,7 +60,7 @@ def write(folder: Path, sealed: bytes | bytearray, pause: Callable[[], None] = l
         draft.replace(folder / FILE)
     except BaseException:
         with suppress(OSError):
-            draft.unlink(missing_ok=True)
+            draft.unlink()
         raise
     _sync_folder(folder)
 

@@ -1,6 +1,7 @@
 """The table on disk: whole or not at all."""
 
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,31 @@ def test_drafts_of_the_dead_are_swept(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == [".table.2.bb", "table"]
 
 
+def test_a_draft_that_can_not_be_swept_is_in_nobodys_way(tmp_path: Path) -> None:
+    (tmp_path / ".table.1.aa").mkdir()
+    os.utime(tmp_path / ".table.1.aa", (0, 0))
+    snapshot.write(tmp_path, b"sealed")
+    assert snapshot.read(tmp_path, 100) == b"sealed"
+
+
+def test_a_power_cut_finds_the_old_table_or_the_whole_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All bytes are on the disk before the name is, and the name is before anybody hears that it was written."""
+    snapshot.write(tmp_path, b"old")
+    synced: list[tuple[str, bytes | None]] = []
+
+    def noting(descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        what = "folder" if stat.S_ISDIR(status.st_mode) else f"{status.st_size} bytes"
+        synced.append((what, snapshot.read(tmp_path, 100)))
+
+    monkeypatch.setattr(os, "fsync", noting)
+    descriptors = Path("/proc/self/fd")
+    before = len(list(descriptors.iterdir()))
+    snapshot.write(tmp_path, b"sealed")
+    assert synced == [("6 bytes", b"old"), ("folder", b"sealed")]
+    assert len(list(descriptors.iterdir())) == before, "nothing stays open"
+
+
 def test_a_full_disk_leaves_the_old_table_and_no_draft(tmp_path: Path) -> None:
     snapshot.write(tmp_path, b"old")
     program = (
@@ -69,6 +95,20 @@ def test_a_full_disk_leaves_the_old_table_and_no_draft(tmp_path: Path) -> None:
     assert "refused: 27" in answer.stderr
     assert snapshot.read(tmp_path, 100) == b"old"
     assert [file.name for file in tmp_path.iterdir()] == [snapshot.FILE]
+
+
+def test_a_folder_that_goes_meanwhile_is_told_as_that(tmp_path: Path) -> None:
+    """And not as the draft, which nobody can remove then."""
+    folder = tmp_path / "snapshot"
+
+    def gone() -> None:
+        if folder.is_dir():
+            folder.rename(tmp_path / "elsewhere")
+            folder.touch()
+
+    with pytest.raises(NotADirectoryError) as caught:
+        snapshot.write(folder, b"sealed", gone)
+    assert caught.value.filename2 == str(folder / snapshot.FILE)
 
 
 def test_what_is_in_the_way_is_an_os_error(tmp_path: Path) -> None:
