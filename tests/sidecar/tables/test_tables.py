@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from layout_mutation.embedded.valkey import EmbeddedValkey
 from rules import limits
 from rules.table import DecisionTable
+from sidecar.tables.refusals import PAUSE_S_MIN
 from sidecar.tables.tables import Tables, verifier
 from tests.sidecar.publisher import MADE, Follow, Publisher, following, version
 from tests.sidecar.waiting import until
@@ -198,7 +199,7 @@ async def test_a_refused_table_that_is_offered_again_is_a_refusal_although_it_is
     await until(lambda: version(tables) == 1)
     for announced in (2, 3):
         await publisher.publish(announced, b"noise")
-        await until(lambda: tables.status()["state"] == "NACK")
+        assert await until(lambda: tables.status()["state"] == "NACK") < PAUSE_S_MIN / 2
         assert tables.status()["reason"] == "malformed"
         await publisher.publish(1)
         await until(lambda: tables.status()["state"] == "ACK")
