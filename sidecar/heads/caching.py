@@ -47,6 +47,8 @@ _SECONDS_MAX = 2**31
 """RFC 9111 1.2.2."""
 _DIGITS = 11
 """More than any number of seconds has."""
+_DATE_BYTES_MAX = 64
+"""Of a date, twice what the longest takes (RFC 9110 5.6.7): what an origin says is remembered."""
 
 
 def for_one_visitor(fields: Iterable[Field]) -> list[Field]:
@@ -172,7 +174,8 @@ def _number(text: bytes) -> int:
 
 def _expires_s(told: dict[bytes, bytes]) -> int:
     """Expires as seconds after Date, less than 0 before it; 0 where one of them is missing or no date."""
-    return _between(told.get(b"date", b""), told.get(b"expires", b""))
+    date, expires = told.get(b"date", b""), told.get(b"expires", b"")
+    return _between(date, expires) if len(date) + len(expires) <= 2 * _DATE_BYTES_MAX else 0
 
 
 @lru_cache(maxsize=256)

@@ -71,6 +71,9 @@ _STATIC_SUFFIXES = frozenset(
     }
 )
 
+CONTENT_TYPE_CHARACTERS_MAX = 512
+"""Of a page's: what an origin says is remembered, and may be 64 KB."""
+
 
 def refusal(method: str, status: int, request: Headers, response: Headers, *, bytes_max: int) -> Reason | None:
     """Why the response must pass as it is, None when it may be rewritten.
@@ -84,6 +87,7 @@ def refusal(method: str, status: int, request: Headers, response: Headers, *, by
     if (
         not types
         or types.count(content_type := types[0]) != len(types)
+        or len(content_type) > CONTENT_TYPE_CHARACTERS_MAX
         or media_type(content_type) not in DOCUMENT_TYPES
     ):
         return Reason.CONTENT_TYPE

@@ -196,6 +196,7 @@ DATE = (b"Date", b"Fri, 27 Nov 2026 08:00:00 GMT")
         ([DATE, (b"Expires", b"Fri, 27 Nov 2026 07:00:00 GMT")], 0),
         ([DATE, (b"Expires", b"0")], 0),
         ([DATE, (b"Expires", b"Fri, 31 Dec 9999 23:59:59 GMT")], 2**31),
+        ([DATE, (b"Expires", b"Fri, 27 Nov 2026 08:01:00 GMT" + b" " * 128)], 0),
         ([DATE, (b"Expires", b"Fri, 27 Nov 2026 08:01:00 -0000")], 0),
         ([DATE, (b"Expires", b"Fri, 27 Nov 99999999999999999999 08:01:00 GMT")], 0),
         ([DATE, (b"Expires", b"Fri, 27 Nov 2026 08:01:00 GMT \xe9")], 0),

@@ -79,6 +79,15 @@ def test_codings_that_are_too_many_to_be_read_are_unknown() -> None:
     assert refused({**HTML, "Content-Encoding": "," * (LISTED_BYTES_MAX + 1)}) is Reason.CONTENT_ENCODING
 
 
+def test_a_content_type_that_is_too_long_is_none_and_is_not_remembered() -> None:
+    eligibility.media_type.cache_clear()
+    eligibility.charset_of.cache_clear()
+    longest = HTML["Content-Type"].ljust(eligibility.CONTENT_TYPE_CHARACTERS_MAX, ";")
+    assert refused({"Content-Type": longest}) is None
+    assert refused({"Content-Type": longest + ";"}) is Reason.CONTENT_TYPE
+    assert (eligibility.media_type.cache_info().currsize, eligibility.charset_of.cache_info().currsize) == (1, 1)
+
+
 def test_content_disposition_attachment() -> None:
     assert refused({**HTML, "Content-Disposition": 'Attachment; filename="a.html"'}) is Reason.ATTACHMENT
     assert refused({**HTML, "Content-Disposition": "\tATTACHMENT"}) is Reason.ATTACHMENT
