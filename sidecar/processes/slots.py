@@ -217,6 +217,7 @@ class Slot:
 
     async def _live(self) -> int:
         """Workers that follow each other as planned, until one ends that nobody told to; its exit code."""
+        self._replace.clear()  # whoever was to make room has ended: the next one is what was asked for
         worker = await self._begin()
         if worker is None:
             return -1
@@ -234,8 +235,14 @@ class Slot:
 
     async def _begin(self) -> Worker | None:
         """Start a worker; None where the system can't."""
+        worker: Worker
+
+        def on_news(news: Any) -> None:
+            if news != REPLACE or worker not in self._retiring.values():  # else it has been replaced
+                self._news(news)
+
         try:
-            worker = await self._start(self.number, self._listening, off=self.switched_off, on_news=self._news)
+            worker = await self._start(self.number, self._listening, off=self.switched_off, on_news=on_news)
         except OSError as error:
             _log.error("worker_not_started", worker=self.number, error=str(error))
             return None

@@ -192,6 +192,45 @@ async def test_the_next_one_is_waited_for_and_a_stop_waits_for_none(
     assert len(place.hired) == 1
 
 
+@pytest.mark.parametrize("asked", ["before its end is seen", "after it"])
+@pytest.mark.parametrize("why", ["asked", "memory"])
+async def test_who_ends_in_the_moment_of_its_replacement_is_followed_by_one_and_no_more(
+    place: Place, monkeypatch: pytest.MonkeyPatch, why: str, asked: str
+) -> None:
+    for name in ("BACK_OFF_S_MIN", "BACK_OFF_S_MAX"):
+        monkeypatch.setattr(slots, name, 0.05)
+    first = await place.up(1)
+    if asked == "before its end is seen":
+        place.slot.replace(why)
+    first.ends(3)
+    if asked == "after it":
+        await until(lambda: place.slot.restarts == 1)
+        place.slot.replace(why)
+    await place.up(2)
+    await turns()
+    assert (len(place.hired), place.slot.pid, place.slot.restarts) == (2, 2, 1)
+    assert (place.slot._replace.is_set(), sum(place.slot.replacements.values())) == (False, 0)
+    place.slot.replace(why)
+    await place.up(3)
+    assert place.slot.replacements[why] == 1, "what is asked of the fresh one counts"
+
+
+async def test_who_drains_already_asks_for_nobody(place: Place) -> None:
+    """An operator who is in a hurry sends SIGHUP twice."""
+    first = await place.up(1)
+    first.news(REPLACE)
+    second = await place.up(2)
+    await until(lambda: bool(first.retired))
+    first.news(REPLACE)
+    await turns()
+    assert (len(place.hired), place.slot.pid) == (2, 2)
+    second.news(REPLACE)
+    await place.up(3)
+    assert place.slot.replacements["asked"] == 2
+    first.ends()
+    await until(lambda: len(place.slot._retiring) == 1)
+
+
 async def test_who_is_stopped_in_the_moment_of_its_replacement_is_not_replaced(place: Place) -> None:
     first = await place.up(1)
     place.slot.replace("asked")
