@@ -39,5 +39,5 @@ async def site(html: str, table: DecisionTable, *, script: str = "", policy: str
     app.add_routes([web.get("/client.js", client), web.get("/{path:.*}", page)])
     async with TestServer(app) as server:
         origin = str(server.make_url("")).rstrip("/")
-        async with serving(origin, tables=table) as sidecar:
+        async with serving(origin, tables=table, drain_s=0.0) as sidecar:  # a browser keeps its connection
             yield f"http://127.0.0.1:{sidecar.port}/"

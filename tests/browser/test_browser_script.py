@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, get_args
 
 import pytest
@@ -37,9 +38,59 @@ def html(markup: str) -> dict[str, Any]:
     return {"content": {"html": markup}}
 
 
+Watched = tuple[Page, Complaints]
+"""A window, and what its console complains about."""
+
+
+@asynccontextmanager
+async def opened(browser: Browser) -> AsyncIterator[Watched]:
+    page = await browser.new_page(viewport={"width": 1000, "height": 700})
+    yield page, Complaints(page)
+    await page.context.close()
+
+
+@fixture(scope="module", loop_scope="session")
+async def plain(launched: Browser) -> AsyncIterator[Watched]:
+    """A window for all tests that only go to an address of their own, which no other test has: a window costs a second."""
+    async with opened(launched) as watched:
+        yield watched
+
+
+@fixture(scope="module", loop_scope="session")
+async def clocked(launched: Browser) -> AsyncIterator[Watched]:
+    """The same with a clock that tests turn: each page begins with timers of its own."""
+    async with opened(launched) as watched:
+        await watched[0].clock.install()
+        yield watched
+
+
 @fixture(loop_scope="session")
-async def window(chromium: Browser) -> AsyncIterator[Page]:
-    """A window; whatever its console complains about fails the test."""
+async def window(plain: Watched) -> AsyncIterator[Page]:
+    """A window without a page; whatever its console complains about fails the test."""
+    async with emptied(plain) as page:
+        yield page
+
+
+@fixture(loop_scope="session")
+async def window_with_clock(clocked: Watched) -> AsyncIterator[Page]:
+    """The same with the clock."""
+    async with emptied(clocked) as page:
+        yield page
+
+
+@asynccontextmanager
+async def emptied(watched: Watched) -> AsyncIterator[Page]:
+    page, complaints = watched
+    complaints.said.clear()
+    yield page
+    said = [*complaints.said]
+    await page.goto("about:blank")  # whatever its page would still say is not the next test's
+    assert said == []
+
+
+@fixture(loop_scope="session")
+async def own_window(chromium: Browser) -> AsyncIterator[Page]:
+    """A window for one test, which changes it for all pages to come."""
     page = await chromium.new_page(viewport={"width": 1000, "height": 700})
     complaints = Complaints(page)
     yield page
@@ -101,31 +152,25 @@ def test_every_verb_has_a_case() -> None:
 
 
 @fixture(scope="module", loop_scope="session")
-async def verbs(launched: Browser) -> AsyncIterator[tuple[Page, Complaints, str]]:
-    """A window, what its console complains about, and a site where each verb has a page: a window costs half a second."""
+async def verbs() -> AsyncIterator[str]:
+    """The address of a site where each verb has a page."""
     operations = {verb: [{"verb": verb, **fields}] for verb, (fields, _) in CASES.items()}
     mutations = [
         {"operations": operations, "delivery": "client", "pageSlug": f"/{verb}"}
         for verb, operations in operations.items()
     ]
-    window = await launched.new_page(viewport={"width": 1000, "height": 700})
-    complaints = Complaints(window)
     async with site(PAGE, table_of(*mutations)) as address:
-        yield window, complaints, address
-    await window.context.close()
+        yield address
 
 
 @pytest.mark.parametrize("verb", CASES)
-async def test_a_verb_in_the_browser(verbs: tuple[Page, Complaints, str], verb: str) -> None:
-    window, complaints, address = verbs
-    complaints.said.clear()
+async def test_a_verb_in_the_browser(window: Page, verbs: str, verb: str) -> None:
     _, seen = CASES[verb]
-    await window.goto(f"{address}{verb}")
+    await window.goto(f"{verbs}{verb}")
     await window.wait_for_function(f"(() => {{ {NAMES} return {seen} }})()")
     await window.evaluate("document.body.append('news')")  # another look changes nothing more
     await window.evaluate("new Promise(done => setTimeout(done, 200))")
     assert await window.evaluate(f"(() => {{ {NAMES} return {seen} }})()")
-    assert complaints.said == []
 
 
 EVENTS: dict[str, tuple[dict[str, Any], str]] = {
@@ -138,11 +183,11 @@ EVENTS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("event", EVENTS)
-async def test_a_mutation_waits_for_its_event(window: Page, event: str) -> None:
+async def test_a_mutation_waits_for_its_event(window_with_clock: Page, event: str) -> None:
     fields, happens = EVENTS[event]
     trigger = {"on": "client", "when": {"event": event, **fields}}
     table = table_of({"operations": [{"verb": "setText", **at("h1"), **text("Coffee")}], "trigger": trigger})
-    await window.clock.install()
+    window = window_with_clock
     async with site(PAGE, table) as address:
         await window.goto(address)
         await window.clock.run_for(15_000)
@@ -160,14 +205,14 @@ def test_every_event_has_a_case() -> None:
     assert set(EVENTS) == {kind.__struct_config__.tag for kind in get_args(model.ClientEvent)}
 
 
-async def test_it_gives_up_a_fight(window: Page) -> None:
+async def test_it_gives_up_a_fight(window_with_clock: Page) -> None:
     rival = (
         "<script>window.undone = 0; addEventListener('load', () => { const h1 = document.querySelector('h1');"
         "const undo = () => h1.textContent !== 'Mine' && (window.undone++, h1.textContent = 'Mine');"
         "new MutationObserver(undo).observe(h1, { childList: true, characterData: true, subtree: true }); undo() });</script>"
     )
     table = table_of({"operations": [{"verb": "setText", **at("h1"), **text("Ours")}], "delivery": "guarded"})
-    await window.clock.install()
+    window = window_with_clock
     async with site(f"{HEAD}{rival}</head><body>{BODY}</body></html>", table) as address:
         await window.goto(address)
         await window.clock.run_for(60_000)
@@ -179,9 +224,9 @@ async def test_it_gives_up_a_fight(window: Page) -> None:
         assert await window.evaluate("window.undone") == undone
 
 
-async def test_what_is_undone_now_and_then_is_put_back(window: Page) -> None:
+async def test_what_is_undone_now_and_then_is_put_back(window_with_clock: Page) -> None:
     table = table_of({"operations": [{"verb": "append", **at("#list"), **html("<li>New</li>")}], "delivery": "guarded"})
-    await window.clock.install()
+    window = window_with_clock
     async with site(PAGE, table) as address:
         await window.goto(address)
         for _ in range(12):
@@ -240,17 +285,17 @@ async def test_what_runs_or_loads_is_never_touched(window: Page) -> None:
 @pytest.mark.parametrize(
     "absent", ["IntersectionObserver", "MutationObserver", "AbortController", "CSSStyleSheet", "trustedTypes"]
 )
-async def test_a_browser_that_lacks_something_shows_the_page(window: Page, absent: str) -> None:
+async def test_a_browser_that_lacks_something_shows_the_page(own_window: Page, absent: str) -> None:
     trigger = {"on": "client", "when": {"event": "visible", "target": {"selector": "h1"}}}
     mutations: list[dict[str, Any]] = [
         {"operations": [{"verb": "addClass", **at("h1"), "names": ["seen"]}], "trigger": trigger},
         {"operations": [{"verb": "hideByStyle", **at("#buy")}], "delivery": "client"},
         {"operations": [{"verb": "setText", **at("#far"), **text("Reached")}], "delivery": "client"},
     ]
-    await window.add_init_script(f"delete window.{absent}")
+    await own_window.add_init_script(f"delete window.{absent}")
     async with site(PAGE, table_of(*mutations)) as address:
-        await window.goto(address)
-        await expect(window.locator("#far")).to_have_text("Reached")
+        await own_window.goto(address)
+        await expect(own_window.locator("#far")).to_have_text("Reached")
 
 
 async def test_content_that_takes_the_scripts_name_gives_it_no_orders(window: Page) -> None:
@@ -287,9 +332,9 @@ RUNS_INLINE = "<script nonce=abc>window.own = true</script>"
         ("script-src http://cdn.invalid 'unsafe-inline'", False),
     ],
 )
-async def test_a_policy_lets_the_script_in_and_nothing_else(chromium: Browser, policy: str, arrives: bool) -> None:
-    window = await chromium.new_page()
-    complaints = Complaints(window)
+async def test_a_policy_lets_the_script_in_and_nothing_else(plain: Watched, policy: str, arrives: bool) -> None:
+    window, complaints = plain
+    complaints.said.clear()
     operations = [
         {"verb": "setText", **at("h1"), **text("Coffee")},
         {"verb": "hideByStyle", **at("#buy")},
