@@ -23,6 +23,7 @@ from tests.rules.resealing import (
     reason,
     trusting,
     with_head,
+    with_rules,
 )
 
 ENGINE = "this engine"
@@ -61,6 +62,17 @@ def test_broken_text_in_an_envelope_is_malformed() -> None:
     with pytest.raises(TableError) as caught:
         unseal(sealed, verify=trusting)
     assert caught.value.reason == "malformed"
+
+
+def test_rules_that_are_nested_without_end_are_malformed() -> None:
+    """A trusted key may have signed them all the same."""
+    envelope = envelope_of(sealed(removing("m", conditions={"a": "shallow"})))
+    old, new = msgspec.msgpack.encode("shallow"), b"\x91" * 2_000 + b"\x90"
+    envelope["head"]["lengths"][1] += len(new) - len(old)
+    data = with_rules(in_envelope(envelope), envelope["rules"].replace(old, new))
+    for engine in (ENGINE, "another"):
+        with pytest.raises(TableError, match=r"malformed: .*recursion"):
+            unseal(data, verify=trusting, engine=engine)
 
 
 # ---- the signature
