@@ -43,6 +43,15 @@ def test_the_format_before_says_that_it_is_hashed() -> None:
         fields.true("hashed")
 
 
+def test_what_is_short_is_as_long_as_one_byte_says_and_no_longer() -> None:
+    assert Fields(encode({"format": 127}), 1).number("format") == 127
+    assert Fields(encode({"key_id": "k" * 31}), 1).text("key_id") == "k" * 31
+    with pytest.raises(ValueError, match="no sealed table"):
+        Fields(b"\x81\xa6format\x80", 1).number("format")
+    with pytest.raises(ValueError, match="no sealed table"):
+        Fields(b"\x81\xa6key_id\xc0" + bytes(32), 1).text("key_id")  # the byte behind the last that begins a short text
+
+
 @pytest.mark.parametrize("length", range(len(encode({**WRITTEN, "head": b"h", "rules": b"r"}))))
 def test_whatever_is_cut_off_is_refused(length: int) -> None:
     with pytest.raises(ValueError, match="sealed table"):
@@ -91,6 +100,7 @@ def test_formats_are_told_apart_by_how_they_begin() -> None:
         b"\x84",
         b"\x81\xa6format",
         b"\x81\xa6format\x80",
+        b"\x81\xa6farmat\x05",
         encode({"format": 128}),
         encode({"key_id": "key"}),
         encode([1]),
