@@ -461,9 +461,11 @@ async def test_a_listener_that_fails_does_not_stop_the_table(follow: Follow, pub
     def fail(_: DecisionTable) -> None:
         raise RuntimeError("a bug")
 
-    with capture_logs():
+    with capture_logs() as lines:
         tables = await following(follow(on_change=fail))
-        await publisher.publish(1)
-        await until(lambda: version(tables) == 1)
-        await publisher.publish(2)
-        await until(lambda: version(tables) == 2)
+        for number in (1, 2):
+            await publisher.publish(number)
+            await until(lambda number=number: version(tables) == number)  # type: ignore[misc]
+        await until(lambda: tables.status()["snapshot"] == "written")
+    failures = [line["event"] for line in lines if line["log_level"] == "error"]
+    assert failures == ["table_listener_failed"] * 2, "and neither the disk nor the feed hears of it"
