@@ -133,9 +133,15 @@ async def _sweep(connection: "Connection", now_s: int) -> None:
                 f"DROP DATABASE IF EXISTS {quoted(name)}"
             )  # never by force: who is in it by now uses it
         except asyncpg.PostgresError as error:
-            _log.warning("trial_stays", database=name, error=trouble.described(error))
+            _say("trial_stays", database=name, error=trouble.described(error))
         else:
-            _log.info("trial_swept", database=name)
+            _say("trial_swept", database=name)
+
+
+def _say(event: str, **fields: str) -> None:
+    """A line in the log of a service; a command has none, and its output is the answer alone."""
+    if structlog.is_configured():
+        _log.warning(event, **fields)
 
 
 def is_left_over(name: str, now_s: int, locks: Collection[int]) -> bool:

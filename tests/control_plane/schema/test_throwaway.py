@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from control_plane.schema import throwaway
 from control_plane.schema.address import Address, parse
@@ -182,17 +183,29 @@ async def test_the_service_drops_it_too_and_says_where_it_can_not(empty_url: str
             await throwaway.sweep(away)
 
 
-async def test_what_does_not_let_itself_be_dropped_is_said_and_keeps_nobody_from_trying(
-    empty_url: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    name = left_over()
-    await ask(empty_url, f'CREATE DATABASE "{name}" TEMPLATE template0 IS_TEMPLATE true')
+async def test_what_does_not_let_itself_be_dropped_is_said_and_keeps_nobody_from_trying(empty_url: str) -> None:
+    stays, goes = left_over(), left_over()
+    await ask(empty_url, f'CREATE DATABASE "{stays}" TEMPLATE template0 IS_TEMPLATE true')
+    await ask(empty_url, f'CREATE DATABASE "{goes}" TEMPLATE template0')
     try:
-        assert name in await tried(empty_url)
-        assert name in capsys.readouterr().out
+        with capture_logs() as lines:
+            assert {stays, goes} & await tried(empty_url) == {stays}
+        said = {line["database"]: line["event"] for line in lines}
+        assert (said[stays], said[goes]) == ("trial_stays", "trial_swept")
     finally:
-        await ask(empty_url, f'ALTER DATABASE "{name}" IS_TEMPLATE false')
-        await ask(empty_url, f'DROP DATABASE "{name}"')
+        await ask(empty_url, f'ALTER DATABASE "{stays}" IS_TEMPLATE false')
+        await ask(empty_url, f'DROP DATABASE "{stays}"')
+
+
+async def test_a_command_says_nothing_of_it_in_its_answer(empty_url: str) -> None:
+    name = left_over()
+    await ask(empty_url, f'CREATE DATABASE "{name}" TEMPLATE template0')
+    async with maker(empty_url) as (_command, made):
+        assert re.fullmatch(rf"{PREFIX}held_[0-9a-f]{{8}}_[0-9a-f]{{8}}", made), "it was the first line"
+        assert name not in await trials(empty_url)
+    await until_nobody_has(empty_url, made)
+    await throwaway.sweep(empty_url)
+    assert made not in await trials(empty_url)
 
 
 async def test_a_lock_that_is_lost_costs_the_trial_nothing(empty_url: str) -> None:
