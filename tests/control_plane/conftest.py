@@ -1,9 +1,11 @@
 """A control plane on a real PostgreSQL and a real Valkey."""
 
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from pytest_asyncio import fixture
 from redis.asyncio import Redis
 
 from control_plane.schema import address
@@ -12,6 +14,7 @@ from control_plane.store.postgres import PostgresStore
 from service.keys import Keys
 from tests.control_plane.plane import CHAIN, Plane, running, settings_of
 from tests.control_plane.store.outages import Wire
+from tests.servers import new_database
 
 
 @pytest.fixture
@@ -23,6 +26,23 @@ def settings(database_url: str, redis_url: str, redis_environment: str, tmp_path
 async def plane(settings: ControlPlaneSettings) -> AsyncIterator[Plane]:
     """An instance that is ready."""
     async with running(settings) as instance:
+        yield instance
+
+
+@pytest.fixture(scope="module")
+def shared_settings(
+    postgres_server: str, valkey_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ControlPlaneSettings]:
+    """Those of an instance that all tests of a file share which change nothing."""
+    with new_database(postgres_server) as url:
+        environment = f"test-{secrets.token_hex(6)}"
+        yield settings_of(url, valkey_server, environment, tmp_path_factory.mktemp("shared") / "data")
+
+
+@fixture(scope="module", loop_scope="module")
+async def refusing(shared_settings: ControlPlaneSettings) -> AsyncIterator[Plane]:
+    """An instance for all tests of a file that are refused whatever they ask for: to start one is most of what they cost."""
+    async with running(shared_settings) as instance:
         yield instance
 
 

@@ -161,10 +161,11 @@ BODIES: list[tuple[bytes, int]] = [
 ]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(("body", "status"), BODIES, ids=[str(body[:40]) for body, _ in BODIES])
-async def test_a_malformed_body_is_answered_by_a_problem_document(plane: Plane, body: bytes, status: int) -> None:
+async def test_a_malformed_body_is_answered_by_a_problem_document(refusing: Plane, body: bytes, status: int) -> None:
     for path in ("mutations", "import") if status == 400 else ("mutations",):
-        answer = await plane.ask("POST", path, data=body)
+        answer = await refusing.ask("POST", path, data=body)
         document = answer.json()
         assert (answer.status, document["status"]) == (status, status), document
         assert answer.headers["content-type"] == "application/problem+json"
@@ -173,8 +174,10 @@ async def test_a_malformed_body_is_answered_by_a_problem_document(plane: Plane, 
         assert "Traceback" not in document["detail"]
         if status == 422:
             assert all(error["path"].startswith("$") and error["problem"] for error in document["errors"])
+    assert (await refusing.ask("GET", "mutations")).json()["items"] == []
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("method", "path", "headers", "status", "word"),
     [
@@ -210,9 +213,9 @@ async def test_a_malformed_body_is_answered_by_a_problem_document(plane: Plane, 
     ],
 )
 async def test_every_other_error_is_a_problem_document_too(
-    plane: Plane, method: str, path: str, headers: dict[str, str], status: int, word: str
+    refusing: Plane, method: str, path: str, headers: dict[str, str], status: int, word: str
 ) -> None:
-    answer = await plane.ask(method, path, headers=headers)
+    answer = await refusing.ask(method, path, headers=headers)
     assert answer.status == status, answer.body
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["type"] == f"urn:layout-mutation:problem:{word}"

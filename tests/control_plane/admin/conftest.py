@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from pytest_asyncio import fixture
 from yarl import URL
 
 from control_plane import app as application
@@ -137,6 +138,16 @@ async def editor(people: Callable[[], Person]) -> Person:
 @pytest.fixture
 async def publisher(people: Callable[[], Person]) -> Person:
     return await people().sign_in(Role.PUBLISHER)
+
+
+@fixture(scope="module", loop_scope="module")
+async def refused(shared_settings: ControlPlaneSettings) -> AsyncIterator[tuple[Person, Services]]:
+    """An admin for all tests of a file in which nothing is saved whatever is sent, and the services that would have it."""
+    plane = application.create(msgspec.structs.replace(shared_settings, public_url="http://127.0.0.1"))
+    async with running(plane) as port:
+        person = Person(URL(f"http://127.0.0.1:{port}"), plane[SERVICES].tokens)
+        yield await person.sign_in(Role.ADMIN), plane[SERVICES]
+        await person.close()
 
 
 @pytest.fixture

@@ -92,6 +92,7 @@ async def test_each_type_is_saved_as_a_draft_and_comes_back(
     assert "say the same" in again.words("[aria-labelledby=changes-title]")
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("mutation_type", "field", "value", "fragment"),
     [
@@ -124,8 +125,9 @@ async def test_each_type_is_saved_as_a_draft_and_comes_back(
     ],
 )
 async def test_a_refusal_stands_at_its_field_and_the_text_stays(
-    admin: Person, services: Services, mutation_type: str, field: str, value: str, fragment: str
+    refused: tuple[Person, Services], mutation_type: str, field: str, value: str, fragment: str
 ) -> None:
+    admin, services = refused
     form = await admin.open(f"{PREFIX}/new?type={mutation_type}")
     typed = {**PAYLOADS[mutation_type], "name": "Half done", "note": "keep me", field: value}
     page = await admin.submit(form, FORM, typed, button="save")
@@ -144,6 +146,7 @@ async def test_a_refusal_stands_at_its_field_and_the_text_stays(
     assert (await services.mutations.page()).items == ()
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("way", "value", "fragment"),
     [
@@ -155,13 +158,15 @@ async def test_a_refusal_stands_at_its_field_and_the_text_stays(
     ],
 )
 async def test_content_that_is_not_fit_is_refused_at_the_content(
-    admin: Person, way: str, value: str, fragment: str
+    refused: tuple[Person, Services], way: str, value: str, fragment: str
 ) -> None:
+    admin, services = refused
     form = await admin.open(f"{PREFIX}/new?type=insert")
     typed = {**PAYLOADS["insert"], "mutationPayload.content": way, "mutationPayload.content.value": value}
     page = await admin.submit(form, FORM, typed, button="save")
     assert page.status == 422
     assert fragment in problem_at(page, "mutationPayload.content")
+    assert (await services.mutations.page()).items == ()
 
 
 async def test_a_component_is_written_and_comes_back(admin: Person, services: Services) -> None:
@@ -178,12 +183,15 @@ async def test_a_component_is_written_and_comes_back(admin: Person, services: Se
     assert json.loads(str(kept["mutationPayload.content.value"])) == json.loads(value)
 
 
-async def test_several_things_that_cant_be_read_are_all_named(admin: Person) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_several_things_that_cant_be_read_are_all_named(refused: tuple[Person, Services]) -> None:
+    admin, services = refused
     form = await admin.open(f"{PREFIX}/new?type=set")
     page = await admin.submit(form, FORM, {"priority": "x", "conditions": "{"}, button="save")
     assert page.words("#problems h2") == "Not saved: 3 things to mend"
     for field in ("priority", "conditions", "mutationPayload.operations"):
         assert problem_at(page, field)
+    assert (await services.mutations.page()).items == ()
 
 
 async def test_another_type_keeps_what_fits(admin: Person) -> None:
@@ -242,8 +250,10 @@ async def test_what_the_form_does_not_show_is_kept(admin: Person, services: Serv
     assert (still.is_active, still.status, still.name) == (True, "active", "Other")
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("mutation_type", sorted(mutation_types()))
-async def test_markup_in_every_field_comes_back_as_text(admin: Person, mutation_type: str) -> None:
+async def test_markup_in_every_field_comes_back_as_text(refused: tuple[Person, Services], mutation_type: str) -> None:
+    admin, services = refused
     page = await admin.open(f"{PREFIX}/new?type={mutation_type}")
     clean = shape(page.text)
     node = page.tree.css_first(FORM)
@@ -255,6 +265,7 @@ async def test_markup_in_every_field_comes_back_as_text(admin: Person, mutation_
     assert shape(answer.text) == clean
     retyped = form_fields(LexborHTMLParser(answer.text).css_first(FORM) or node)
     assert retyped["note"] == retyped["name"] == retyped["reason"] == XSS
+    assert (await services.mutations.page()).items == ()
 
 
 async def test_markup_that_is_saved_is_text_everywhere(admin: Person) -> None:
