@@ -161,6 +161,7 @@ async def test_lists_are_filtered_and_turned_page_by_page(plane: Plane) -> None:
     assert await ids("mutationType=hide") == []
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("mutation", "path", "words"),
     [
@@ -174,14 +175,14 @@ async def test_lists_are_filtered_and_turned_page_by_page(plane: Plane) -> None:
     ],
 )
 async def test_a_bad_mutation_dies_when_it_is_written(
-    plane: Plane, mutation: dict[str, Any], path: str, words: str
+    refusing: Plane, mutation: dict[str, Any], path: str, words: str
 ) -> None:
-    answer = await plane.ask("POST", "mutations", {"id": "bad", **mutation})
+    answer = await refusing.ask("POST", "mutations", {"id": "bad", **mutation})
     assert answer.status == 422
     problem = answer.json()["errors"][0]
     assert problem["path"].startswith(path)
     assert words in problem["problem"]
-    assert (await plane.ask("GET", "mutations/bad")).status == 404
+    assert (await refusing.ask("GET", "mutations/bad")).status == 404
 
 
 async def test_a_draft_is_checked_without_being_saved(plane: Plane) -> None:

@@ -31,6 +31,13 @@ PAGE = (
 @pytest.fixture
 async def origin() -> AsyncIterator[str]:
     """The base URL of a small site."""
+    async with small_site() as url:
+        yield url
+
+
+@asynccontextmanager
+async def small_site() -> AsyncIterator[str]:
+    """Serve a page at every address but three; the base URL."""
 
     async def page(request: web.Request) -> web.Response:
         if request.path == "/moved":
@@ -141,13 +148,32 @@ async def publisher(people: Callable[[], Person]) -> Person:
 
 
 @fixture(scope="module", loop_scope="module")
-async def refused(shared_settings: ControlPlaneSettings) -> AsyncIterator[tuple[Person, Services]]:
-    """An admin for all tests of a file in which nothing is saved whatever is sent, and the services that would have it."""
-    plane = application.create(msgspec.structs.replace(shared_settings, public_url="http://127.0.0.1"))
-    async with running(plane) as port:
-        person = Person(URL(f"http://127.0.0.1:{port}"), plane[SERVICES].tokens)
-        yield await person.sign_in(Role.ADMIN), plane[SERVICES]
-        await person.close()
+async def shared(shared_settings: ControlPlaneSettings) -> AsyncIterator[tuple[web.Application, int]]:
+    """As `plane`, for all tests of a file that only look, or in which nothing is saved whatever is sent."""
+    async with small_site() as url:
+        origins = {"*": url, "shop.example": url}
+        plane = application.create(
+            msgspec.structs.replace(shared_settings, origins=origins, public_url="http://127.0.0.1")
+        )
+        async with running(plane) as port:
+            yield plane, port
+
+
+@fixture(scope="module", loop_scope="module")
+async def refused(shared: tuple[web.Application, int]) -> AsyncIterator[tuple[Person, Services]]:
+    """An admin of that instance, and the services that would have what was saved."""
+    plane, port = shared
+    person = Person(URL(f"http://127.0.0.1:{port}"), plane[SERVICES].tokens)
+    yield await person.sign_in(Role.ADMIN), plane[SERVICES]
+    await person.close()
+
+
+@fixture(loop_scope="module")
+async def stranger(shared: tuple[web.Application, int]) -> AsyncIterator[Person]:
+    """Somebody at that instance who isn't signed in."""
+    person = Person(URL(f"http://127.0.0.1:{shared[1]}"), shared[0][SERVICES].tokens)
+    yield person
+    await person.close()
 
 
 @pytest.fixture

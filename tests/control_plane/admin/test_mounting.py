@@ -3,16 +3,19 @@
 import pytest
 
 from control_plane.admin.addresses import PREFIX
+from control_plane.services import Services
 from tests.control_plane.admin.person import Person
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("address", ["/admin", "/admin/", f"{PREFIX}/"])
-async def test_short_addresses_lead_to_the_list(admin: Person, address: str) -> None:
-    page = await admin.open(address)
+async def test_short_addresses_lead_to_the_list(refused: tuple[Person, Services], address: str) -> None:
+    page = await refused[0].open(address)
     assert (page.status, page.words("h1")) == (200, "Mutations")
     assert page.url.endswith(PREFIX)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     "address",
     [
@@ -27,6 +30,6 @@ async def test_short_addresses_lead_to_the_list(admin: Person, address: str) -> 
         "/no/such/page",
     ],
 )
-async def test_nothing_is_shown_without_a_session(person: Person, address: str) -> None:
-    page = await person.open(f"{PREFIX}{address}")
+async def test_nothing_is_shown_without_a_session(stranger: Person, address: str) -> None:
+    page = await stranger.open(f"{PREFIX}{address}")
     assert (page.status, page.words("h1")) == (401, "Sign in")

@@ -83,6 +83,7 @@ async def test_redirects_stay_at_the_origin(admin: Person, origin: str) -> None:
     assert base.attributes["href"] == f"{origin}/deep/page"
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     "query",
     [
@@ -93,8 +94,8 @@ async def test_redirects_stay_at_the_origin(admin: Person, origin: str) -> None:
         "previewAddress=/x&previewVisit={",
     ],
 )
-async def test_other_addresses_are_refused_in_words(admin: Person, query: str) -> None:
-    page = await admin.open(f"{PREFIX}/preview?{query}")
+async def test_other_addresses_are_refused_in_words(refused: tuple[Person, Services], query: str) -> None:
+    page = await refused[0].open(f"{PREFIX}/preview?{query}")
     assert page.status == 422
     assert page.words("[role=alert] h2") == "No preview of this page"
     assert not page.tree.css("iframe")
