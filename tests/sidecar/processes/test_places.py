@@ -143,6 +143,8 @@ async def place(listening: socket.socket, monkeypatch: pytest.MonkeyPatch) -> As
     for worker in made.hired:
         worker.ends()
     await asyncio.wait_for(made.keeping, 30)
+    await turns()
+    assert asyncio.all_tasks() == {asyncio.current_task()}, "nobody waits for what is over"
 
 
 async def test_a_worker_is_told_what_is_held_and_what_is_off_before_all_else(place: Place) -> None:
@@ -187,6 +189,7 @@ async def test_the_next_one_is_waited_for_and_a_stop_waits_for_none(
     await until(lambda: place.slot.restarts == 1)
     await turns()
     assert (len(place.hired), place.slot.pid, place.slot.memory_bytes) == (1, None, 0)
+    assert (place.slot.serves, await place.slot.ask("status")) == (False, None), "nobody is here to ask"
     place.slot.stop()
     await asyncio.wait_for(asyncio.shield(place.keeping), 30)
     assert len(place.hired) == 1
@@ -242,7 +245,11 @@ async def test_who_is_stopped_in_the_moment_of_its_replacement_is_not_replaced(p
 
 
 async def test_an_end_after_it_served_is_no_failure_to_start(place: Place) -> None:
-    (await place.up(1)).ends(3)
+    first = await place.up(1)
+    assert (first.off, first.asker.told[-1]) == (False, ("switch", {"off": False})), (
+        "nothing is off unless a signal says so"
+    )
+    first.ends(3)
     await place.up(2)
     assert not place.slot.first_failure.is_set()
 

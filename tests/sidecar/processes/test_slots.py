@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
@@ -15,6 +16,7 @@ from structlog.testing import capture_logs
 
 from sidecar.processes import slots
 from sidecar.processes.control import REPLACE, Asker, Channel, Question
+from sidecar.processes.knowledge import Knowledge
 from sidecar.processes.slots import GROWN_S_MIN, HARD_SHARE, Slot, Worker
 from sidecar.rewriting.last_words import LastWords
 from sidecar.rewriting.quarantine import Held, HeldMutation, Why
@@ -59,22 +61,47 @@ def listening() -> Iterator[socket.socket]:
 
 
 @pytest.mark.parametrize(
-    ("held", "age_s", "replaced", "killed"),
+    ("held", "age_s", "told"),
     [
-        (CEILING, GROWN_S_MIN + 1, False, False),
-        (CEILING + 1, GROWN_S_MIN - 1, False, False),
-        (CEILING + 1, GROWN_S_MIN + 1, True, False),
-        (int(CEILING * HARD_SHARE) + 1, 0.0, False, True),
+        (CEILING, GROWN_S_MIN + 1, []),
+        (CEILING + 1, GROWN_S_MIN - 1, []),
+        (CEILING + 1, GROWN_S_MIN + 1, ["worker_large"]),
+        (int(CEILING * HARD_SHARE), 0.0, []),
+        (int(CEILING * HARD_SHARE) + 1, 0.0, ["worker_too_large"]),
     ],
-    ids=["within", "large but young", "large", "far too large"],
+    ids=["within", "large but young", "large", "nearly too large", "far too large"],
 )
 async def test_what_becomes_of_a_worker_by_its_size_and_age(
-    listening: socket.socket, held: int, age_s: float, replaced: bool, killed: bool
+    listening: socket.socket, held: int, age_s: float, told: list[str]
 ) -> None:
-    worker = Standing(age_s)
-    slot = weighed(listening, worker, held)
+    worker, replaced, killed = Standing(age_s), "worker_large" in told, "worker_too_large" in told
+    with capture_logs() as lines:
+        slot = weighed(listening, worker, held)
+    assert [line["event"] for line in lines] == told
     assert (slot._replace.is_set(), worker.killed, slot.memory_bytes) == (replaced, killed, held)
     assert slot.replacements["memory_hard"] == killed
+
+
+async def test_who_is_replaced_already_is_not_replaced_for_its_size(listening: socket.socket) -> None:
+    slot = Slot(0, SETTINGS, listening, held=lambda _: CEILING + 1)
+    slot._worker = cast(Worker, Standing(1000.0))
+    slot.replace("asked")
+    slot._weigh(slot._worker)
+    assert slot._why == "asked"
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_whose_end_nobody_saw_teaches_nothing(listening: socket.socket, cancelled: bool) -> None:
+    """All ends before it does, or waiting for it fails."""
+    ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    worker = SimpleNamespace(ended=ended, last_words=LastWords.new(), is_hung=False)
+    ended.cancel() if cancelled else ended.set_exception(OSError("no child"))
+    watching, knowledge = asyncio.create_task(asyncio.Event().wait()), Knowledge(None)
+    slot = Slot(0, SETTINGS, listening, lambda *_: pytest.fail("it learned"), knowledge=knowledge)
+    slot._ended(cast(Any, worker), cast(Any, watching))
+    assert worker.last_words._place.closed
+    await asyncio.wait((watching,))
+    assert watching.cancelled()
 
 
 @pytest.mark.parametrize("held", [CEILING + 1, 10 * CEILING])
@@ -98,10 +125,12 @@ async def test_without_a_ceiling_it_is_only_told(listening: socket.socket) -> No
 
 async def test_a_worker_may_ask_for_its_successor(listening: socket.socket) -> None:
     heard: list[Any] = []
-    slot = Slot(0, SETTINGS, listening, lambda _, held: heard.append(held))
+    knowledge = Knowledge(None)
+    slot = Slot(0, SETTINGS, listening, lambda _, held: heard.append(held), knowledge=knowledge)
     held = Held((HeldMutation("headline", 3, Why.DIFFERS, 1, 600.0),))
     slot._news(msgspec.to_builtins(held))
     assert not slot._replace.is_set()
+    assert [one.mutation_id for one in knowledge.held().mutations] == ["headline"], "all places learn into the same"
     slot._news(REPLACE)
     assert (slot._replace.is_set(), heard) == (True, [held])
 
@@ -175,6 +204,24 @@ async def test_where_there_can_be_no_process_nothing_stays_open(
     with pytest.raises(FileNotFoundError):
         await Worker.start(0, listening, off=False, on_news=lambda _: None)
     assert len(list(open_files.iterdir())) == before
+
+
+@pytest.mark.parametrize("off", [True, False])
+async def test_a_process_is_told_its_place_its_sockets_and_what_is_off(
+    listening: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, off: bool
+) -> None:
+    program = tmp_path / "program"
+    program.write_text('#!/bin/sh\ncd "$(dirname "$0")"\necho "$@" > said\nls /proc/$$/fd > open\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    worker = await Worker.start(2, listening, off=off, on_news=lambda _: None)
+    assert await asyncio.wait_for(asyncio.shield(worker.ended), 30) == 0
+    worker.last_words.close()
+    *said, wire = (tmp_path / "said").read_text().split()
+    words = ["--words-fd", said[7]]
+    expected = ["-m", "sidecar.processes.workers", "--number", "2", "--listen-fd", str(listening.fileno()), *words]
+    assert said == [*expected, *(["--switched-off"] if off else []), "--control-fd"]
+    assert {str(listening.fileno()), said[7], wire} <= set((tmp_path / "open").read_text().split())
 
 
 async def test_who_retires_is_told_and_killed_when_that_takes_too_long() -> None:
