@@ -151,11 +151,18 @@ async def lived() -> AsyncIterator[Callable[..., Lived]]:
         return made[-1]
 
     yield make
+    left = set[asyncio.Task[object]]()
+    if all(one.life.done() for one in made):
+        for _ in range(20):
+            await asyncio.sleep(0)
+        left = {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
+    for task in (*left, *(one.life for one in made)):
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
     for one in made:
-        one.life.cancel()
-        await asyncio.gather(one.life, return_exceptions=True)
         one.close()
     asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
+    assert not left, "nobody waits for what is over"
 
 
 @pytest.mark.parametrize("successor", [False, True])
@@ -182,6 +189,17 @@ async def test_a_successor_whose_worker_fails_gives_up_at_once(lived: Callable[.
     one = lived(successor=True)
     one.staff.down.set()
     assert (await one.end(), one.staff.asked, one.said()) == (3, ["start", ("stop", 0.0)], b"")
+
+
+async def test_a_successor_that_serves_with_all_its_workers_forgives_one_that_failed_before(
+    lived: Callable[..., Lived],
+) -> None:
+    one = lived(successor=True)
+    one.staff.down.set()
+    one.staff.up.set()
+    await until(lambda: bool(one.said()))
+    one.door.send(STOP)
+    assert await one.end() == 0
 
 
 async def test_a_successor_that_is_told_to_stop_has_not_failed(
@@ -219,9 +237,11 @@ async def test_it_does_what_the_door_says(lived: Callable[..., Lived]) -> None:
 async def test_it_ends_without_its_door_and_by_a_signal_to_all(
     lived: Callable[..., Lived], way: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # as the door does, until somebody hears it
     one = lived()
     one.staff.up.set()
     await until(lambda: bool(one.said()))
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     if way == "door":
         one.door.close()
     else:
@@ -282,3 +302,16 @@ def test_an_address_is_told_as_it_is_written() -> None:
             host = listen.rpartition(":")[0]
             assert supervision._name(listening) == f"{host}:{listening.getsockname()[1]}"
             assert not listening.getblocking()
+            assert listening.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == 1, (
+                "whatever the one before left open"
+            )
+
+
+def test_a_door_says_what_was_before_or_nothing() -> None:
+    nothing = {"door_fd": 7, "sockets": "{}", "successor": False, "switched_off": False, "lost": "{}"}
+    assert vars(supervision._options(["--door-fd", "7"])) == nothing
+    said = ["--sockets", "{1}", "--successor", "--switched-off", "--lost", "{2}"]
+    all_of_it = {"door_fd": 7, "sockets": "{1}", "successor": True, "switched_off": True, "lost": "{2}"}
+    assert vars(supervision._options(["--door-fd", "7", *said])) == all_of_it
+    with pytest.raises(SystemExit):
+        supervision._options([])
