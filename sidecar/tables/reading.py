@@ -20,6 +20,7 @@ from redis.exceptions import ResponseError
 READ_S_MAX = 30.0
 """For one value, from the connection's beginning to the last byte, however slowly they come."""
 HEADER_BYTES_MAX = 512
+"""Of the line before a value, and so of the digits of a length too, for which int() would take its time."""
 PIECE_BYTES = 256 * 1024
 """Of a value, copied in one go: the system gives the core to nobody else meanwhile, and 4 MB take it 3 ms."""
 
@@ -93,7 +94,7 @@ def _bulk_string(source: socket.socket, bytes_max: int) -> bytearray:
     kind, text = header[:1], header[1:-2]
     if kind == b"-":
         raise ResponseError(text.decode("utf-8", "replace"))
-    if kind != b"$" or not text.isdigit() or len(text) > len(str(bytes_max)) or int(text) > bytes_max:
+    if kind != b"$" or not text.isdigit() or int(text) > bytes_max:
         raise RedisConnectionError("an answer to another question")
     value = bytearray(int(text))
     left = memoryview(value)

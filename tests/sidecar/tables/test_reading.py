@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ import redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
-from sidecar.tables.reading import Large
+from sidecar.tables.reading import HEADER_BYTES_MAX, Large, _bulk_string, _Reading
 from tests.sidecar.certificates import Authority
 
 KEY = "{lm:reading}:table"
@@ -150,7 +151,7 @@ async def test_a_value_in_small_parts_is_one_value() -> None:
         [b"$-1\r\n"],
         [b"$\r\n"],
         ["$\u0661\r\n".encode()],
-        [b":10\r\n"],
+        [b":10\r\n0123456789"],
         [b"HTTP/1.1 400 Bad Request\r\n"],
         [b"\r\n"],
     ],
@@ -172,6 +173,14 @@ async def test_a_server_that_falls_silent_is_left() -> None:
 
     with pytest.raises(TimeoutError):
         await read(falls_silent, timeout_s=0.2)
+
+
+async def test_the_line_before_a_value_has_a_bound() -> None:
+    longest = b"-" + b"x" * (HEADER_BYTES_MAX - 3) + b"\r\n"
+    with pytest.raises(ResponseError, match=f"^x{{{HEADER_BYTES_MAX - 3}}}$"):
+        await read(saying(longest))
+    with pytest.raises(RedisConnectionError, match="no answer of Redis"):
+        await read(saying(longest.replace(b"-", b"-x")))
 
 
 async def test_a_value_that_drips_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,8 +206,17 @@ async def test_what_comes_before_a_value_has_the_same_end(greets: bytes, monkeyp
         await Large(url, timeout_s=60).read(KEY, 100)
 
 
-async def test_who_is_cancelled_leaves_no_thread_behind() -> None:
+async def test_who_is_cancelled_leaves_no_thread_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the thread is in no hurry."""
     begun, left = threading.Event(), threading.Event()
+
+    def lingering(source: socket.socket, bytes_max: int) -> bytearray:
+        try:
+            return _bulk_string(source, bytes_max)
+        finally:
+            threading.Event().wait(0.05)
+
+    monkeypatch.setattr("sidecar.tables.reading._bulk_string", lingering)
 
     def falls_silent(client: socket.socket) -> None:
         client.sendall(b"$10\r\n01")
@@ -219,6 +237,11 @@ async def test_who_is_cancelled_leaves_no_thread_behind() -> None:
     del reading
     gc.collect()
     assert told == [], "what the thread met is nobody's concern any more"
+
+
+def test_who_is_left_by_both_ends_at_once_is_no_trouble() -> None:
+    with socket.socket() as nobody_there:
+        _Reading(SimpleNamespace(_sock=nobody_there)).leave()
 
 
 async def test_who_is_cancelled_while_it_connects_asks_for_nothing(tmp_path: Path) -> None:
