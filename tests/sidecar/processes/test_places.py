@@ -331,7 +331,9 @@ async def test_who_says_nothing_is_killed_as_hung_and_that_is_learned(
     if greets:
         first.asker.answers.clear()
         first.asker.greeted.set()
-    await until(first.ended.done)
+    with capture_logs() as lines:
+        await until(first.ended.done)
+    assert ("worker_hung", "error", 1) in [(line["event"], line["log_level"], line.get("pid")) for line in lines]
     monkeypatch.setattr(slots, "START_PATIENCE_S", 30.0)
     await until(lambda: bool(place.held))
     assert (first.is_hung, {page.why for page in place.held[0].pages}) == (True, {Why.HUNG})
