@@ -35,6 +35,7 @@ async def form(page: Page, sign_in_link: str, declared: None) -> Page:
     await page.goto(sign_in_link)
     await page.get_by_role("button", name="Sign in").click()
     await page.get_by_role("link", name="New mutation").click()
+    await page.wait_for_url("**/new")  # and for its scripts
     return page
 
 
